@@ -1,0 +1,134 @@
+//! What a packet costs in user space: played, relayed, transcoded; and what encoding costs. The kernel's part
+//! is not here: it is the larger by far, and `thread.rs` is built around it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use sentral::media::Base;
+use sentral::media::Codec;
+use sentral::media::Command;
+use sentral::media::Session;
+use sentral::media::StreamId;
+use sentral::media::bank::Bank;
+use sentral::media::bank::Clip;
+use sentral::media::codec::Encoder;
+use sentral::media::engine::Engine;
+use sentral::media::rtp;
+use sentral::rand::Rng;
+
+const STREAMS: u16 = 1000;
+
+fn main() {
+    divan::main();
+}
+
+/// A second of an engine whose streams have nothing to do: what the others stand on.
+#[divan::bench]
+fn idle_streams_for_a_second(bencher: Bencher<'_, '_>) {
+    let mut engine = engine(|_| Base::Silence, |_| Codec::Pcma);
+    let mut now = Instant::now();
+    bencher.counter(ItemsCount::new(STREAMS)).bench_local(|| second(&mut engine, &mut now));
+}
+
+/// Music to a thousand streams: 50 packets each.
+#[divan::bench]
+fn packets_played(bencher: Bencher<'_, '_>) {
+    let mut engine = engine(|_| Base::Music("music".into()), |_| Codec::Pcma);
+    let mut now = Instant::now();
+    bencher.counter(ItemsCount::new(u32::from(STREAMS) * 50)).bench_local(|| second(&mut engine, &mut now));
+}
+
+/// Five hundred bridges, a packet into each stream.
+#[divan::bench(args = [(Codec::Pcma, Codec::Pcma), (Codec::Pcma, Codec::Pcmu), (Codec::Pcma, Codec::G722)])]
+fn packets_relayed(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
+    let codec = |at: u16| if at % 2 == 0 { codecs.0 } else { codecs.1 };
+    let mut engine = engine(|at| Base::Peer(stream(at ^ 1)), codec);
+    let now = Instant::now();
+    let mut sequence = 0u16;
+    bencher.counter(ItemsCount::new(STREAMS)).bench_local(|| {
+        sequence = sequence.wrapping_add(1);
+        for at in 0..STREAMS {
+            let timestamp = u32::from(sequence) * 160;
+            let payload_type = codec(at).static_payload_type();
+            let header =
+                rtp::Header { marker: false, payload_type, sequence, timestamp, ssrc: u32::from(at) };
+            let mut datagram = [0x55; 172];
+            datagram[..12].copy_from_slice(&header.bytes());
+            engine.rtp(now, stream(at).port, phone(at), &mut datagram);
+        }
+        let sent = engine.output().packets().count();
+        engine.output().clear_packets();
+        sent
+    });
+}
+
+/// One 20 ms frame.
+#[divan::bench(args = Codec::ALL)]
+fn frame_encoded(bencher: Bencher<'_, '_>, codec: Codec) {
+    let samples: Vec<i16> =
+        (0..160 * codec.samples_per_byte() as i32).map(|at| (at * 97 % 8000) as i16).collect();
+    let mut encoder = Encoder::new(codec);
+    let mut out = Vec::with_capacity(160);
+    bencher.bench_local(|| {
+        out.clear();
+        encoder.encode(&samples, &mut out);
+        out[0]
+    });
+}
+
+/// A prompt of three seconds into all codecs.
+#[divan::bench(args = [8000, 16_000, 22_050, 48_000])]
+fn prompt_made(bencher: Bencher<'_, '_>, rate: u32) {
+    let samples: Vec<i16> = (0..rate * 3).map(|at| (at * 97 % 8000) as i16).collect();
+    bencher.bench_local(|| Clip::from_pcm(&samples, rate));
+}
+
+fn second(engine: &mut Engine, now: &mut Instant) -> usize {
+    let mut sent = 0;
+    for _ in 0..1000 {
+        *now += Duration::from_millis(1);
+        engine.tick(*now);
+        let out = engine.output();
+        sent += out.packets().map(|packet| packet.bytes.len()).sum::<usize>();
+        out.clear_packets();
+        out.events.clear();
+    }
+    sent
+}
+
+fn stream(at: u16) -> StreamId {
+    StreamId { thread: 0, port: 20_000 + 2 * at, generation: 1 }
+}
+
+fn phone(at: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 10_000 + at))
+}
+
+fn engine(base: impl Fn(u16) -> Base, codec: impl Fn(u16) -> Codec) -> Engine {
+    let bank = Arc::new(Bank::new());
+    bank.insert("music".into(), Arc::new(Clip::from_pcm(&[1000; 80_000], 8000)));
+    let mut engine = Engine::new(0, bank, Rng::from_seed(1));
+    let now = Instant::now();
+    for at in 0..STREAMS {
+        let codec = codec(at);
+        let session = Session {
+            remote: Some(phone(at)),
+            codec,
+            payload_type: codec.static_payload_type(),
+            dtmf: None,
+            packet_ms: 20,
+            send: true,
+            receive: true,
+            symmetric: true,
+        };
+        engine.command(now, Command::Open { stream: stream(at), session });
+    }
+    for at in 0..STREAMS {
+        engine.command(now, Command::Base { stream: stream(at), base: base(at) });
+    }
+    engine
+}

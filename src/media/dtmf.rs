@@ -1,0 +1,293 @@
+//! Keys as telephone-events (RFC 4733): hearing each press once, and sending presses.
+//!
+//! Events above 15 (flash, fax, modem) are not keys and pass unheard. Keys as tones in the audio are not
+//! looked for; they are sent, from clips of the bank, where no telephone-event was negotiated.
+
+use std::collections::VecDeque;
+
+use crate::media::codec::BYTES_PER_MS;
+use crate::media::tone::KEYS;
+
+/// A telephone-event payload (RFC 4733 §2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Event code; 0 to 15 are keys.
+    pub event: u8,
+    /// The last report of the press.
+    pub end: bool,
+    /// Power below 0 dBm0, in dB.
+    pub volume: u8,
+    /// How long so far, in RTP units.
+    pub duration: u16,
+}
+
+impl Payload {
+    /// Reads the first event of a payload; `None` when it is cut off. Further events in it (§2.5.1.5) are
+    /// not read: no phone packs keys so.
+    pub fn parse(bytes: &[u8]) -> Option<Payload> {
+        let [event, flags, high, low] = *bytes.first_chunk::<4>()?;
+        let duration = u16::from_be_bytes([high, low]);
+        Some(Payload { event, end: flags & 0x80 != 0, volume: flags & 0x3F, duration })
+    }
+
+    /// As bytes.
+    pub fn bytes(self) -> [u8; 4] {
+        let [high, low] = self.duration.to_be_bytes();
+        [self.event, (u8::from(self.end) << 7) | (self.volume & 0x3F), high, low]
+    }
+}
+
+/// A packet of the same key, starting this soon after the end of the last, is a repeat of it with a wrong
+/// timestamp: no finger and no dialler is that quick (30 ms in RTP units).
+const SHORTEST_PAUSE: u32 = 30 * BYTES_PER_MS as u32;
+
+/// Some phones move the timestamp on with every report of one press; reports this near in arrival
+/// (milliseconds) with a growing duration are then one press.
+const SAME_PRESS_MS: u64 = 100;
+
+/// For this long, an event older than the last is a straggler of an earlier press; after it, the sender has
+/// set its clock back.
+const STRAGGLER_MS: u64 = 2000;
+
+/// Hears each press once, at its first packet, whichever of its packets that is.
+#[derive(Debug, Default)]
+pub struct Receiver {
+    last: Option<Press>,
+}
+
+#[derive(Debug)]
+struct Press {
+    event: u8,
+    timestamp: u32,
+    duration: u16,
+    ended: bool,
+    at_ms: u64,
+}
+
+impl Receiver {
+    /// Takes an event packet that came at `at_ms`; the key, if a press begins with it.
+    pub fn receive(&mut self, payload: Payload, timestamp: u32, marker: bool, at_ms: u64) -> Option<char> {
+        let digit = *KEYS.get(usize::from(payload.event))?;
+        if let Some(last) = &mut self.last {
+            let later = timestamp.wrapping_sub(last.timestamp) as i32;
+            if later < 0 && at_ms.saturating_sub(last.at_ms) < STRAGGLER_MS {
+                return None;
+            }
+            if later == 0 || last.event == payload.event && last.goes_on(payload, timestamp, marker, at_ms) {
+                last.ended |= payload.end;
+                last.duration = last.duration.max(payload.duration);
+                last.at_ms = at_ms;
+                return None;
+            }
+        }
+        let Payload { event, duration, end: ended, .. } = payload;
+        self.last = Some(Press { event, timestamp, duration, ended, at_ms });
+        Some(digit)
+    }
+}
+
+impl Press {
+    /// Whether a packet of the same key with a later timestamp still belongs to this press.
+    fn goes_on(&mut self, payload: Payload, timestamp: u32, marker: bool, at_ms: u64) -> bool {
+        let gap = timestamp.wrapping_sub(self.timestamp).saturating_sub(u32::from(self.duration));
+        // RFC 4733 §2.5.2.3: a press longer than 0xFFFF units goes on in a segment that starts where the
+        // last one stopped.
+        let segment = !self.ended && gap == 0 && self.duration == u16::MAX;
+        let repeat = self.ended && gap < SHORTEST_PAUSE;
+        let grows = payload.duration > self.duration || payload.end && payload.duration == self.duration;
+        let moved = !self.ended && grows && at_ms.saturating_sub(self.at_ms) < SAME_PRESS_MS;
+        if marker || !(segment || repeat || moved) {
+            return false;
+        }
+        self.timestamp = timestamp;
+        if segment {
+            self.duration = 0;
+        }
+        true
+    }
+}
+
+/// How many keys may wait to be sent; more are dropped.
+const QUEUE_MAX: usize = 32;
+
+/// A press that we make, and the pause after it, in RTP units.
+const PRESS: u16 = 100 * BYTES_PER_MS as u16;
+const PAUSE: u32 = 60 * BYTES_PER_MS as u32;
+
+/// Sends presses one after the other, a report for each packet of the stream.
+#[derive(Debug, Default)]
+pub struct Sender {
+    queue: VecDeque<u8>,
+    current: Option<Sending>,
+}
+
+#[derive(Debug)]
+struct Sending {
+    event: u8,
+    timestamp: u32,
+    duration: u16,
+    ends: u8,
+}
+
+/// What to put in a stream's next packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// This report.
+    Report {
+        /// Its payload.
+        payload: [u8; 4],
+        /// When the press began.
+        timestamp: u32,
+        /// Set on the first report.
+        marker: bool,
+    },
+    /// Nothing: the pause between two keys.
+    Pause,
+}
+
+impl Sender {
+    /// Queues a key by its event code.
+    pub fn push(&mut self, event: u8) {
+        if self.queue.len() < QUEUE_MAX {
+            self.queue.push_back(event);
+        }
+    }
+
+    /// Whether nothing is left to send.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.current.is_none()
+    }
+
+    /// The turn of a packet at timestamp `now` that stands for `units`; `None` when idle.
+    pub fn turn(&mut self, now: u32, units: u16) -> Option<Turn> {
+        if let Some(sending) = &self.current
+            && sending.ends == 3
+            && now.wrapping_sub(sending.timestamp) >= u32::from(sending.duration) + PAUSE
+        {
+            self.current = None;
+        }
+        let mut marker = false;
+        if self.current.is_none() {
+            let event = self.queue.pop_front()?;
+            self.current = Some(Sending { event, timestamp: now, duration: 0, ends: 0 });
+            marker = true;
+        }
+        let sending = self.current.as_mut()?;
+        if sending.ends == 3 {
+            return Some(Turn::Pause);
+        }
+        // RFC 4733 §2.5.1.4: the final report goes out three times, at the interval of the others.
+        if sending.duration < PRESS {
+            sending.duration += units;
+        } else {
+            sending.ends += 1;
+        }
+        let payload =
+            Payload { event: sending.event, end: sending.ends > 0, volume: 10, duration: sending.duration };
+        Some(Turn::Report { payload: payload.bytes(), timestamp: sending.timestamp, marker })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A press as phones send it: a report each 20 ms for 100 ms, then the final one three times.
+    fn press(event: u8, timestamp: u32) -> Vec<(Payload, u32, bool)> {
+        let report = |at: u16, end| Payload { event, end, volume: 10, duration: at * 160 };
+        let mut packets: Vec<_> = (1..=5).map(|at| (report(at, false), timestamp, at == 1)).collect();
+        packets.extend([(report(5, true), timestamp, false); 3]);
+        packets
+    }
+
+    fn heard(packets: &[(Payload, u32, bool)]) -> String {
+        let mut receiver = Receiver::default();
+        let mut ms = 0;
+        let mut heard = String::new();
+        for (payload, timestamp, marker) in packets {
+            ms += 20;
+            heard.extend(receiver.receive(*payload, *timestamp, *marker, ms));
+        }
+        heard
+    }
+
+    #[test]
+    fn a_press_is_heard_once_whichever_packets_are_lost() {
+        for lost in 0..255u8 {
+            let came = press(5, 1000).into_iter().enumerate().filter(|(at, _)| lost & (1 << at) == 0);
+            let packets: Vec<_> = came.map(|(_, packet)| packet).collect();
+            assert_eq!(heard(&packets), "5", "lost {lost:08b}");
+        }
+    }
+
+    #[test]
+    fn two_presses_of_one_key_are_two_even_if_the_end_of_the_first_is_lost() {
+        let first = press(1, 1000);
+        let second = press(1, 1000 + 800 + 480);
+        assert_eq!(heard(&[first.clone(), second.clone()].concat()), "11");
+        assert_eq!(heard(&[first[..5].to_vec(), second.clone()].concat()), "11", "no end");
+        assert_eq!(heard(&[first[..5].to_vec(), second[1..].to_vec()].concat()), "11", "no end, no marker");
+    }
+
+    #[test]
+    fn stragglers_and_repeats_are_not_new_presses() {
+        let first = press(1, 1000);
+        let second = press(2, 3000);
+        let late = [first[..6].to_vec(), second[..2].to_vec(), first[6..].to_vec(), second[2..].to_vec()];
+        assert_eq!(heard(&late.concat()), "12");
+        let doubled: Vec<_> = press(3, 1000).into_iter().flat_map(|p| [p, p]).collect();
+        assert_eq!(heard(&doubled), "3");
+    }
+
+    #[test]
+    fn a_phone_that_moves_the_timestamp_within_a_press_is_heard_once() {
+        let mut packets = press(7, 1000);
+        for (at, packet) in packets.iter_mut().enumerate() {
+            packet.1 += 160 * at as u32;
+        }
+        assert_eq!(heard(&packets), "7");
+    }
+
+    #[test]
+    fn a_press_longer_than_the_duration_field_is_one_press() {
+        let report = |duration, end| Payload { event: 9, end, volume: 10, duration };
+        let packets = [
+            (report(160, false), 1000, true),
+            (report(u16::MAX, false), 1000, false),
+            (report(160, false), 1000 + 0xFFFF, false),
+            (report(320, true), 1000 + 0xFFFF, false),
+        ];
+        assert_eq!(heard(&packets), "9");
+    }
+
+    #[test]
+    fn what_is_no_key_is_not_heard() {
+        assert_eq!(heard(&press(16, 1000)), "");
+        assert_eq!(Payload::parse(&[1, 0, 0]), None);
+    }
+
+    #[test]
+    fn a_sent_press_has_a_marker_growing_reports_and_three_ends() {
+        let mut sender = Sender::default();
+        sender.push(11);
+        sender.push(0);
+        let mut seen = Vec::new();
+        for at in 0..30u32 {
+            if let Some(Turn::Report { payload, timestamp, marker }) = sender.turn(at * 160, 160) {
+                let payload = Payload::parse(&payload).expect("four bytes");
+                seen.push((payload, timestamp, marker));
+            }
+        }
+        assert_eq!(seen.len(), 16);
+        assert_eq!(
+            seen[..8].iter().map(|p| p.0.duration).collect::<Vec<_>>(),
+            [160, 320, 480, 640, 800, 800, 800, 800]
+        );
+        assert!(
+            seen[..8].iter().enumerate().all(|(at, p)| p.1 == 0 && p.2 == (at == 0) && p.0.end == (at > 4))
+        );
+        assert_eq!(seen[8].1 - seen[0].1, 1280, "160 ms from one press to the next");
+        assert_eq!(heard(&seen), "#0");
+        assert!(sender.is_idle());
+    }
+}

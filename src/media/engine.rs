@@ -1,0 +1,429 @@
+//! The streams of one media thread: commands and packets in, packets and events out.
+//!
+//! Cut by direction: `receive` takes what comes and passes it on, `send` makes what is due in a slot, `record`
+//! keeps what is recorded, `output` holds what goes out until the thread fetches it. Time is counted in
+//! milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
+
+pub mod output;
+pub mod receive;
+pub mod record;
+pub mod send;
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::media::Base;
+use crate::media::Command;
+use crate::media::Event;
+use crate::media::PlayId;
+use crate::media::PlayItem;
+use crate::media::RecordId;
+use crate::media::Session;
+use crate::media::Stats;
+use crate::media::StreamId;
+use crate::media::bank::Bank;
+use crate::media::dtmf;
+use crate::media::engine::output::Link;
+use crate::media::engine::output::Output;
+use crate::media::engine::record::Record;
+use crate::media::rtcp;
+use crate::media::slots::Slots;
+use crate::media::source::Line;
+use crate::media::source::Play;
+use crate::media::stream::Stream;
+use crate::media::stream::incoming::Incoming;
+use crate::media::stream::latch::Latch;
+use crate::media::stream::outgoing::Outgoing;
+use crate::media::tone;
+use crate::rand::Rng;
+
+/// Streams are looked after (reports, silence) in turns of so many milliseconds.
+const CHECK_MS: u64 = 50;
+
+/// Such turns in a second: each stream has one of them.
+const CHECKS: u8 = 20;
+
+/// Streams that may listen to one; more are not added.
+const LISTENERS_MAX: usize = 64;
+
+/// Listeners that may wait for a source to open; more are not added.
+const WAITING_MAX: usize = 1024;
+
+/// An engine that is called again after a longer pause leaves out what it missed.
+const CATCH_UP_MS: u64 = 60;
+
+impl Command {
+    /// Whose command it is.
+    pub fn stream(&self) -> StreamId {
+        match self {
+            Command::Open { stream, .. }
+            | Command::Modify { stream, .. }
+            | Command::Base { stream, .. }
+            | Command::Play { stream, .. }
+            | Command::Stop { stream }
+            | Command::SendDigit { stream, .. }
+            | Command::Record { stream, .. }
+            | Command::StopRecord { stream }
+            | Command::Close { stream } => *stream,
+        }
+    }
+}
+
+/// The streams of one media thread.
+pub struct Engine {
+    thread: u8,
+    bank: Arc<Bank>,
+    rng: Rng,
+    /// RFC 7022: one name for all our streams, which tells nothing.
+    cname: String,
+    epoch: Option<Instant>,
+    /// The last millisecond whose slot has been served.
+    ms: u64,
+    /// By half the port.
+    streams: Vec<Option<Box<Stream>>>,
+    open: usize,
+    slots: Slots,
+    checks: Slots,
+    recording: Vec<u16>,
+    /// (source, listener) where the source is not open here: it may open yet.
+    waiting: Vec<(StreamId, StreamId)>,
+    out: Output,
+}
+
+impl Engine {
+    /// An engine without streams; `thread` is the number that its streams bear.
+    pub fn new(thread: u8, bank: Arc<Bank>, mut rng: Rng) -> Engine {
+        let cname = rng.token();
+        Engine {
+            thread,
+            bank,
+            rng,
+            cname,
+            epoch: None,
+            ms: 0,
+            streams: std::iter::repeat_with(|| None).take(1 << 15).collect(),
+            open: 0,
+            slots: Slots::default(),
+            checks: Slots::default(),
+            recording: Vec::new(),
+            waiting: Vec::new(),
+            out: Output::default(),
+        }
+    }
+
+    /// Carries out a command; one for a stream that is not open in that generation is ignored.
+    pub fn command(&mut self, now: Instant, command: Command) {
+        self.tick(now);
+        let id = command.stream();
+        if let Command::Open { stream, session } = command {
+            self.open(stream, session);
+        } else if self.stream(id).is_some() {
+            match command {
+                Command::Open { .. } => {} // carried out above
+                Command::Modify { session, .. } => self.modify(id, session),
+                Command::Base { base, .. } => self.base(id, base),
+                Command::Play { play, items, repeat, .. } => self.play(id, play, items, repeat),
+                Command::Stop { .. } => self.stop(id),
+                Command::SendDigit { digit, .. } => self.send_digit(id, digit),
+                Command::Record { record, file, max, max_silence, .. } => {
+                    self.record(id, record, file, (max, max_silence));
+                }
+                Command::StopRecord { .. } => self.stop_record(id.port),
+                Command::Close { .. } => self.close(id),
+            }
+        }
+        self.check_invariants();
+    }
+
+    fn open(&mut self, id: StreamId, session: Session) {
+        if id.thread != self.thread {
+            return;
+        }
+        match self.at(id.port).map(|stream| stream.id) {
+            Some(old) if old.generation > id.generation => return,
+            Some(old) if old == id => return self.modify(id, session),
+            Some(old) => self.close(old),
+            None => {}
+        }
+        let check = self.checks.best(CHECKS);
+        self.checks.insert(check, id.port);
+        let bits = self.rng.bits();
+        let mut listeners = Vec::new();
+        self.waiting.retain(|(source, listener)| {
+            let ours = *source == id;
+            if ours && listeners.len() < LISTENERS_MAX {
+                listeners.push(*listener);
+            }
+            !ours
+        });
+        let stream = Stream {
+            id,
+            latch: Latch::new(session.remote, session.symmetric),
+            session,
+            incoming: Incoming::default(),
+            outgoing: Outgoing::new(bits as u32, (bits >> 32) as u16, self.rng.bits() as u32),
+            dropped: 0,
+            keys_in: dtmf::Receiver::default(),
+            keys_out: dtmf::Sender::default(),
+            key_tones: None,
+            play: None,
+            line: Line::Silence,
+            converter: None,
+            listeners,
+            record: None,
+            place: None,
+            in_wheel: false,
+            check,
+            alive_ms: self.ms,
+            quiet_told: false,
+            heard_told: false,
+            report_ms: self.next_report(),
+            rtt_us: None,
+            remote_fraction_lost: None,
+        };
+        self.streams[usize::from(id.port >> 1)] = Some(Box::new(stream));
+        self.open += 1;
+    }
+
+    fn modify(&mut self, id: StreamId, session: Session) {
+        let ms = self.ms;
+        let Some(stream) = self.stream(id) else { return };
+        stream.latch.modify(session.remote, session.symmetric, ms);
+        if session.receive && !stream.session.receive {
+            stream.alive_ms = ms;
+            stream.quiet_told = false;
+        }
+        if session.dtmf.is_none() {
+            stream.keys_out = dtmf::Sender::default();
+        }
+        let repaced = session.packet_ms != stream.session.packet_ms;
+        stream.session = session;
+        if repaced {
+            self.leave_wheel(id.port);
+            if let Some(stream) = self.at(id.port) {
+                stream.place = None;
+            }
+        }
+        self.settle(id.port);
+    }
+
+    fn base(&mut self, id: StreamId, base: Base) {
+        let old = self.stream(id).and_then(|stream| stream.peer());
+        if let Some(old) = old {
+            self.unlisten(old, id);
+        }
+        let line = Line::new(base, id, &self.bank, self.ms);
+        if let Line::Peer(peer) = line {
+            self.listen(peer, id);
+        }
+        if let Some(stream) = self.stream(id) {
+            stream.line = line;
+            stream.converter = None;
+            stream.outgoing.interrupt();
+        }
+        self.settle(id.port);
+    }
+
+    fn play(&mut self, id: StreamId, play: PlayId, items: Vec<PlayItem>, repeat: u32) {
+        let play = Play::new(play, items, repeat, &self.bank);
+        if let Some(stream) = self.stream(id) {
+            stream.play = Some(play);
+        }
+        self.settle(id.port);
+    }
+
+    fn stop(&mut self, id: StreamId) {
+        if let Some(stream) = self.stream(id) {
+            stream.play = None;
+        }
+        self.settle(id.port);
+    }
+
+    fn send_digit(&mut self, id: StreamId, digit: char) {
+        let Some(code) = tone::key_code(digit) else { return };
+        let clip = self.bank.key(code);
+        let Some(stream) = self.stream(id) else { return };
+        match stream.session.dtmf {
+            Some(_) => stream.keys_out.push(code),
+            None => stream.key_tones.get_or_insert_with(Play::keys).push_key(clip),
+        }
+        self.settle(id.port);
+    }
+
+    fn record(&mut self, id: StreamId, name: RecordId, file: Arc<str>, limits: (Duration, Option<Duration>)) {
+        self.stop_record(id.port);
+        let ms = self.ms;
+        let Some(stream) = self.streams[usize::from(id.port >> 1)].as_mut() else { return };
+        let codec = stream.session.codec;
+        stream.record = Some(Record::begin((id, name), file, codec, limits, ms, &mut self.out.chunks));
+        self.recording.push(id.port);
+    }
+
+    fn stop_record(&mut self, port: u16) {
+        let Some(stream) = self.streams[usize::from(port >> 1)].as_mut() else { return };
+        if let Some(record) = stream.record.take() {
+            record.end(&mut self.out.chunks);
+            self.recording.retain(|recording| *recording != port);
+        }
+    }
+
+    fn close(&mut self, id: StreamId) {
+        self.stop_record(id.port);
+        self.leave_wheel(id.port);
+        let Some(mut stream) = self.streams[usize::from(id.port >> 1)].take() else { return };
+        self.open -= 1;
+        self.checks.remove(stream.check, id.port);
+        if let Some(peer) = stream.peer() {
+            self.unlisten(peer, id);
+        }
+        if stream.outgoing.packets() > 0 {
+            self.send_report(&mut stream, true);
+        }
+        self.out.events.push(Event::Closed { stream: id, stats: stats(&stream) });
+    }
+
+    /// Ends every stream, for the end of the thread.
+    pub fn close_all(&mut self, now: Instant) {
+        self.tick(now);
+        let open: Vec<StreamId> = self.streams.iter().flatten().map(|stream| stream.id).collect();
+        for id in open {
+            self.close(id);
+        }
+    }
+
+    /// Registers a listener at its source, here or on the source's thread.
+    fn listen(&mut self, source: StreamId, listener: StreamId) {
+        if source.thread != self.thread {
+            self.out.links.push(Link::Listen { source, listener });
+            return;
+        }
+        let room = self.waiting.len() < WAITING_MAX;
+        match self.stream(source) {
+            Some(stream) if stream.listeners.len() < LISTENERS_MAX => stream.listeners.push(listener),
+            None if room => self.waiting.push((source, listener)),
+            Some(_) | None => {}
+        }
+    }
+
+    fn unlisten(&mut self, source: StreamId, listener: StreamId) {
+        if source.thread != self.thread {
+            self.out.links.push(Link::Unlisten { source, listener });
+            return;
+        }
+        self.waiting.retain(|pair| *pair != (source, listener));
+        if let Some(stream) = self.stream(source) {
+            stream.listeners.retain(|other| *other != listener);
+        }
+    }
+
+    /// Takes what another thread's engine said to this one.
+    pub fn link(&mut self, now: Instant, link: Link) {
+        self.tick(now);
+        match link {
+            Link::Listen { source, listener } if source.thread == self.thread => {
+                self.listen(source, listener)
+            }
+            Link::Unlisten { source, listener } if source.thread == self.thread => {
+                self.unlisten(source, listener)
+            }
+            Link::Packet { listener, mut passed, payload } => {
+                passed.ms = self.ms;
+                self.pass(listener, &passed, &payload);
+            }
+            Link::Listen { .. } | Link::Unlisten { .. } => {} // sent to the wrong thread
+        }
+    }
+
+    /// Puts a stream into the wheel or takes it out, as it makes packets of its own or not.
+    fn settle(&mut self, port: u16) {
+        let Some(stream) = self.streams[usize::from(port >> 1)].as_mut() else { return };
+        match (stream.generates(), stream.in_wheel) {
+            (true, false) => {
+                let place = *stream.place.get_or_insert_with(|| self.slots.best(stream.session.packet_ms));
+                stream.in_wheel = true;
+                self.slots.insert(place, port);
+            }
+            (false, true) => self.leave_wheel(port),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn leave_wheel(&mut self, port: u16) {
+        let Some(stream) = self.streams[usize::from(port >> 1)].as_mut() else { return };
+        if let (true, Some(place)) = (stream.in_wheel, stream.place) {
+            stream.in_wheel = false;
+            self.slots.remove(place, port);
+        }
+    }
+
+    /// Milliseconds since the first call.
+    fn elapsed(&mut self, now: Instant) -> Duration {
+        now.saturating_duration_since(*self.epoch.get_or_insert(now))
+    }
+
+    /// RFC 3550 §6.2: 5 s, spread by half to either side so that reports do not fall together.
+    fn next_report(&mut self) -> u64 {
+        self.ms + 2500 + self.rng.below(5000) as u64
+    }
+
+    fn send_report(&mut self, stream: &mut Stream, bye: bool) {
+        let Some(to) = stream.latch.rtcp_destination() else { return };
+        let ntp = rtcp::ntp(Duration::from_millis(self.ms));
+        let about = stream.incoming.report((ntp >> 16) as u32);
+        let sent = (stream.outgoing.packets() > 0).then(|| rtcp::Sent {
+            ntp,
+            timestamp: stream.outgoing.clock(self.ms),
+            packets: stream.outgoing.packets() as u32,
+            bytes: stream.outgoing.bytes() as u32,
+        });
+        let report = rtcp::report(stream.outgoing.ssrc(), &self.cname, sent, about, bye);
+        self.out.rtcp(stream.id.port, to, &report);
+    }
+
+    fn at(&mut self, port: u16) -> Option<&mut Stream> {
+        self.streams[usize::from(port >> 1)].as_deref_mut()
+    }
+
+    fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.at(id.port).filter(|stream| stream.id == id)
+    }
+
+    /// Whether a stream is open on this port.
+    pub fn is_open(&self, port: u16) -> bool {
+        self.streams[usize::from(port >> 1)].is_some()
+    }
+
+    /// How many streams are open.
+    pub fn len(&self) -> usize {
+        self.open
+    }
+
+    /// Whether no stream is open.
+    pub fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    /// What is to go out; fetch it after each call or after several.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.out
+    }
+
+    fn check_invariants(&self) {
+        debug_assert!(self.slots.len() <= self.open, "only open streams are in the wheel");
+        debug_assert_eq!(self.checks.len(), self.open, "every open stream is looked after");
+        debug_assert!(self.recording.len() <= self.open, "only open streams are recorded");
+    }
+}
+
+fn stats(stream: &Stream) -> Stats {
+    Stats {
+        received: stream.incoming.received(),
+        sent: stream.outgoing.packets(),
+        lost: stream.incoming.lost(),
+        dropped: stream.dropped,
+        jitter: stream.incoming.jitter(),
+        rtt_us: stream.rtt_us,
+        remote_fraction_lost: stream.remote_fraction_lost,
+    }
+}

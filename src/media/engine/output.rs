@@ -1,0 +1,166 @@
+//! What an engine has to say, kept in buffers that are used again.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use crate::media::Codec;
+use crate::media::Event;
+use crate::media::StreamId;
+use crate::media::codec::Converter;
+use crate::media::engine::record::Chunk;
+use crate::media::rtp::Header;
+
+/// Everything that is to go out. Whoever fetches empties it.
+#[derive(Default)]
+pub struct Output {
+    bytes: Vec<u8>,
+    packets: Vec<Placed>,
+    /// For the core.
+    pub events: Vec<Event>,
+    /// For the recorder.
+    pub chunks: Vec<Chunk>,
+    /// For the engines of other threads.
+    pub links: Vec<Link>,
+}
+
+struct Placed {
+    port: u16,
+    rtcp: bool,
+    to: SocketAddr,
+    range: Range<usize>,
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet<'b> {
+    /// The stream's even port; RTCP leaves from the port above it.
+    pub port: u16,
+    /// Whether it is RTCP.
+    pub rtcp: bool,
+    /// Where to.
+    pub to: SocketAddr,
+    /// What.
+    pub bytes: &'b [u8],
+}
+
+/// What an engine says to that of another thread, where a peer is served by the other.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Link {
+    /// To the source's thread: pass its packets to this listener.
+    Listen {
+        /// Whose packets.
+        source: StreamId,
+        /// To whom.
+        listener: StreamId,
+    },
+    /// To the source's thread: no longer.
+    Unlisten {
+        /// Whose packets.
+        source: StreamId,
+        /// To whom.
+        listener: StreamId,
+    },
+    /// To the listener's thread: a packet of its peer.
+    Packet {
+        /// To whom.
+        listener: StreamId,
+        /// What it is.
+        passed: Passed,
+        /// Its payload.
+        payload: Box<[u8]>,
+    },
+}
+
+impl Link {
+    /// The thread that it is for.
+    pub fn thread(&self) -> u8 {
+        match self {
+            Link::Listen { source, .. } | Link::Unlisten { source, .. } => source.thread,
+            Link::Packet { listener, .. } => listener.thread,
+        }
+    }
+}
+
+/// What a packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Audio in this codec.
+    Audio(Codec),
+    /// A telephone-event.
+    Event,
+    /// Comfort noise (RFC 3389): a sign of life, not audio.
+    Comfort,
+}
+
+/// A received packet on its way to those who listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Who received it.
+    pub source: StreamId,
+    /// Its header.
+    pub header: Header,
+    /// What it carries.
+    pub kind: Kind,
+    /// When it came, in the engine's milliseconds.
+    pub ms: u64,
+}
+
+impl Output {
+    /// Adds an RTP packet whose payload is written by `fill` into a buffer of `length` bytes.
+    pub fn rtp<T>(
+        &mut self,
+        (port, to): (u16, SocketAddr),
+        header: &Header,
+        length: usize,
+        fill: impl FnOnce(&mut [u8]) -> T,
+    ) -> T {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&header.bytes());
+        let at = self.bytes.len();
+        self.bytes.resize(at + length, 0);
+        let told = fill(&mut self.bytes[at..]);
+        self.packets.push(Placed { port, rtcp: false, to, range: start..at + length });
+        told
+    }
+
+    /// Adds an RTP packet with this payload, turned into another codec where they differ.
+    pub fn pass(
+        &mut self,
+        (port, to): (u16, SocketAddr),
+        header: &Header,
+        payload: &[u8],
+        converter: Option<&mut Converter>,
+    ) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&header.bytes());
+        self.bytes.extend_from_slice(payload);
+        let end = self.bytes.len();
+        if let Some(converter) = converter {
+            converter.convert(&mut self.bytes[end - payload.len()..]);
+        }
+        self.packets.push(Placed { port, rtcp: false, to, range: start..end });
+    }
+
+    /// Adds an RTCP packet.
+    pub fn rtcp(&mut self, port: u16, to: SocketAddr, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.packets.push(Placed { port, rtcp: true, to, range: start..self.bytes.len() });
+    }
+
+    /// The packets, in the order in which they came to be.
+    pub fn packets(&self) -> impl Iterator<Item = Packet<'_>> {
+        self.packets.iter().map(|placed| Packet {
+            port: placed.port,
+            rtcp: placed.rtcp,
+            to: placed.to,
+            bytes: &self.bytes[placed.range.clone()],
+        })
+    }
+
+    /// Forgets the packets, which have been sent; their space is used again.
+    pub fn clear_packets(&mut self) {
+        self.bytes.clear();
+        self.packets.clear();
+    }
+}

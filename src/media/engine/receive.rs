@@ -1,0 +1,157 @@
+//! What comes: checked, counted, heard for keys, recorded, and passed on to whoever listens, on arrival.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::media::Event;
+use crate::media::StreamId;
+use crate::media::codec::Converter;
+use crate::media::codec::MAX_PAYLOAD;
+use crate::media::dtmf;
+use crate::media::engine::Engine;
+use crate::media::engine::output::Kind;
+use crate::media::engine::output::Link;
+use crate::media::engine::output::Passed;
+use crate::media::rtcp;
+use crate::media::rtp;
+use crate::media::stream::Stream;
+use crate::media::stream::latch::Sender;
+
+/// Static payload type of comfort noise (RFC 3389).
+const COMFORT_NOISE: u8 = 13;
+
+impl Engine {
+    /// Takes a datagram that came to a stream's RTP port at `now`. Whatever it is, it does no harm: what is not
+    /// valid RTP of the session, or not of its source, is counted and dropped.
+    pub fn rtp(&mut self, now: Instant, port: u16, from: SocketAddr, datagram: &mut [u8]) {
+        let elapsed = self.elapsed(now);
+        let ms = elapsed.as_millis() as u64;
+        let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
+        let Some((kind, header, range)) = classify(stream, datagram) else {
+            stream.dropped += 1;
+            return;
+        };
+        let payload = &datagram[range];
+        match stream.latch.receive(from, ms) {
+            Sender::Source => {}
+            Sender::NewSource if stream.heard_told => {}
+            Sender::NewSource => {
+                stream.heard_told = true;
+                self.out.events.push(Event::Heard { stream: stream.id, from });
+            }
+            Sender::Stranger => {
+                stream.dropped += 1;
+                return;
+            }
+        }
+        (stream.alive_ms, stream.quiet_told) = (ms, false);
+        let arrival = (elapsed.as_micros() * 8 / 1000) as u32;
+        if !stream.session.receive || !stream.incoming.count(&header, arrival, matches!(kind, Kind::Audio(_)))
+        {
+            stream.dropped += 1;
+            return;
+        }
+        match kind {
+            Kind::Comfort => {}
+            Kind::Event => {
+                let digit = dtmf::Payload::parse(payload)
+                    .and_then(|payload| stream.keys_in.receive(payload, header.timestamp, header.marker, ms));
+                let stream = stream.id;
+                self.out.events.extend(digit.map(|digit| Event::Digit { stream, digit }));
+            }
+            Kind::Audio(codec) => {
+                if let Some(record) = &mut stream.record {
+                    record.receive(&header, payload, codec, ms, &mut self.out.chunks);
+                    if record.is_over(ms) {
+                        self.stop_record(port);
+                    }
+                }
+            }
+        }
+        self.pass_on(port, (kind, header), payload, ms);
+    }
+
+    fn pass_on(&mut self, port: u16, (kind, header): (Kind, rtp::Header), payload: &[u8], ms: u64) {
+        let mut at = 0;
+        while let Some(stream) = &self.streams[usize::from(port >> 1)]
+            && let Some(listener) = stream.listeners.get(at).copied()
+        {
+            let passed = Passed { source: stream.id, header, kind, ms };
+            if listener.thread == self.thread {
+                self.pass(listener, &passed, payload);
+            } else {
+                self.out.links.push(Link::Packet { listener, passed, payload: payload.into() });
+            }
+            at += 1;
+        }
+    }
+
+    /// Sends a peer's packet to a listener of this thread, as its own session has it.
+    pub(super) fn pass(&mut self, listener: StreamId, passed: &Passed, payload: &[u8]) {
+        let Some(stream) = self.streams[usize::from(listener.port >> 1)].as_deref_mut() else { return };
+        if stream.id != listener || stream.peer() != Some(passed.source) || payload.is_empty() {
+            return;
+        }
+        let to = stream.latch.destination().filter(|_| stream.session.send && !stream.overlaid());
+        let Some(to) = to else {
+            stream.outgoing.interrupt();
+            return;
+        };
+        let line = line_of(passed.source);
+        let (payload_type, units) = match passed.kind {
+            Kind::Audio(codec) => {
+                if stream.converter.as_ref().is_none_or(|c| !c.is(codec, stream.session.codec)) {
+                    stream.converter = Converter::new(codec, stream.session.codec);
+                }
+                (stream.session.payload_type, payload.len() as u32)
+            }
+            Kind::Event if let Some(event_type) = stream.session.dtmf => (event_type, 0),
+            Kind::Event | Kind::Comfort => return stream.outgoing.leave_out(&passed.header, line),
+        };
+        let header = stream.outgoing.pass(&passed.header, line, units, passed.ms, payload_type);
+        let Some(header) = header else { return };
+        let converter = stream.converter.as_mut().filter(|_| matches!(passed.kind, Kind::Audio(_)));
+        self.out.pass((listener.port, to), &header, payload, converter);
+        stream.outgoing.sent(payload.len());
+    }
+
+    /// Takes a datagram that came to the port above a stream's RTP port. Only the host whose RTP we hear, or
+    /// before that the one that SDP named, is listened to.
+    pub fn rtcp(&mut self, now: Instant, port: u16, from: SocketAddr, datagram: &[u8]) {
+        let elapsed = self.elapsed(now);
+        let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
+        let heard = rtcp::parse(datagram, stream.outgoing.ssrc());
+        let Some(heard) = heard.filter(|_| stream.latch.receive_rtcp(from)) else {
+            stream.dropped += 1;
+            return;
+        };
+        let ntp = rtcp::ntp(elapsed);
+        if let Some((ssrc, middle)) = heard.sender {
+            stream.incoming.sender_report(ssrc, middle, (ntp >> 16) as u32);
+        }
+        if let Some(about_us) = heard.about_us {
+            stream.remote_fraction_lost = Some(about_us.fraction_lost);
+            stream.rtt_us = rtcp::round_trip_us(ntp, &about_us).or(stream.rtt_us);
+        }
+    }
+}
+
+/// What a datagram is to this stream; `None` for what it has no use for.
+fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
+    if rtp::is_rtcp(datagram) {
+        return None; // multiplexing (RFC 5761) is never negotiated
+    }
+    let (header, range) = rtp::parse(datagram)?;
+    let kind = match header.payload_type {
+        kind if kind == stream.session.payload_type => Kind::Audio(stream.session.codec),
+        kind if Some(kind) == stream.session.dtmf => Kind::Event,
+        COMFORT_NOISE => Kind::Comfort,
+        _ => return None,
+    };
+    (range.len() <= MAX_PAYLOAD).then_some((kind, header, range))
+}
+
+/// A number that tells one peer's line from another's.
+fn line_of(source: StreamId) -> u64 {
+    u64::from(source.thread) << 48 | u64::from(source.port) << 32 | u64::from(source.generation)
+}

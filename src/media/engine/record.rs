@@ -1,0 +1,196 @@
+//! What is recorded of a stream: received audio as 16-bit samples, placed by timestamp, given out by the second.
+//!
+//! Late packets are put in their place while their second is still here; what never came is silence. There is
+//! no jitter buffer: a recording is not listened to as it comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::media::Codec;
+use crate::media::RecordId;
+use crate::media::StreamId;
+use crate::media::codec::Decoder;
+use crate::media::codec::MAX_PAYLOAD;
+use crate::media::codec::g722;
+use crate::media::rtp::Header;
+
+/// A timestamp that moves further than this begins another line, placed at the end: 10 s.
+const GAP_MAX: i64 = 10 * 8000;
+
+/// Below this root mean square a packet counts as silence: −45 dBm0, a full-scale sine being +3.14 dBm0.
+const SILENCE_RMS: i64 = 91;
+
+/// What the recorder is told, in this order for each recording.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Chunk {
+    /// A recording begins.
+    Begin {
+        /// Of what.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// File name under the data folder.
+        file: Arc<str>,
+        /// Samples a second.
+        rate: u32,
+    },
+    /// Some of its audio; the first sample is the `at`-th of the recording. A gap before it is silence.
+    Audio {
+        /// Its name.
+        record: RecordId,
+        /// Samples before these.
+        at: u64,
+        /// Mono.
+        samples: Vec<i16>,
+    },
+    /// It is over: `length` samples in all.
+    End {
+        /// Its name.
+        record: RecordId,
+        /// Samples.
+        length: u64,
+    },
+}
+
+/// A running recording.
+pub struct Record {
+    name: RecordId,
+    rate: u32,
+    codec: Codec,
+    decoder: Decoder,
+    /// The second that is being filled, beginning at sample `start`.
+    buffer: Vec<i16>,
+    start: u64,
+    max: u64,
+    max_silence: Option<u64>,
+    began_ms: u64,
+    /// Since when nothing but silence has come.
+    loud_ms: u64,
+    /// SSRC, and the timestamp and sample number that belong together.
+    anchor: Option<(u32, u32, u64)>,
+}
+
+impl Record {
+    /// Begins at `ms`; tells the recorder.
+    pub fn begin(
+        (stream, record): (StreamId, RecordId),
+        file: Arc<str>,
+        codec: Codec,
+        (max, max_silence): (Duration, Option<Duration>),
+        ms: u64,
+        out: &mut Vec<Chunk>,
+    ) -> Record {
+        let rate = codec.sample_rate();
+        out.push(Chunk::Begin { stream, record, file, rate });
+        Record {
+            name: record,
+            rate,
+            codec,
+            decoder: Decoder::new(codec),
+            buffer: Vec::with_capacity(rate as usize),
+            start: 0,
+            max: (max.as_millis() as u64).saturating_mul(u64::from(rate / 1000)),
+            max_silence: max_silence.map(|silence| silence.as_millis() as u64),
+            began_ms: ms,
+            loud_ms: ms,
+            anchor: None,
+        }
+    }
+
+    /// Takes a packet of `codec` that came at `ms`.
+    pub fn receive(&mut self, header: &Header, payload: &[u8], codec: Codec, ms: u64, out: &mut Vec<Chunk>) {
+        let mut space = [0i16; 2 * MAX_PAYLOAD];
+        let samples = self.decode(payload, codec, &mut space);
+        let energy: i64 = samples.iter().map(|s| i64::from(*s) * i64::from(*s)).sum();
+        if energy >= SILENCE_RMS * SILENCE_RMS * samples.len() as i64 && !samples.is_empty() {
+            self.loud_ms = ms;
+        }
+        let Some(at) = self.place(header) else { return };
+        self.put(at, samples, out);
+    }
+
+    /// Decodes to the recording's rate, which stays when the codec changes in mid-call.
+    fn decode<'s>(
+        &mut self,
+        payload: &[u8],
+        codec: Codec,
+        space: &'s mut [i16; 2 * MAX_PAYLOAD],
+    ) -> &'s [i16] {
+        if codec != self.codec {
+            self.codec = codec;
+            self.decoder = match (codec, self.rate) {
+                (Codec::G722, 8000) => Decoder::G722(Box::new(g722::Decoder::narrow())),
+                _ => Decoder::new(codec),
+            };
+        }
+        let count = self.decoder.decode(payload, space);
+        if self.rate == 16_000 && codec.sample_rate() == 8000 {
+            for at in (0..count).rev() {
+                (space[2 * at], space[2 * at + 1]) = (space[at], space[at]);
+            }
+            return &space[..2 * count];
+        }
+        &space[..count]
+    }
+
+    /// The sample number of a packet; `None` when it is too late.
+    fn place(&mut self, header: &Header) -> Option<u64> {
+        let scale = i64::from(self.rate / 8000);
+        if let Some((ssrc, timestamp, at)) = self.anchor {
+            let moved = i64::from(header.timestamp.wrapping_sub(timestamp) as i32);
+            let ahead = (at as i64 + moved * scale) - self.length() as i64;
+            if ssrc == header.ssrc && ahead.abs() <= GAP_MAX * scale {
+                let place = u64::try_from(at as i64 + moved * scale).ok()?;
+                self.anchor = Some((ssrc, header.timestamp, place));
+                return (place >= self.start).then_some(place);
+            }
+        }
+        let at = self.length();
+        self.anchor = Some((header.ssrc, header.timestamp, at));
+        Some(at)
+    }
+
+    fn put(&mut self, at: u64, samples: &[i16], out: &mut Vec<Chunk>) {
+        for (sample, number) in samples.iter().zip(at..self.max.max(at)) {
+            while number >= self.start + u64::from(self.rate) {
+                self.buffer.resize(self.rate as usize, 0);
+                self.give(out);
+            }
+            let index = (number - self.start) as usize;
+            if index >= self.buffer.len() {
+                self.buffer.resize(index + 1, 0);
+            }
+            self.buffer[index] = *sample;
+        }
+    }
+
+    fn give(&mut self, out: &mut Vec<Chunk>) {
+        let next = Vec::with_capacity(self.rate as usize);
+        let samples = std::mem::replace(&mut self.buffer, next);
+        let at = self.start;
+        self.start += samples.len() as u64;
+        out.push(Chunk::Audio { record: self.name, at, samples });
+    }
+
+    /// Samples so far.
+    fn length(&self) -> u64 {
+        self.start + self.buffer.len() as u64
+    }
+
+    /// Whether it has come to one of its ends: as much audio, as much time, or as much silence as it may have.
+    pub fn is_over(&self, ms: u64) -> bool {
+        let silent = self.max_silence.is_some_and(|max| ms.saturating_sub(self.loud_ms) >= max);
+        let time_max = self.max / u64::from(self.rate / 1000);
+        silent || self.length() >= self.max || ms.saturating_sub(self.began_ms) >= time_max
+    }
+
+    /// Ends; gives out what is left.
+    pub fn end(mut self, out: &mut Vec<Chunk>) {
+        let length = self.length();
+        if !self.buffer.is_empty() {
+            let samples = std::mem::take(&mut self.buffer);
+            out.push(Chunk::Audio { record: self.name, at: self.start, samples });
+        }
+        out.push(Chunk::End { record: self.name, length });
+    }
+}

@@ -1,0 +1,249 @@
+//! RTP as pure computation; knows nothing of calls.
+//!
+//! The core sends [`Command`]s, the [`engine::Engine`] of each media thread answers with [`Event`]s. Packets
+//! never pass through the core.
+
+pub mod bank;
+pub mod codec;
+pub mod dtmf;
+pub mod engine;
+pub mod rtcp;
+pub mod rtp;
+pub mod slots;
+pub mod source;
+pub mod stream;
+pub mod tone;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A codec that streams can carry; 20 ms frames unless `packet_ms` says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Codec {
+    /// G.711 A-law, static payload type 8, 8 kHz, 160 bytes a frame.
+    Pcma,
+    /// G.711 µ-law, static payload type 0, 8 kHz, 160 bytes a frame.
+    Pcmu,
+    /// G.722, static payload type 9, 16 kHz audio on an 8 kHz RTP clock (RFC 3551 §4.5.2), 160 bytes a frame.
+    G722,
+}
+
+/// One RTP stream: the socket bound to `port` (RTP) and `port + 1` (RTCP) on a media thread, in its
+/// `generation`-th use, so that late events of an earlier use are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId {
+    /// Media thread.
+    pub thread: u8,
+    /// Even RTP port.
+    pub port: u16,
+    /// Counts the uses of this port.
+    pub generation: u32,
+}
+
+/// Names one playing, so that its end can be told from that of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlayId(pub u64);
+
+/// Names one recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub u64);
+
+/// Names a clip of the bank; the engine looks it up when a command is carried out.
+pub type ClipName = Arc<str>;
+
+/// What was negotiated for a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Where the other side wants to receive (from its SDP); `None` while unknown (late offer).
+    pub remote: Option<SocketAddr>,
+    /// Codec that we send and expect.
+    pub codec: Codec,
+    /// Its payload type, as the other side numbers it (also used for receiving).
+    pub payload_type: u8,
+    /// Payload type of telephone-event (RFC 4733), when negotiated.
+    pub dtmf: Option<u8>,
+    /// Milliseconds of audio in a packet that we make: 10, 20, 30, 40 or 60.
+    pub packet_ms: u8,
+    /// We send (their direction is sendrecv or recvonly).
+    pub send: bool,
+    /// We listen (their direction is sendrecv or sendonly).
+    pub receive: bool,
+    /// Follow the address that packets come from, within the latching rules.
+    pub symmetric: bool,
+}
+
+/// What a stream sends while nothing is played over it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Nothing: no packets.
+    Silence,
+    /// A clip over and over, as a continuous line: who comes later hears what all others hear.
+    Music(ClipName),
+    /// A tone for ever.
+    Tone(tone::Tone),
+    /// What the other stream receives: relayed on arrival, converted only if codecs differ.
+    Peer(StreamId),
+    /// What the stream itself receives.
+    Echo,
+}
+
+/// An order to a media thread. A command for a stream of an older generation is ignored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Begins a stream on its port; sends `Base::Silence`.
+    Open {
+        /// Which.
+        stream: StreamId,
+        /// How.
+        session: Session,
+    },
+    /// Changes what was negotiated; sequence, timestamp and SSRC go on.
+    Modify {
+        /// Which.
+        stream: StreamId,
+        /// How.
+        session: Session,
+    },
+    /// What to send while nothing is played.
+    Base {
+        /// Which.
+        stream: StreamId,
+        /// What.
+        base: Base,
+    },
+    /// Plays items one after the other, over the base; replaces what is being played (which ends without event).
+    Play {
+        /// Which.
+        stream: StreamId,
+        /// Its name.
+        play: PlayId,
+        /// What, in order.
+        items: Vec<PlayItem>,
+        /// How many times in all; 0 is for ever.
+        repeat: u32,
+    },
+    /// Stops playing; the base goes on. No event.
+    Stop {
+        /// Which.
+        stream: StreamId,
+    },
+    /// Sends a key as a telephone-event (RFC 4733), or as a tone in the audio when none was negotiated.
+    SendDigit {
+        /// Which.
+        stream: StreamId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+    },
+    /// Records what the stream receives, as 16-bit PCM at the codec's rate, into the file of that name.
+    Record {
+        /// Which.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// File name under the data folder.
+        file: Arc<str>,
+        /// Ends by itself after this much audio.
+        max: Duration,
+        /// Ends by itself after this much silence (no packets, or below −45 dBm0).
+        max_silence: Option<Duration>,
+    },
+    /// Ends a recording; answered by `Event::Recorded`.
+    StopRecord {
+        /// Which.
+        stream: StreamId,
+    },
+    /// Ends the stream: RTCP BYE, socket unused, `Event::Closed`.
+    Close {
+        /// Which.
+        stream: StreamId,
+    },
+}
+
+/// One thing to play.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlayItem {
+    /// A clip.
+    Clip(ClipName),
+    /// A tone for a while.
+    Tone(tone::Tone, Duration),
+    /// Silence for a while.
+    Pause(Duration),
+}
+
+/// What a media thread says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// At start: the even ports that this thread has bound.
+    Ports {
+        /// Thread.
+        thread: u8,
+        /// Ports.
+        ports: Vec<u16>,
+    },
+    /// A key, once per press, when it begins.
+    Digit {
+        /// Where.
+        stream: StreamId,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+    },
+    /// A playing came to its end by itself.
+    PlayFinished {
+        /// Where.
+        stream: StreamId,
+        /// Which.
+        play: PlayId,
+    },
+    /// A recording has ended and its file is complete (or could not be written).
+    Recorded {
+        /// Where.
+        stream: StreamId,
+        /// Which.
+        record: RecordId,
+        /// Audio in the file.
+        length: Duration,
+        /// What went wrong, told to the operator.
+        error: Option<Arc<str>>,
+    },
+    /// The first packet from the other side has come.
+    Heard {
+        /// Where.
+        stream: StreamId,
+        /// Where from.
+        from: SocketAddr,
+    },
+    /// Nothing has come for this long although the session says it should (told once per silence).
+    Quiet {
+        /// Where.
+        stream: StreamId,
+        /// How long.
+        silent: Duration,
+    },
+    /// A stream is over and its port can be used again.
+    Closed {
+        /// Where.
+        stream: StreamId,
+        /// What it counted.
+        stats: Stats,
+    },
+}
+
+/// What a stream counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// RTP packets received and used.
+    pub received: u64,
+    /// RTP packets sent.
+    pub sent: u64,
+    /// Gaps in the received sequence.
+    pub lost: u64,
+    /// Dropped: malformed, wrong payload type, wrong source, late.
+    pub dropped: u64,
+    /// Interarrival jitter at the end, in RTP units (RFC 3550 §6.4.1).
+    pub jitter: u32,
+    /// Round-trip time from RTCP in microseconds, when known.
+    pub rtt_us: Option<u32>,
+    /// What the other side reported as lost, out of 256 (last report).
+    pub remote_fraction_lost: Option<u8>,
+}

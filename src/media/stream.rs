@@ -1,0 +1,90 @@
+//! One RTP stream: what was negotiated, its two directions, and what it sends.
+//!
+//! `latch` says whose packets count and where ours go, `incoming` counts what comes (RFC 3550 appendix A),
+//! `outgoing` keeps sequence, timestamp and SSRC one line whatever the source.
+
+pub mod incoming;
+pub mod latch;
+pub mod outgoing;
+
+use crate::media::Session;
+use crate::media::StreamId;
+use crate::media::codec::Converter;
+use crate::media::dtmf;
+use crate::media::engine::record::Record;
+use crate::media::slots::Place;
+use crate::media::source::Line;
+use crate::media::source::Play;
+use crate::media::stream::incoming::Incoming;
+use crate::media::stream::latch::Latch;
+use crate::media::stream::outgoing::Outgoing;
+
+/// Everything about one stream. Made and changed by the engine only.
+pub struct Stream {
+    /// Which.
+    pub id: StreamId,
+    /// What was negotiated.
+    pub session: Session,
+    /// Whose packets count, and where ours go.
+    pub latch: Latch,
+    /// What has come.
+    pub incoming: Incoming,
+    /// What has gone.
+    pub outgoing: Outgoing,
+    /// Dropped packets.
+    pub dropped: u64,
+    /// Hears keys.
+    pub keys_in: dtmf::Receiver,
+    /// Sends keys as telephone-events.
+    pub keys_out: dtmf::Sender,
+    /// Sends keys as tones.
+    pub key_tones: Option<Play>,
+    /// What is played over the base.
+    pub play: Option<Play>,
+    /// What is sent beneath.
+    pub line: Line,
+    /// Turns the peer's codec into ours, when they differ.
+    pub converter: Option<Converter>,
+    /// Whose base is this stream.
+    pub listeners: Vec<StreamId>,
+    /// What is recorded of it.
+    pub record: Option<Record>,
+    /// Its slot, from its first own packet on.
+    pub place: Option<Place>,
+    /// Whether it stands in the wheel.
+    pub in_wheel: bool,
+    /// When it is looked after, in turns of 50 ms.
+    pub check: Place,
+    /// When the other side was last alive, or was first expected to be.
+    pub alive_ms: u64,
+    /// Whether its silence has been told.
+    pub quiet_told: bool,
+    /// Whether its first packet has been told.
+    pub heard_told: bool,
+    /// When the next RTCP report is due.
+    pub report_ms: u64,
+    /// From the other side's reports.
+    pub rtt_us: Option<u32>,
+    /// From the other side's reports.
+    pub remote_fraction_lost: Option<u8>,
+}
+
+impl Stream {
+    /// Whether it makes packets of its own in this moment, rather than passing on what comes.
+    pub fn generates(&self) -> bool {
+        self.overlaid() || matches!(self.line, Line::Loop { .. })
+    }
+
+    /// Whether something covers its base.
+    pub fn overlaid(&self) -> bool {
+        self.play.is_some() || self.key_tones.is_some() || !self.keys_out.is_idle()
+    }
+
+    /// Whose packets it passes on, if its base is a peer.
+    pub fn peer(&self) -> Option<StreamId> {
+        match self.line {
+            Line::Peer(peer) => Some(peer),
+            Line::Silence | Line::Loop { .. } => None,
+        }
+    }
+}

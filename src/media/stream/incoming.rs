@@ -1,0 +1,231 @@
+//! Counting what comes: sequence, loss and jitter (RFC 3550 §6.4.1, appendices A.1, A.3 and A.8).
+//!
+//! Left out: probation. The latch and the payload type decide who is a source, and its first packet is used.
+
+use crate::media::rtcp::Reception;
+use crate::media::rtp::Header;
+
+/// A step ahead of at most so many is loss; a longer one is a restart (RFC 3550 appendix A.1).
+const DROPOUT_MAX: u16 = 3000;
+
+/// A packet at most so late is told from a duplicate; a later one is dropped.
+const WINDOW: u16 = 64;
+
+/// A step back of more than [`WINDOW`] and at most so many is a straggler; a longer one is a restart.
+const MISORDER_MAX: u16 = 1000;
+
+/// What has come of one source after the other.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    source: Option<Source>,
+    /// Used packets in all.
+    received: u64,
+    /// Lost by sources before this one.
+    lost_before: u64,
+    /// Expected and received at the last report (appendix A.3).
+    reported: (u64, u64),
+    /// Middle of the NTP time of the last sender report, and when it came in 1/65536 s.
+    last_report: Option<(u32, u32)>,
+}
+
+#[derive(Debug)]
+struct Source {
+    ssrc: u32,
+    /// Sequence numbers with their cycles: the first and the highest.
+    first: u64,
+    highest: u64,
+    received: u64,
+    /// Bit `n` is set when the packet `n` below the highest has come.
+    window: u64,
+    /// Arrival minus timestamp of the last audio packet, in RTP units.
+    transit: Option<u32>,
+    /// Sixteen times the jitter.
+    jitter: u32,
+}
+
+impl Incoming {
+    /// Counts a packet that came at `arrival` (RTP units of any origin); `false` when it is a duplicate or too
+    /// late to be used. Only audio moves the jitter: events repeat their timestamp.
+    pub fn count(&mut self, header: &Header, arrival: u32, audio: bool) -> bool {
+        let sequence = header.sequence;
+        let known = self.source.as_mut().filter(|source| source.ssrc == header.ssrc);
+        let Some(source) = known.and_then(|source| source.place(sequence)) else {
+            self.restart(header, arrival);
+            return true;
+        };
+        if !source {
+            return false;
+        }
+        self.received += 1;
+        if let Some(source) = self.source.as_mut().filter(|_| audio) {
+            source.measure(header.timestamp, arrival);
+        }
+        true
+    }
+
+    fn restart(&mut self, header: &Header, arrival: u32) {
+        self.lost_before = self.lost();
+        self.received += 1;
+        self.reported = (0, 0);
+        self.last_report = self.last_report.filter(|_| self.ssrc() == Some(header.ssrc));
+        let jitter = self.source.as_ref().map_or(0, |source| source.jitter);
+        let first = u64::from(header.sequence);
+        let transit = Some(arrival.wrapping_sub(header.timestamp));
+        self.source = Some(Source {
+            ssrc: header.ssrc,
+            first,
+            highest: first,
+            received: 1,
+            window: 1,
+            transit,
+            jitter,
+        });
+    }
+
+    /// Who is the source.
+    pub fn ssrc(&self) -> Option<u32> {
+        self.source.as_ref().map(|source| source.ssrc)
+    }
+
+    /// Used packets in all.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Gaps in the sequence in all.
+    pub fn lost(&self) -> u64 {
+        self.lost_before + self.source.as_ref().map_or(0, |s| s.expected().saturating_sub(s.received))
+    }
+
+    /// Jitter in RTP units.
+    pub fn jitter(&self) -> u32 {
+        self.source.as_ref().map_or(0, |source| source.jitter >> 4)
+    }
+
+    /// The source's sender report has come, at `now` (1/65536 s).
+    pub fn sender_report(&mut self, ssrc: u32, middle: u32, now: u32) {
+        if self.ssrc() == Some(ssrc) {
+            self.last_report = Some((middle, now));
+        }
+    }
+
+    /// The report about the source, counted from the last one; `now` in 1/65536 s.
+    pub fn report(&mut self, now: u32) -> Option<Reception> {
+        let source = self.source.as_ref()?;
+        let (expected, received) = (source.expected(), source.received);
+        let expected_since = expected.saturating_sub(self.reported.0);
+        let lost_since = expected_since.saturating_sub(received.saturating_sub(self.reported.1));
+        self.reported = (expected, received);
+        Some(Reception {
+            ssrc: source.ssrc,
+            fraction_lost: (lost_since * 256).checked_div(expected_since).unwrap_or(0).min(255) as u8,
+            lost: expected.saturating_sub(received).min(0x7F_FFFF) as u32,
+            highest: source.highest as u32,
+            jitter: source.jitter >> 4,
+            last_report: self.last_report.map_or(0, |(middle, _)| middle),
+            delay: self.last_report.map_or(0, |(_, at)| now.wrapping_sub(at)),
+        })
+    }
+}
+
+impl Source {
+    /// Counts a sequence number: `Some(false)` for a duplicate or straggler, `None` for a restart.
+    fn place(&mut self, sequence: u16) -> Option<bool> {
+        let ahead = sequence.wrapping_sub(self.highest as u16);
+        let behind = ahead.wrapping_neg();
+        if ahead == 0 {
+            return Some(false);
+        }
+        if ahead <= DROPOUT_MAX {
+            self.highest += u64::from(ahead);
+            self.window = self.window.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
+        } else if behind < WINDOW {
+            let bit = 1 << behind;
+            if self.window & bit != 0 {
+                return Some(false);
+            }
+            self.window |= bit;
+            // A packet overtaken by the first one begins the sequence.
+            let number = self.highest.saturating_sub(u64::from(behind));
+            self.first = self.first.min(number);
+        } else if behind <= MISORDER_MAX {
+            return Some(false);
+        } else {
+            return None;
+        }
+        self.received += 1;
+        Some(true)
+    }
+
+    fn measure(&mut self, timestamp: u32, arrival: u32) {
+        let transit = arrival.wrapping_sub(timestamp);
+        if let Some(last) = self.transit {
+            let apart = (transit.wrapping_sub(last) as i32).unsigned_abs();
+            // A jump of a second is another origin of timestamps, not jitter.
+            if apart < 8000 {
+                self.jitter = self.jitter + apart - ((self.jitter + 8) >> 4);
+            }
+        }
+        self.transit = Some(transit);
+    }
+
+    fn expected(&self) -> u64 {
+        self.highest - self.first + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(sequence: u16) -> Header {
+        let timestamp = u32::from(sequence) * 160;
+        Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: 1 }
+    }
+
+    #[test]
+    fn loss_reordering_and_duplicates_are_told_apart_across_the_wrap() {
+        let mut incoming = Incoming::default();
+        let order: [(u16, bool); 9] = [
+            (65_533, true),
+            (65_534, true),
+            (0, true),       // 65 535 is late
+            (65_535, true),  // there it is
+            (65_535, false), // twice
+            (0, false),      // twice
+            (4, true),       // 1 to 3 are lost
+            (2, true),
+            (65_533, false), // twice
+        ];
+        for (sequence, used) in order {
+            assert_eq!(incoming.count(&header(sequence), 0, false), used, "{sequence}");
+        }
+        assert_eq!((incoming.received(), incoming.lost()), (6, 2));
+        let report = incoming.report(0).expect("a source");
+        assert_eq!((report.lost, report.highest, report.fraction_lost), (2, 0x1_0004, (2 * 256 / 8) as u8));
+        assert_eq!(incoming.report(0).expect("a source").fraction_lost, 0, "nothing came since");
+    }
+
+    #[test]
+    fn a_restart_is_no_loss() {
+        let mut incoming = Incoming::default();
+        for sequence in [10, 11, 40_000, 40_001] {
+            assert!(incoming.count(&header(sequence), 0, true));
+        }
+        assert!(incoming.count(&Header { ssrc: 2, ..header(7) }, 0, true));
+        assert_eq!((incoming.received(), incoming.lost()), (5, 0));
+    }
+
+    #[test]
+    fn jitter_follows_the_variation_of_arrival() {
+        let mut steady = Incoming::default();
+        let mut shaky = Incoming::default();
+        for at in 0..400u16 {
+            let arrival = u32::from(at) * 160;
+            steady.count(&header(at), arrival, true);
+            shaky.count(&header(at), arrival + u32::from(at % 2) * 40, true);
+        }
+        assert_eq!(steady.jitter(), 0);
+        assert!((38..=40).contains(&shaky.jitter()), "{}", shaky.jitter());
+    }
+}

@@ -1,0 +1,260 @@
+//! Every fact that others must learn (the disk, metrics, later the portal and other nodes): one enum.
+//!
+//! The core tells them as `Output::Change`. Those for which [`Change::is_state`] holds are kept by the store
+//! and given back at the next start, oldest first, through the same enum.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::cdr::Cdr;
+use crate::model::cdr::Direction;
+use crate::model::id::AgentKey;
+use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
+use crate::model::id::LineKey;
+use crate::model::id::MailboxKey;
+use crate::model::id::ToggleId;
+use crate::model::id::TrunkId;
+use crate::model::mailbox::Message;
+use crate::model::mailbox::MessageState;
+
+/// Who or what changed an agent's or toggle's state.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A star code from a phone.
+    Code,
+    /// The command line.
+    Cli,
+    /// The system itself, with the reason.
+    Auto(Arc<str>),
+    /// The configuration.
+    Config,
+}
+
+/// A binding of a device, in a form that survives a restart.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BindingRecord {
+    /// SIP domain.
+    pub domain: Arc<str>,
+    /// Whose.
+    pub device: DeviceId,
+    /// Contact URI as registered.
+    pub contact: Arc<str>,
+    /// Path values, first hop first.
+    pub path: Vec<Arc<str>>,
+    /// `udp` or `tcp`.
+    pub transport: Arc<str>,
+    /// Where the REGISTER came from, `address:port`.
+    pub remote: Arc<str>,
+    /// Where it came to.
+    pub local: Arc<str>,
+    /// `+sip.instance`, when given.
+    pub instance: Option<Arc<str>>,
+    /// Call-ID of the REGISTER.
+    pub call_id: Arc<str>,
+    /// Its CSeq.
+    pub cseq: u32,
+    /// Preference, thousandths.
+    pub q: u16,
+    /// User-Agent.
+    pub agent: Option<Arc<str>>,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// A fact.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// A call began.
+    CallStarted {
+        /// Which.
+        call: CallId,
+        /// Whose.
+        company: Option<CompanyId>,
+        /// Which way.
+        direction: Direction,
+    },
+    /// The caller heard 200 OK.
+    CallAnswered {
+        /// Which.
+        call: CallId,
+    },
+    /// A call is over; its record.
+    CallEnded {
+        /// The record.
+        cdr: Box<Cdr>,
+    },
+    /// What the caller's stream counted, a moment after the call ended; completes its record.
+    CallMedia {
+        /// Which.
+        call: CallId,
+        /// RTP packets from the caller.
+        received: u64,
+        /// RTP packets to the caller.
+        sent: u64,
+        /// Gaps in what came from the caller.
+        lost: u64,
+    },
+    /// A decision of the flow or a queue, with its reason.
+    Decision {
+        /// Whose.
+        company: CompanyId,
+        /// Rising by one per company within a process life.
+        seq: u64,
+        /// When.
+        at: Timestamp,
+        /// About which call.
+        call: Option<CallId>,
+        /// `queue.joined`, `flow.step` …
+        event: Arc<str>,
+        /// Why, in the words of the reason codes.
+        why: Arc<str>,
+    },
+    /// An agent logged in or out of a queue or ring group.
+    AgentLogin {
+        /// Who.
+        agent: AgentKey,
+        /// Where.
+        line: LineKey,
+        /// In or out.
+        logged_in: bool,
+        /// By whom.
+        by: Source,
+        /// When.
+        at: Timestamp,
+    },
+    /// An agent is on pause, or no longer.
+    AgentPaused {
+        /// Who.
+        agent: AgentKey,
+        /// The reason; none ends the pause.
+        reason: Option<Arc<str>>,
+        /// By whom.
+        by: Source,
+        /// When.
+        at: Timestamp,
+    },
+    /// Who was rung last by round-robin, so that it goes on after a restart.
+    RoundRobin {
+        /// Where.
+        line: LineKey,
+        /// Who.
+        agent: AgentKey,
+    },
+    /// How a call left a queue.
+    QueueDone {
+        /// Which queue or group.
+        line: LineKey,
+        /// `answered`, `abandoned`, `short_abandoned`, `timeout`, `full`, `nobody`, `closed` …
+        result: Arc<str>,
+        /// Milliseconds waited.
+        wait_ms: u64,
+    },
+    /// A device registered or refreshed.
+    Bound {
+        /// The binding.
+        binding: BindingRecord,
+    },
+    /// A binding ended.
+    Unbound {
+        /// SIP domain.
+        domain: Arc<str>,
+        /// Whose.
+        device: DeviceId,
+        /// Its contact URI.
+        contact: Arc<str>,
+        /// `expired`, `removed`, `replaced`, `connection closed` …
+        why: Arc<str>,
+    },
+    /// A REGISTER was refused.
+    RegistrationFailed {
+        /// Reason code.
+        why: Arc<str>,
+    },
+    /// The password that the switch made for a device without one.
+    DevicePassword {
+        /// SIP domain.
+        domain: Arc<str>,
+        /// Whose.
+        device: DeviceId,
+        /// In clear, as digest needs it.
+        password: Arc<str>,
+    },
+    /// A toggle was set by hand.
+    ToggleSet {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        toggle: ToggleId,
+        /// On or off.
+        on: bool,
+        /// Ends by itself.
+        until: Option<Timestamp>,
+        /// By whom.
+        by: Source,
+        /// Which user, when known.
+        user: Option<Arc<str>>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A message was left.
+    MessageLeft {
+        /// The message.
+        message: Message,
+    },
+    /// A message was heard or saved.
+    MessageMarked {
+        /// Where.
+        mailbox: MailboxKey,
+        /// Which.
+        id: Arc<str>,
+        /// Now.
+        state: MessageState,
+    },
+    /// A message was deleted; its file goes with it.
+    MessageDeleted {
+        /// Where.
+        mailbox: MailboxKey,
+        /// Which.
+        id: Arc<str>,
+    },
+    /// A trunk came up or went down.
+    Trunk {
+        /// Which.
+        trunk: TrunkId,
+        /// Usable.
+        up: bool,
+        /// Why.
+        why: Arc<str>,
+    },
+}
+
+impl Change {
+    /// Whether the store keeps it and gives it back at the next start.
+    pub fn is_state(&self) -> bool {
+        match self {
+            Change::AgentLogin { .. }
+            | Change::AgentPaused { .. }
+            | Change::RoundRobin { .. }
+            | Change::Bound { .. }
+            | Change::Unbound { .. }
+            | Change::DevicePassword { .. }
+            | Change::ToggleSet { .. }
+            | Change::MessageLeft { .. }
+            | Change::MessageMarked { .. }
+            | Change::MessageDeleted { .. } => true,
+            Change::CallStarted { .. }
+            | Change::CallAnswered { .. }
+            | Change::CallEnded { .. }
+            | Change::CallMedia { .. }
+            | Change::Decision { .. }
+            | Change::QueueDone { .. }
+            | Change::RegistrationFailed { .. }
+            | Change::Trunk { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What a person may order or ask of a running switch, and the answers.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::cdr::Direction;
+use crate::model::id::AgentKey;
+use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::LineId;
+use crate::model::id::Number;
+use crate::model::id::ToggleId;
+use crate::model::id::UserId;
+
+/// An order or a question.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Command {
+    /// Counters of the whole switch.
+    Status,
+    /// Calls that are up or being set up.
+    Calls,
+    /// Ends a call.
+    HangUp {
+        /// Which.
+        call: CallId,
+    },
+    /// Queues and ring groups with waiting callers and agents.
+    Queues {
+        /// Only of this company.
+        company: Option<CompanyId>,
+    },
+    /// Agents with their state in each queue.
+    Agents {
+        /// Only of this company.
+        company: Option<CompanyId>,
+    },
+    /// Logs an agent in or out.
+    Login {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+        /// Where; none is everywhere.
+        line: Option<LineId>,
+        /// In or out.
+        logged_in: bool,
+    },
+    /// Pauses an agent, or ends the pause with `None`.
+    Pause {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+        /// Why.
+        reason: Option<Arc<str>>,
+    },
+    /// Sets a toggle.
+    Toggle {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        toggle: ToggleId,
+        /// On or off.
+        on: bool,
+        /// Ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// Devices and their bindings.
+    Devices,
+    /// Trunks and their state.
+    Trunks,
+    /// What would happen to a call.
+    Simulate(Simulate),
+    /// No new calls; ends when the last call is over.
+    Drain,
+}
+
+/// A dry run.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Simulate {
+    /// What is dialled.
+    pub number: Number,
+    /// From this number, hidden when none.
+    pub from: Option<Number>,
+    /// When; now when none.
+    pub at: Option<Timestamp>,
+    /// Keys pressed, one menu after the other.
+    pub keys: String,
+}
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// Done.
+    Done,
+    /// To `Status`.
+    Status(Box<Status>),
+    /// To `Calls`.
+    Calls {
+        /// The calls.
+        calls: Vec<CallView>,
+    },
+    /// To `Queues`.
+    Queues {
+        /// Queues, then groups.
+        queues: Vec<QueueView>,
+    },
+    /// To `Agents`.
+    Agents {
+        /// The agents.
+        agents: Vec<AgentView>,
+    },
+    /// To `Devices`.
+    Devices {
+        /// The devices.
+        devices: Vec<DeviceView>,
+    },
+    /// To `Trunks`.
+    Trunks {
+        /// The trunks.
+        trunks: Vec<TrunkView>,
+    },
+    /// To `Simulate`: one sentence per decision.
+    Told {
+        /// The sentences.
+        steps: Vec<Told>,
+    },
+    /// It could not be done.
+    Refused {
+        /// What was tried, on what, and what to do.
+        why: String,
+        /// Something named in the order does not exist.
+        not_found: bool,
+    },
+}
+
+/// One sentence of a dry run.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Told {
+    /// Where: `flow/step`, `number`, `queue:salg` …
+    pub at: String,
+    /// What happens and why.
+    pub what: String,
+}
+
+/// Counters.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Status {
+    /// Server name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Seconds since start.
+    pub up_s: u64,
+    /// Companies loaded.
+    pub companies: usize,
+    /// Calls up or being set up.
+    pub calls: usize,
+    /// Legs.
+    pub legs: usize,
+    /// SIP dialogs.
+    pub dialogs: usize,
+    /// SIP transactions.
+    pub transactions: usize,
+    /// Bindings.
+    pub bindings: usize,
+    /// Free RTP ports.
+    pub ports_free: usize,
+    /// RTP ports in all.
+    pub ports: usize,
+    /// Waiting callers.
+    pub waiting: usize,
+    /// Agents whose derived state and facts disagree; always 0.
+    pub agent_state_divergence: u64,
+    /// New calls are refused.
+    pub draining: bool,
+}
+
+/// A call.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct CallView {
+    /// Which.
+    pub id: CallId,
+    /// Whose.
+    pub company: Option<CompanyId>,
+    /// Which way.
+    pub direction: Direction,
+    /// Caller's number.
+    pub from: String,
+    /// Dialled.
+    pub to: String,
+    /// `ringing`, `menu`, `waiting`, `talking` …
+    pub state: String,
+    /// Where in the flow.
+    pub at: String,
+    /// With whom.
+    pub with: Vec<String>,
+    /// Seconds since it began.
+    pub age_s: u64,
+    /// Codec towards the caller.
+    pub codec: Option<String>,
+}
+
+/// A queue or ring group.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct QueueView {
+    /// Whose.
+    pub company: CompanyId,
+    /// Which.
+    pub line: LineId,
+    /// Shown name.
+    pub name: String,
+    /// Waiting callers.
+    pub waiting: usize,
+    /// Longest wait in seconds.
+    pub longest_s: u64,
+    /// Agents by state: user, state, reason.
+    pub agents: Vec<(UserId, String)>,
+    /// Since start: offered, answered, abandoned, overflowed.
+    pub offered: u64,
+    /// Bridged with an agent.
+    pub answered: u64,
+    /// Left after five seconds or more.
+    pub abandoned: u64,
+    /// Any other exit.
+    pub overflowed: u64,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct AgentView {
+    /// Who.
+    pub agent: AgentKey,
+    /// Shown name.
+    pub name: String,
+    /// Pause reason.
+    pub paused: Option<String>,
+    /// By queue or group: state in words.
+    pub lines: Vec<(LineId, String)>,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct DeviceView {
+    /// Whose company.
+    pub company: CompanyId,
+    /// SIP user name.
+    pub device: String,
+    /// Whose.
+    pub user: UserId,
+    /// Contact URI, address it came from, seconds left, User-Agent.
+    pub bindings: Vec<BindingView>,
+}
+
+/// A binding.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct BindingView {
+    /// Contact URI.
+    pub contact: String,
+    /// Transport and address it came from.
+    pub remote: String,
+    /// Until it ends.
+    pub expires_s: i64,
+    /// User-Agent.
+    pub agent: Option<String>,
+}
+
+/// A trunk.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct TrunkView {
+    /// Id.
+    pub id: String,
+    /// Shown name.
+    pub name: String,
+    /// `registered`, `unregistered`, `by address`, `down`.
+    pub state: String,
+    /// Calls up.
+    pub calls: usize,
+    /// At most.
+    pub channels: Option<u32>,
+}

@@ -1,0 +1,129 @@
+//! A customer: its people, devices, numbers, hours, queues, flows and media.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::flow::Destination;
+use crate::model::flow::Flow;
+use crate::model::hours::Closure;
+use crate::model::hours::Hours;
+use crate::model::hours::Toggle;
+use crate::model::id::ClosureId;
+use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
+use crate::model::id::FlowId;
+use crate::model::id::GroupId;
+use crate::model::id::HoursId;
+use crate::model::id::MailboxId;
+use crate::model::id::MediaId;
+use crate::model::id::Number;
+use crate::model::id::PlanId;
+use crate::model::id::QueueId;
+use crate::model::id::RoomId;
+use crate::model::id::ToggleId;
+use crate::model::id::UserId;
+use crate::model::id::WebhookId;
+use crate::model::mailbox::Mailbox;
+use crate::model::prompt::Media;
+use crate::model::queue::Queue;
+use crate::model::ring_group::RingGroup;
+use crate::model::server::Codes;
+use crate::model::server::Language;
+use crate::model::server::Secret;
+use crate::model::server::Webhook;
+use crate::model::user::Device;
+use crate::model::user::User;
+
+/// Which queue calls are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Record {
+    /// None.
+    #[default]
+    Off,
+    /// Those of queues.
+    Queues,
+    /// All.
+    All,
+}
+
+/// `companies/<id>.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Company {
+    /// The file's name.
+    pub id: CompanyId,
+    /// Shown.
+    pub name: Arc<str>,
+    /// Organisation number, nine digits.
+    pub orgnr: Option<Arc<str>>,
+    /// SIP domain: its own, else the server's.
+    pub domain: Arc<str>,
+    /// Its own, else the server's.
+    pub language: Language,
+    /// IANA zone: its own, else the server's.
+    pub zone: Arc<str>,
+    /// Shown when the company rings out.
+    pub number: Option<Number>,
+    /// Subscription.
+    pub plan: Option<PlanId>,
+    /// Recording of calls.
+    pub record: Record,
+    /// Hold and queue music unless a queue has its own; `None` plays the system's.
+    pub music: Option<MediaId>,
+    /// Public numbers of this company, without those of users.
+    pub numbers: BTreeMap<Number, Destination>,
+    /// People and places.
+    pub users: BTreeMap<UserId, User>,
+    /// SIP devices.
+    pub devices: BTreeMap<DeviceId, Device>,
+    /// Opening hours.
+    pub hours: BTreeMap<HoursId, Hours>,
+    /// Dated exceptions.
+    pub closures: BTreeMap<ClosureId, Closure>,
+    /// States set by hand.
+    pub toggles: BTreeMap<ToggleId, Toggle>,
+    /// Media bank.
+    pub media: BTreeMap<MediaId, Media>,
+    /// Queues, with their type's settings already in them.
+    pub queues: BTreeMap<QueueId, Queue>,
+    /// Ring groups.
+    pub groups: BTreeMap<GroupId, RingGroup>,
+    /// Shared voicemail boxes; users' own are made as `user:<id>` when a user is given one.
+    pub mailboxes: BTreeMap<MailboxId, Mailbox>,
+    /// Call flows.
+    pub flows: BTreeMap<FlowId, Flow>,
+    /// Conference rooms (loaded and checked; joined by a later version).
+    pub rooms: BTreeMap<RoomId, Room>,
+    /// First and last parking slot.
+    pub parking: Option<(u32, u32)>,
+    /// Caller lists for the `caller` verb (`contacts:<id>`).
+    pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
+    /// The server's, overridden.
+    pub codes: Codes,
+    /// Webhooks.
+    pub webhooks: BTreeMap<WebhookId, Webhook>,
+    /// Extension → where it leads: users, queues, groups, mailboxes, toggles are found here.
+    pub extensions: HashMap<Number, Extension>,
+}
+
+/// What an extension reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extension {
+    /// A user, queue, group, voicemail box or room.
+    To(Destination),
+    /// A toggle's extension: calling it flips the toggle.
+    Toggle(ToggleId),
+}
+
+/// A conference room.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Room {
+    /// Shown.
+    pub name: Arc<str>,
+    /// Extension.
+    pub ext: Option<Number>,
+    /// Asked of everyone.
+    pub pin: Option<Secret>,
+    /// Makes its holder moderator.
+    pub moderator_pin: Option<Secret>,
+}

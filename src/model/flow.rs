@@ -1,0 +1,329 @@
+//! Call flows (anropsstyring): named steps and where they lead.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::hours::Category;
+use crate::model::id::FlowId;
+use crate::model::id::GroupId;
+use crate::model::id::HoursId;
+use crate::model::id::MailboxId;
+use crate::model::id::MediaId;
+use crate::model::id::Number;
+use crate::model::id::QueueId;
+use crate::model::id::RoomId;
+use crate::model::id::StepId;
+use crate::model::id::ToggleId;
+use crate::model::id::UserId;
+use crate::model::queue::Confirm;
+use crate::model::server::Language;
+
+/// Where a call can be sent: `kind:id` in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Destination {
+    /// `user:kari`
+    User(UserId),
+    /// `group:lager`
+    Group(GroupId),
+    /// `queue:salg`
+    Queue(QueueId),
+    /// `flow:hovednummer`
+    Flow(FlowId),
+    /// `voicemail:felles`
+    Voicemail(MailboxId),
+    /// `phone:+4736000299`
+    Phone(Number),
+    /// `room:styret` (joined by a later version)
+    Room(RoomId),
+    /// `hangup`
+    Hangup,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::User(id) => write!(f, "user:{id}"),
+            Destination::Group(id) => write!(f, "group:{id}"),
+            Destination::Queue(id) => write!(f, "queue:{id}"),
+            Destination::Flow(id) => write!(f, "flow:{id}"),
+            Destination::Voicemail(id) => write!(f, "voicemail:{id}"),
+            Destination::Phone(number) => write!(f, "phone:{number}"),
+            Destination::Room(id) => write!(f, "room:{id}"),
+            Destination::Hangup => f.write_str("hangup"),
+        }
+    }
+}
+
+/// Where a step leads: a step of the same flow, or out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// A bare word.
+    Step(StepId),
+    /// `kind:id`, or `hangup`.
+    To(Destination),
+}
+
+/// A call flow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flow {
+    /// Shown.
+    pub name: Arc<str>,
+    /// First step; exists.
+    pub start: StepId,
+    /// All steps.
+    pub steps: BTreeMap<StepId, Step>,
+}
+
+/// One step: its verb and what the verb needs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Opening hours.
+    Hours {
+        /// Which template.
+        hours: HoursId,
+        /// By category. `open` and `closed` are always there; others fall back to `closed`.
+        exits: BTreeMap<Category, Exit>,
+    },
+    /// Plays recordings.
+    Play {
+        /// In order.
+        media: Vec<MediaId>,
+        /// How many times.
+        repeat: u32,
+        /// A key stops it.
+        barge_in: bool,
+        /// As 183, before the call is answered.
+        early_media: bool,
+        /// Afterwards.
+        next: Exit,
+        /// With `barge_in`.
+        keys: BTreeMap<char, Exit>,
+    },
+    /// Asks for a key.
+    Menu {
+        /// Played first.
+        media: MediaId,
+        /// From the end of the prompt.
+        wait: Duration,
+        /// Prompts at most, the first included; shared by silence and wrong keys.
+        tries: u32,
+        /// Before the next try; none is the system's `menu/invalid`.
+        invalid_play: Option<MediaId>,
+        /// The caller may dial an extension.
+        extensions: bool,
+        /// By key.
+        keys: BTreeMap<char, Exit>,
+        /// When tries are used up in silence; none hangs up.
+        timeout: Option<Exit>,
+        /// When tries are used up on a wrong key; none is as timeout.
+        invalid: Option<Exit>,
+    },
+    /// Asks who calls.
+    Caller {
+        /// Any of them.
+        matches: Vec<CallerMatch>,
+        /// Some matches.
+        matched: Exit,
+        /// None does.
+        otherwise: Exit,
+    },
+    /// Asks a toggle.
+    Toggle {
+        /// Which.
+        toggle: ToggleId,
+        /// It is on.
+        on: Exit,
+        /// It is off.
+        off: Exit,
+    },
+    /// Waits in a queue. Exits not written are the queue's own.
+    Queue {
+        /// Which.
+        queue: QueueId,
+        /// Of this caller, instead of the queue's.
+        priority: Option<i32>,
+        /// Keeps the time already waited in another queue.
+        carry_wait: bool,
+        /// By name: `timeout full nobody closed exit`.
+        exits: BTreeMap<Arc<str>, Exit>,
+        /// Keys while waiting.
+        keys: BTreeMap<char, Exit>,
+    },
+    /// Rings a group.
+    Group {
+        /// Which.
+        group: GroupId,
+        /// Instead of the group's ring time.
+        ring: Option<Duration>,
+        /// By name: `no_answer busy nobody`; those not written are the group's own.
+        exits: BTreeMap<Arc<str>, Exit>,
+    },
+    /// Rings users and numbers at once.
+    Dial {
+        /// Users and phones.
+        to: Vec<Destination>,
+        /// How long.
+        ring: Duration,
+        /// Press 1 to take the call.
+        confirm: Confirm,
+        /// Which number is shown.
+        show: Show,
+        /// The users' own forwarding holds.
+        forwarding: bool,
+        /// By name: `no_answer busy unavailable`.
+        exits: BTreeMap<Arc<str>, Exit>,
+    },
+    /// Takes a message.
+    Voicemail {
+        /// Where.
+        mailbox: MailboxId,
+        /// Instead of the box's.
+        greeting: Option<MediaId>,
+        /// Longest message.
+        max: Duration,
+        /// Shorter ones are thrown away.
+        min: Duration,
+        /// Afterwards.
+        next: Exit,
+        /// No room; none plays `vm/mailbox-full` and hangs up.
+        full: Option<Exit>,
+    },
+    /// Collects digits.
+    Collect {
+        /// Played first.
+        media: MediaId,
+        /// How many at most.
+        digits: u32,
+        /// Ends early.
+        end: Option<char>,
+        /// What they must be.
+        check: Option<Check>,
+        /// Name of the tag they become.
+        tag: Arc<str>,
+        /// By name: `ok invalid timeout`.
+        exits: BTreeMap<Arc<str>, Exit>,
+    },
+    /// Name search by keys (carried out by a later version: takes `none`).
+    Directory {
+        /// Played first.
+        media: MediaId,
+        /// Letters before the first search.
+        letters: u32,
+        /// Nobody found; none hangs up.
+        none: Option<Exit>,
+    },
+    /// Asks for consent to recording.
+    Consent {
+        /// Played first.
+        media: MediaId,
+        /// Key for yes.
+        yes: char,
+        /// Key for no.
+        no: char,
+        /// Yes.
+        accepted: Exit,
+        /// No, or silence.
+        declined: Exit,
+    },
+    /// Asks another system (carried out by a later version: takes `error`).
+    Ask {
+        /// URL or webhook id.
+        what: Arc<str>,
+        /// How long to wait.
+        timeout: Duration,
+        /// By the answer's name; `error` is always there.
+        exits: BTreeMap<Arc<str>, Exit>,
+    },
+    /// Sets facts of the call.
+    Set {
+        /// Shown name.
+        name: Option<Arc<str>>,
+        /// Language of prompts.
+        language: Option<Language>,
+        /// In queues.
+        priority: Option<i32>,
+        /// Kept with the call record.
+        tag: Option<Arc<str>>,
+        /// Afterwards.
+        next: Exit,
+    },
+    /// Shares calls by weight.
+    Split {
+        /// Branch (an exit: step or destination) and weight.
+        branches: Vec<(Exit, u32)>,
+    },
+    /// Sends a text message (carried out by a later version: goes on).
+    Sms {
+        /// What it says.
+        text: Arc<str>,
+        /// Afterwards.
+        next: Exit,
+    },
+    /// Another flow, and back.
+    Flow {
+        /// Which.
+        flow: FlowId,
+        /// When it comes to an end of its own.
+        next: Exit,
+    },
+    /// Ends the call.
+    Hangup {
+        /// How.
+        cause: HangupCause,
+        /// Played first.
+        play: Option<MediaId>,
+    },
+}
+
+/// One condition of the `caller` verb.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallerMatch {
+    /// A number or prefix.
+    Prefix(Number),
+    /// No number was shown.
+    Hidden,
+    /// On a list of the company.
+    Contacts(Arc<str>),
+}
+
+/// Which number a dialled party sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Show {
+    /// The caller's own.
+    Caller,
+    /// The company's.
+    Company,
+    /// This one.
+    Number(Number),
+}
+
+/// What collected digits must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// A Norwegian organisation number (nine digits, modulus 11).
+    Orgnr,
+    /// A telephone number.
+    Phone,
+    /// A pattern of the form `[0-9]{4,6}` (carried out: digits with a count).
+    Digits {
+        /// At least.
+        min: u32,
+        /// At most.
+        max: u32,
+    },
+}
+
+/// How a call is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangupCause {
+    /// BYE, or 480 before the call is answered.
+    Normal,
+    /// 486.
+    Busy,
+    /// 603.
+    Reject,
+    /// This final SIP status (400–699).
+    Status(u16),
+}

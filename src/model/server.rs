@@ -1,0 +1,243 @@
+//! This machine: listening addresses, media ports, service codes, language; and subscriptions.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::id::WebhookId;
+
+/// Spoken and written language.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// Norwegian bokmål.
+    #[default]
+    Nb,
+    /// English.
+    En,
+}
+
+impl Language {
+    /// `nb` or `en`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Language::Nb => "nb",
+            Language::En => "en",
+        }
+    }
+}
+
+/// A secret as written; `Debug` never shows it.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(pub Arc<str>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// `server.toml`; every key has a default.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Shown in logs and metrics.
+    pub name: Arc<str>,
+    /// SIP domain of every company that sets none of its own.
+    pub domain: Arc<str>,
+    /// Country whose numbering plan reads bare numbers; only `NO` is known.
+    pub country: Arc<str>,
+    /// IANA zone, known to exist.
+    pub zone: Arc<str>,
+    /// Until a company or user says otherwise.
+    pub language: Language,
+    /// State: database, voicemail, media.
+    pub data: PathBuf,
+    /// UDP listeners.
+    pub sip_udp: Vec<SocketAddr>,
+    /// TCP listeners.
+    pub sip_tcp: Vec<SocketAddr>,
+    /// TLS listeners (loaded and checked; served by a later version).
+    pub sip_tls: Vec<SocketAddr>,
+    /// Address to show in Via, Contact and SDP behind NAT.
+    pub external: Option<IpAddr>,
+    /// Log every SIP message.
+    pub sip_trace: bool,
+    /// First and last RTP port, both included; even ports carry RTP, the next one RTCP.
+    pub media_ports: (u16, u16),
+    /// Codecs by name in order of preference, as written; unknown names are refused at load.
+    pub codecs: Vec<CodecName>,
+    /// How long recordings are kept.
+    pub keep_recordings: Duration,
+    /// Web listener (loaded and checked; served by a later version).
+    pub web_listen: Option<SocketAddr>,
+    /// Where `/metrics` is served.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Log filter, e.g. `info,sip=debug`.
+    pub log_level: Arc<str>,
+    /// Log lines as JSON.
+    pub log_json: bool,
+    /// Watch the folder and reload by itself.
+    pub watch: bool,
+    /// Program that reads text on standard input and writes a WAV to `{out}`.
+    pub speech_command: Option<Arc<str>>,
+    /// Service codes; a company may override them.
+    pub codes: Codes,
+    /// Upper limits of the tables.
+    pub limits: Limits,
+    /// Webhooks of the operator.
+    pub webhooks: BTreeMap<WebhookId, Webhook>,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            name: "sentral".into(),
+            domain: "localhost".into(),
+            country: "NO".into(),
+            zone: "Europe/Oslo".into(),
+            language: Language::Nb,
+            data: PathBuf::from("data"),
+            sip_udp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
+            sip_tcp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
+            sip_tls: Vec::new(),
+            external: None,
+            sip_trace: false,
+            media_ports: (20000, 21999),
+            codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
+            keep_recordings: Duration::from_secs(30 * 86_400),
+            web_listen: None,
+            metrics_listen: None,
+            log_level: "info".into(),
+            log_json: false,
+            watch: true,
+            speech_command: None,
+            codes: Codes::default(),
+            limits: Limits::default(),
+            webhooks: BTreeMap::new(),
+        }
+    }
+}
+
+/// A codec as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CodecName {
+    /// Opus, 48 kHz (accepted in configuration; offered by a later version).
+    Opus,
+    /// G.722, 16 kHz.
+    G722,
+    /// G.711 A-law, 8 kHz.
+    Pcma,
+    /// G.711 µ-law, 8 kHz.
+    Pcmu,
+}
+
+/// Upper limits; reaching one is an ordinary answer (503, 413 …). `[limits]` in `server.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls up or being set up.
+    pub calls: usize,
+    /// Bindings per device.
+    pub bindings: usize,
+    /// SIP transactions and dialogs together.
+    pub transactions: usize,
+    /// Bytes of one SIP message.
+    pub message_bytes: usize,
+    /// TCP connections.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            calls: 10_000,
+            bindings: 10,
+            transactions: 200_000,
+            message_bytes: 65_535,
+            connections: 20_000,
+        }
+    }
+}
+
+/// Star codes, `[codes]`; `None` turns a code off. A code ending in `*` is followed by an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Codes {
+    /// Log in to every queue and ring group, or `code + queue's extension` for one.
+    pub login: Option<Arc<str>>,
+    /// Log out, the same way.
+    pub logout: Option<Arc<str>>,
+    /// Pause everywhere.
+    pub pause: Option<Arc<str>>,
+    /// End the pause.
+    pub unpause: Option<Arc<str>>,
+    /// End wrap-up now.
+    pub wrap_up_end: Option<Arc<str>>,
+    /// Listen to own voicemail, or `code + mailbox's extension` for a shared box.
+    pub voicemail: Option<Arc<str>>,
+    /// Flip a toggle: `code + toggle's extension`.
+    pub toggle: Option<Arc<str>>,
+    /// Hear oneself.
+    pub echo: Option<Arc<str>>,
+    /// Own number read back.
+    pub own_number: Option<Arc<str>>,
+    /// Hide own number for this call: `code + number`.
+    pub hide_number: Option<Arc<str>>,
+    /// Forward all, no answer, unreachable, busy: GSM codes (accepted and checked; carried out by a later version).
+    pub forward: [Option<Arc<str>>; 4],
+    /// Pick up, park, record a prompt, hot-desk log in (accepted and checked; carried out by a later version).
+    pub later: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl Default for Codes {
+    fn default() -> Codes {
+        let code = |text: &str| Some(Arc::from(text));
+        Codes {
+            login: code("*40"),
+            logout: code("*41"),
+            pause: code("*42"),
+            unpause: code("*43"),
+            wrap_up_end: code("*44"),
+            voicemail: code("*99"),
+            toggle: code("*50"),
+            echo: code("*77"),
+            own_number: code("*78"),
+            hide_number: code("*31*"),
+            forward: [code("**21*"), code("**61*"), code("**62*"), code("**67*")],
+            later: [("pickup", "*8"), ("park", "*7"), ("record_prompt", "*60"), ("hot_desk", "*70")]
+                .into_iter()
+                .map(|(name, text)| (name.into(), text.into()))
+                .collect(),
+        }
+    }
+}
+
+/// A subscription of `plans.toml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Shown.
+    pub name: Arc<str>,
+    /// Data quota in bytes.
+    pub data: Option<u64>,
+    /// Whether the company's users share one pot.
+    pub shared: bool,
+    /// Minutes of speech; `None` is unlimited.
+    pub speech_minutes: Option<u32>,
+    /// Percent of the quota at which users are told.
+    pub warn: Vec<u8>,
+}
+
+/// A webhook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    /// Where.
+    pub url: Arc<str>,
+    /// Event types, `call.*` allowed.
+    pub events: Vec<Arc<str>>,
+    /// Signs the deliveries.
+    pub secret: Option<Secret>,
+}

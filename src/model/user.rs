@@ -1,0 +1,112 @@
+//! Users, their devices and what happens when they do not answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::flow::Destination;
+use crate::model::id::Number;
+use crate::model::id::PlanId;
+use crate::model::id::UserId;
+use crate::model::server::Language;
+use crate::model::server::Secret;
+
+/// What a user may do in the portal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Own page and calls.
+    #[default]
+    Employee,
+    /// Live view and reports of named queues.
+    Supervisor,
+    /// Everything of the company.
+    Admin,
+}
+
+/// What of a user rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rings {
+    /// Registered SIP devices.
+    Devices,
+    /// The mobile number, through a trunk.
+    Mobile,
+    /// The app (rung by a later version).
+    App,
+}
+
+/// Where a call goes when a condition of the user holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// After this ring time (`no_answer` only).
+    pub after: Option<Duration>,
+    /// Where to.
+    pub to: Destination,
+}
+
+/// A person or place with an extension.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// Shown.
+    pub name: Arc<str>,
+    /// Shown in the directory.
+    pub title: Option<Arc<str>>,
+    /// Extension.
+    pub ext: Option<Number>,
+    /// Direct public number.
+    pub number: Option<Number>,
+    /// Mobile number.
+    pub mobile: Option<Number>,
+    /// For voicemail and messages.
+    pub email: Option<Arc<str>>,
+    /// In the portal.
+    pub role: Role,
+    /// Subscription, else the company's.
+    pub plan: Option<PlanId>,
+    /// Has the switchboard view.
+    pub switchboard: bool,
+    /// Listed in the company directory.
+    pub directory: bool,
+    /// Language, else the company's.
+    pub language: Language,
+    /// What rings.
+    pub rings: Vec<Rings>,
+    /// Ring time of a direct call when no `no_answer` says otherwise.
+    pub ring: Duration,
+    /// Always.
+    pub forward_always: Option<Forward>,
+    /// When nobody answers.
+    pub no_answer: Option<Forward>,
+    /// When busy.
+    pub busy: Option<Forward>,
+    /// When no device is registered and no mobile rings.
+    pub unavailable: Option<Forward>,
+    /// Number shown on outgoing calls, else own number, else the company's.
+    pub show: Option<Number>,
+    /// Has a voicemail box of their own, and its PIN (4–8 digits) when set here.
+    pub voicemail: Option<PersonalMailbox>,
+    /// May call international numbers.
+    pub international: bool,
+}
+
+/// A user's own voicemail box.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PersonalMailbox {
+    /// 4–8 digits; none means that only the user's own devices may listen, without a PIN.
+    pub pin: Option<Secret>,
+}
+
+/// A SIP device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// Whose.
+    pub user: UserId,
+    /// For provisioning.
+    pub model: Option<Arc<str>>,
+    /// For provisioning, lower case with colons.
+    pub mac: Option<Arc<str>>,
+    /// From the file; without one the switch makes one and keeps it in the state database.
+    pub password: Option<Secret>,
+    /// Addresses it may register from; empty means anywhere.
+    pub from: Vec<IpAddr>,
+}

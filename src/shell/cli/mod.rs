@@ -1,0 +1,232 @@
+//! The command line: one binary that is the daemon, and that talks to the running daemon over its control socket.
+//!
+//! A file per sub-command. Left to a later version: `trace`, `why`, `backup` and the making of users and devices.
+
+mod agents;
+mod calls;
+mod cdr;
+mod client;
+mod config;
+mod demo;
+mod devices;
+mod print;
+mod queues;
+mod serve;
+mod simulate;
+mod status;
+mod toggle;
+mod trunks;
+mod when;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+use crate::model::command::Answer;
+use crate::shell::cli::client::Client;
+
+/// A hosted telephone exchange in one daemon.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sentral",
+    version,
+    after_help = "\
+Begin here:
+  sentral demo                          a company to call, on this machine, without any files
+  sentral config check                  what is wrong with the configuration, with file, line and remedy
+  sentral, or sentral serve             the switch itself
+  sentral simulate +4736000100 --at \"2027-05-17 10:00\"
+                                        what would happen to a call, and why
+
+Exit codes: 0 ok, 1 error, 2 usage, 3 not found, 4 daemon not running, 78 bad configuration."
+)]
+pub struct Cli {
+    /// Folder with the configuration [default: ./config, else /etc/sentral]
+    #[arg(long, global = true, value_name = "DIR", env = "SENTRAL_CONFIG")]
+    config: Option<PathBuf>,
+    /// Data folder: database, voicemail, control socket [default: `data` of server.toml]
+    #[arg(long, global = true, value_name = "DIR", env = "SENTRAL_DATA")]
+    data: Option<PathBuf>,
+    /// Control socket of the daemon [default: control.sock in its data folder]
+    #[arg(long, global = true, value_name = "PATH", env = "SENTRAL_SOCKET")]
+    socket: Option<PathBuf>,
+    /// How answers are written
+    #[arg(short, long, global = true, value_enum, default_value_t = Form::Text)]
+    output: Form,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Tables for people
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs the switch until SIGTERM
+    #[command(after_help = serve::EXAMPLES)]
+    Serve,
+    /// Runs a switch with a sample company and calls through it
+    Demo,
+    /// Counts of the running switch
+    Status,
+    /// Calls that are up, or ends one
+    Calls(calls::Args),
+    /// Queues and ring groups: who waits, who answers
+    Queues(queues::Args),
+    /// Agents and their states; logs them in and out, pauses them
+    Agents(agents::Args),
+    /// Telephones and where they are registered
+    Devices,
+    /// Carriers and whether they can be used
+    Trunks,
+    /// Sets a toggle such as "closed now"
+    Toggle(toggle::Args),
+    /// Checks the configuration, or has the daemon load it again
+    Config(config::Args),
+    /// Tells what would happen to a call, without making one
+    Simulate(simulate::Args),
+    /// Call records, newest first
+    Cdr(cdr::Args),
+}
+
+/// What every sub-command may need.
+#[derive(Debug)]
+struct Context {
+    config: PathBuf,
+    /// As given; else the configuration's.
+    data: Option<PathBuf>,
+    client: Client,
+    form: Form,
+}
+
+/// Why a command failed; each variant has its exit code.
+#[derive(Debug)]
+enum Failure {
+    /// 1.
+    Error(anyhow::Error),
+    /// 3.
+    NotFound(String),
+    /// 4.
+    NotRunning(String),
+    /// 78, as in sysexits.h.
+    Config(Vec<String>),
+}
+
+/// The configuration is not sound: an error that ends `serve` and `demo` with exit code 78.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct BadConfig(
+    /// The problems, one message each.
+    pub Vec<String>,
+);
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        match error.downcast::<BadConfig>() {
+            Ok(BadConfig(problems)) => Failure::Config(problems),
+            Err(error) => Failure::Error(error),
+        }
+    }
+}
+
+/// Carries out the command line of this process; a wrong one ends it with code 2.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match carry_out(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let (code, lines) = match failure {
+                Failure::Error(error) => (1, vec![format!("sentral: {error:#}")]),
+                Failure::NotFound(why) => (3, vec![format!("sentral: {why}")]),
+                Failure::NotRunning(why) => (4, vec![format!("sentral: {why}")]),
+                Failure::Config(problems) => (78, problems),
+            };
+            for line in lines {
+                eprintln!("{line}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn carry_out(cli: Cli) -> Result<(), Failure> {
+    let config = client::config_folder(cli.config);
+    let client = Client::new(cli.socket, cli.data.as_deref(), &config);
+    let context = Context { config, data: cli.data, client, form: cli.output };
+    match cli.verb {
+        Verb::Serve => serve::run(context),
+        Verb::Demo => demo::run(),
+        Verb::Status => status::run(&context),
+        Verb::Calls(args) => calls::run(args, &context),
+        Verb::Queues(args) => queues::run(args, &context),
+        Verb::Agents(args) => agents::run(args, &context),
+        Verb::Devices => devices::run(&context),
+        Verb::Trunks => trunks::run(&context),
+        Verb::Toggle(args) => toggle::run(args, &context),
+        Verb::Config(args) => config::run(args, &context),
+        Verb::Simulate(args) => simulate::run(args, &context),
+        Verb::Cdr(args) => cdr::run(args, &context),
+    }
+}
+
+impl Context {
+    /// Writes an answer: as it came for programs, with `text` for people.
+    fn show(&self, answer: &Answer, text: impl FnOnce(&Answer) -> Option<String>) -> Result<(), Failure> {
+        if self.form == Form::Json {
+            return print::json(answer);
+        }
+        match text(answer) {
+            Some(text) => print::text(&text),
+            None => Err(Failure::Error(anyhow::anyhow!(
+                "the daemon gave another kind of answer than was asked for: is it of another version?"
+            ))),
+        }
+    }
+
+    /// Writes the answer to an order.
+    fn done(&self, answer: &Answer, what: &str) -> Result<(), Failure> {
+        self.show(answer, |answer| matches!(answer, Answer::Done).then(|| format!("{what}\n")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_help_shows_can_be_typed() {
+        for line in [
+            "sentral demo",
+            "sentral serve --config /etc/sentral --data /var/lib/sentral",
+            "sentral -o json calls",
+            "sentral status --data /var/lib/sentral",
+            "sentral calls hangup 0-5f3a",
+            "sentral queues --watch --company fjord",
+            "sentral agents login fjord kari queue:salg",
+            "sentral agents pause fjord kari --reason lunsj",
+            "sentral toggle fjord natt on --until 2h",
+            "sentral config check",
+            "sentral simulate +4736000100 --from +4790000000 --keys 2",
+            "sentral cdr --since 1h --limit 20 --csv",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Cli::try_parse_from(["sentral", "toggle", "fjord", "natt", "maybe"]).is_err());
+    }
+}

@@ -1,0 +1,552 @@
+//! The media threads: their sockets, their waiting, and the way in and out of each [`Engine`].
+//!
+//! A thread owns the sockets of its ports, bound at start so that a promised port cannot fail, and watches
+//! those that are in use. Between two slots it sleeps in epoll; a packet that comes is passed on at once, or,
+//! under load, within half a millisecond together with others, because a wake-up costs several times what a
+//! packet does. Nothing here allocates, locks or logs for each packet.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::TrySendError;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use anyhow::bail;
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::Socket;
+use socket2::Type;
+use tracing::info;
+use tracing::warn;
+
+use crate::media::Command;
+use crate::media::Event;
+use crate::media::bank::Bank;
+use crate::media::engine::Engine;
+use crate::media::engine::output::Link;
+use crate::media::engine::record::Chunk;
+use crate::rand::Rng;
+use crate::shell::media::recorder;
+use crate::shell::media::sys;
+use crate::shell::media::sys::Epoll;
+use crate::shell::media::sys::EventFd;
+
+/// Batches of orders that may wait for a thread. A thread takes all of them each millisecond.
+const ORDERS_MAX: usize = 8192;
+
+/// Packets that may wait for another thread to take them; more are dropped.
+const CHUNKS_MAX: usize = 1024;
+
+/// Descriptors left for all else when the RTP range is fitted into the process's limit.
+const DESCRIPTORS_KEPT: u64 = 256;
+
+/// Sockets that are served between two looks at the slots.
+const READY_MAX: usize = 256;
+
+/// The longest datagram that is read whole: longer ones are no RTP of ours and fail as malformed.
+const DATAGRAM_MAX: usize = 2048;
+
+/// The epoll token of the doorbell; sockets have their port.
+const DOORBELL: u64 = u64::MAX;
+
+/// What the threads are to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaSettings {
+    /// First and last port, both included; even ones carry RTP, the next one RTCP.
+    pub ports: (u16, u16),
+    /// Address to bind; `::` takes IPv4 as well.
+    pub bind: IpAddr,
+    /// How many threads; 0 is as many as there are processors, at most 2.
+    pub threads: usize,
+}
+
+/// The running threads.
+#[derive(Debug)]
+pub struct MediaThreads {
+    ways: Vec<Way>,
+    stopping: Arc<AtomicBool>,
+    running: Vec<JoinHandle<()>>,
+    recorder: JoinHandle<()>,
+}
+
+/// The way to a thread.
+#[derive(Clone, Debug)]
+struct Way {
+    orders: SyncSender<Order>,
+    doorbell: Arc<Doorbell>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Commands(Vec<Command>),
+    Link(Link),
+}
+
+#[derive(Debug)]
+struct Doorbell {
+    event: EventFd,
+    /// Set from the first ring until the thread looks, which spares a system call for each further one.
+    rung: AtomicBool,
+}
+
+impl Doorbell {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.event.wake();
+        }
+    }
+}
+
+/// Binds the ports, shares them among the threads and starts those and the recorder. `events` is called on
+/// these threads, with `Event::Ports` of each before this returns; it must not block for long.
+///
+/// # Errors
+/// When no port can be bound or a thread cannot be started; the message says what to do.
+pub fn start(
+    settings: &MediaSettings,
+    bank: &Arc<Bank>,
+    data: PathBuf,
+    rng: &mut Rng,
+    events: impl Fn(Vec<Event>) + Send + Clone + 'static,
+) -> anyhow::Result<MediaThreads> {
+    let count = match settings.threads {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2)),
+        count => count.min(usize::from(u8::MAX)),
+    };
+    let mut shares: Vec<Vec<Pair>> = (0..count).map(|_| Vec::new()).collect();
+    for (at, pair) in bind_all(settings)?.into_iter().enumerate() {
+        shares[at % count].push(pair);
+    }
+    let stopping = Arc::new(AtomicBool::new(false));
+    let (chunks, recorder) = recorder::start(&data, events.clone())?;
+    let mut ways = Vec::new();
+    let mut receivers = Vec::new();
+    for _ in 0..count {
+        let (sender, receiver) = sync_channel(ORDERS_MAX);
+        let event = EventFd::new().context("cannot make an eventfd")?;
+        let doorbell = Arc::new(Doorbell { event, rung: AtomicBool::new(false) });
+        ways.push(Way { orders: sender, doorbell });
+        receivers.push(receiver);
+    }
+    let mut running = Vec::new();
+    for (at, (pairs, orders)) in shares.into_iter().zip(receivers).enumerate() {
+        let thread = at as u8;
+        events(vec![Event::Ports { thread, ports: pairs.iter().map(|pair| pair.port).collect() }]);
+        let epoll = Epoll::new(READY_MAX).context("cannot make an epoll")?;
+        let doorbell = Arc::clone(&ways[at].doorbell);
+        epoll.add(&doorbell.event, DOORBELL).context("cannot watch an eventfd")?;
+        let worker = Worker {
+            engine: Engine::new(thread, Arc::clone(bank), rng.fork()),
+            sockets: Sockets::new(pairs, settings.bind.is_ipv6()),
+            epoll,
+            orders,
+            doorbell,
+            stopping: Arc::clone(&stopping),
+            ways: ways.clone(),
+            chunks: chunks.clone(),
+            waiting: VecDeque::new(),
+            pace: Pace::default(),
+            events: events.clone(),
+        };
+        let running_one = std::thread::Builder::new()
+            .name(format!("media-{thread}"))
+            .spawn(move || worker.run())
+            .context("cannot start a media thread")?;
+        running.push(running_one);
+    }
+    Ok(MediaThreads { ways, stopping, running, recorder })
+}
+
+impl MediaThreads {
+    /// Hands commands to their threads, in order. Blocks only if a thread is thousands of batches behind.
+    pub fn send(&self, commands: Vec<Command>) {
+        let thread_of = |command: &Command| usize::from(command.stream().thread);
+        let mut rest = commands;
+        while let Some(thread) = rest.first().map(thread_of) {
+            let end = rest.iter().position(|command| thread_of(command) != thread).unwrap_or(rest.len());
+            let later = rest.split_off(end);
+            if let Some(way) = self.ways.get(thread) {
+                // A thread that is gone takes nothing; its end has been logged.
+                let _ = way.orders.send(Order::Commands(rest));
+                way.doorbell.ring();
+            }
+            rest = later;
+        }
+    }
+
+    /// Ends every stream, completes every recording, and returns when all threads are gone.
+    pub fn stop(self) {
+        self.stopping.store(true, Ordering::Release);
+        for way in &self.ways {
+            way.doorbell.ring();
+        }
+        drop(self.ways);
+        for thread in self.running.into_iter().chain([self.recorder]) {
+            if thread.join().is_err() {
+                warn!("a media thread had panicked");
+            }
+        }
+    }
+}
+
+/// The sockets of one RTP port and the RTCP port above it.
+struct Pair {
+    port: u16,
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    watched: bool,
+}
+
+fn bind_all(settings: &MediaSettings) -> anyhow::Result<Vec<Pair>> {
+    let (first, last) = settings.ports;
+    let even = (first.next_multiple_of(2)..last).step_by(2);
+    let limit = sys::raise_file_limit().context("cannot read the limit of open files")?;
+    let room = (limit.saturating_sub(DESCRIPTORS_KEPT) / 2) as usize;
+    if even.len() > room {
+        warn!(
+            ports = even.len(),
+            room,
+            limit,
+            "the RTP ports {first}-{last} do not fit the limit of open files; the rest is not used: raise \
+             LimitNOFILE or make media.ports smaller"
+        );
+    }
+    let mut pairs = Vec::new();
+    let mut taken = 0;
+    for port in even.take(room) {
+        match bind(settings.bind, port).and_then(|rtp| Ok((rtp, bind(settings.bind, port + 1)?))) {
+            Ok((rtp, rtcp)) => pairs.push(Pair { port, rtp, rtcp, watched: false }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                taken += 1;
+                if taken <= 10 {
+                    warn!(port, "an RTP port is taken by another program and is not used");
+                }
+            }
+            Err(error) => {
+                let address = settings.bind;
+                let problem = format!("cannot bind RTP port {port} on {address}; check media.ports");
+                return Err(error).context(problem);
+            }
+        }
+    }
+    if pairs.is_empty() {
+        bail!(
+            "no RTP port of {first}-{last} could be bound on {} ({taken} taken by other programs); choose \
+             another range for media.ports, or raise LimitNOFILE (it is {limit})",
+            settings.bind
+        );
+    }
+    info!(ports = pairs.len(), taken, "RTP ports bound");
+    Ok(pairs)
+}
+
+fn bind(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
+    let address = SocketAddr::new(address, port);
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    // DSCP EF (RFC 4594 §4.1): voice before other traffic. Not every system lets it through; no harm then.
+    let _ = if address.is_ipv6() { socket.set_tclass_v6(0xB8) } else { socket.set_tos_v4(0xB8) };
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// A thread's sockets by port.
+struct Sockets {
+    pairs: Vec<Pair>,
+    /// Half the port → place in `pairs`.
+    places: Vec<u16>,
+    /// Whether they are IPv6 sockets, which write IPv4 addresses mapped.
+    v6: bool,
+}
+
+impl Sockets {
+    fn new(pairs: Vec<Pair>, v6: bool) -> Sockets {
+        let mut places = vec![u16::MAX; 1 << 15];
+        for (at, pair) in pairs.iter().enumerate() {
+            places[usize::from(pair.port >> 1)] = at as u16;
+        }
+        Sockets { pairs, places, v6 }
+    }
+
+    fn pair(&mut self, port: u16) -> Option<&mut Pair> {
+        self.pairs.get_mut(usize::from(self.places[usize::from(port >> 1)]))
+    }
+
+    /// A datagram that cannot be sent is lost, as datagrams may be.
+    fn send(&mut self, (port, rtcp): (u16, bool), to: SocketAddr, bytes: &[u8]) {
+        let to = match to {
+            SocketAddr::V4(v4) if self.v6 => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
+            SocketAddr::V4(_) | SocketAddr::V6(_) => to,
+        };
+        if let Some(pair) = self.pair(port) {
+            let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
+            let _ = socket.send_to(bytes, to);
+        }
+    }
+}
+
+/// The address without the IPv6 clothing that an IPv4 one wears on a socket for both.
+fn bare(from: SocketAddr) -> SocketAddr {
+    match from {
+        SocketAddr::V6(v6) => match Ipv6Addr::to_ipv4_mapped(v6.ip()) {
+            Some(v4) => SocketAddr::from((v4, v6.port())),
+            None => from,
+        },
+        SocketAddr::V4(_) => from,
+    }
+}
+
+/// One media thread.
+struct Worker<E> {
+    engine: Engine,
+    sockets: Sockets,
+    epoll: Epoll,
+    orders: Receiver<Order>,
+    doorbell: Arc<Doorbell>,
+    stopping: Arc<AtomicBool>,
+    ways: Vec<Way>,
+    chunks: SyncSender<Chunk>,
+    /// Chunks that the recorder had no room for.
+    waiting: VecDeque<Chunk>,
+    pace: Pace,
+    events: E,
+}
+
+impl<E: Fn(Vec<Event>)> Worker<E> {
+    fn run(mut self) {
+        let first = sys::come_first();
+        info!(first, ports = self.sockets.pairs.len(), "media thread started");
+        let mut buffer = [0u8; DATAGRAM_MAX];
+        let mut ready = 0;
+        loop {
+            let now = Instant::now();
+            self.read(now, ready, &mut buffer);
+            self.take_orders(now);
+            self.engine.tick(now);
+            self.flush();
+            if self.stopping.load(Ordering::Acquire) {
+                break;
+            }
+            ready = match self.sleep() {
+                Ok(ready) => ready,
+                Err(error) => {
+                    warn!(%error, "a media thread cannot wait for its sockets and ends");
+                    break;
+                }
+            };
+        }
+        self.engine.close_all(Instant::now());
+        self.flush();
+        // What the recorder had no room for is waited for: the recordings must be complete.
+        for chunk in self.waiting.drain(..) {
+            let _ = self.chunks.send(chunk);
+        }
+    }
+
+    /// Waits until the next slot that has something to do, or a packet, or an order.
+    fn sleep(&mut self) -> io::Result<usize> {
+        let before = Instant::now();
+        let mut limit = self.engine.next_tick().map(|due| due.saturating_duration_since(before));
+        if !self.waiting.is_empty() {
+            limit = Some(limit.map_or(RECORDER_AGAIN, |limit| limit.min(RECORDER_AGAIN)));
+        }
+        if let Some(pause) = self.pace.pause() {
+            let pause = limit.map_or(pause, |limit| limit.min(pause));
+            std::thread::sleep(pause);
+            limit = limit.map(|limit| limit.saturating_sub(pause));
+        }
+        let ready = self.epoll.wait(limit)?;
+        self.pace.woke(before, ready);
+        Ok(ready)
+    }
+
+    /// One datagram of each ready socket; who has more is ready again at once.
+    fn read(&mut self, now: Instant, ready: usize, buffer: &mut [u8; DATAGRAM_MAX]) {
+        for at in 0..ready {
+            let token = self.epoll.token(at);
+            if token == DOORBELL {
+                self.doorbell.event.clear();
+                continue;
+            }
+            let port = (token as u16) & !1;
+            let rtcp = token & 1 == 1;
+            let Some(pair) = self.sockets.pair(port) else { continue };
+            let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
+            // An error is an ICMP answer to something we sent, or nothing to read: both pass.
+            let Ok((length, from)) = socket.recv_from(buffer) else { continue };
+            match rtcp {
+                true => self.engine.rtcp(now, port, bare(from), &buffer[..length]),
+                false => self.engine.rtp(now, port, bare(from), &mut buffer[..length]),
+            }
+        }
+    }
+
+    fn take_orders(&mut self, now: Instant) {
+        if !self.doorbell.rung.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Commands(commands) => {
+                    for command in commands {
+                        self.carry_out(now, command);
+                    }
+                }
+                Order::Link(link) => self.engine.link(now, link),
+            }
+        }
+    }
+
+    /// Carries out a command, and watches a port's sockets while a stream is open on it.
+    fn carry_out(&mut self, now: Instant, command: Command) {
+        let port = command.stream().port;
+        let was_open = self.engine.is_open(port);
+        let opens = matches!(command, Command::Open { .. });
+        if let Some(pair) = self.sockets.pair(port).filter(|_| opens && !was_open) {
+            drain(&pair.rtp);
+            drain(&pair.rtcp);
+        }
+        self.engine.command(now, command);
+        let open = self.engine.is_open(port);
+        let Some(pair) = self.sockets.pair(port).filter(|pair| pair.watched != open) else { return };
+        pair.watched = open;
+        let token = u64::from(pair.port);
+        let watched = if open {
+            self.epoll.add(&pair.rtp, token).and_then(|()| self.epoll.add(&pair.rtcp, token + 1))
+        } else {
+            self.epoll.remove(&pair.rtp).and_then(|()| self.epoll.remove(&pair.rtcp))
+        };
+        if let Err(error) = watched {
+            warn!(port, %error, "cannot watch the sockets of an RTP port");
+        }
+    }
+
+    /// Sends and hands on whatever the engine has.
+    fn flush(&mut self) {
+        let out = self.engine.output();
+        for packet in out.packets() {
+            self.sockets.send((packet.port, packet.rtcp), packet.to, packet.bytes);
+        }
+        out.clear_packets();
+        for link in out.links.drain(..) {
+            if let Some(way) = self.ways.get(usize::from(link.thread())) {
+                // A thread that is so far behind loses packets; blocking here would stop every call.
+                let _ = way.orders.try_send(Order::Link(link));
+                way.doorbell.ring();
+            }
+        }
+        for chunk in out.chunks.drain(..) {
+            // The audio of a disk that cannot follow is left out; the recorder leaves silence for it.
+            if self.waiting.len() < CHUNKS_MAX || !matches!(chunk, Chunk::Audio { .. }) {
+                self.waiting.push_back(chunk);
+            }
+        }
+        while let Some(chunk) = self.waiting.pop_front() {
+            if let Err(TrySendError::Full(chunk)) = self.chunks.try_send(chunk) {
+                self.waiting.push_front(chunk);
+                break;
+            }
+        }
+        if !out.events.is_empty() {
+            (self.events)(std::mem::take(&mut out.events));
+        }
+    }
+}
+
+/// When to try again after the recorder had no room.
+const RECORDER_AGAIN: Duration = Duration::from_millis(100);
+
+/// Reads off what came while nobody used the port.
+fn drain(socket: &UdpSocket) {
+    for _ in 0..1000 {
+        if socket.recv_from(&mut [0; 1]).is_err() {
+            break;
+        }
+    }
+}
+
+/// Decides whether to let packets gather before waking for them.
+///
+/// A wake-up costs as much as several packets. Where they come by ones and twos and often, it is worth to pause
+/// for half a millisecond; where they come in bunches or seldom, waking at once costs nothing more. While
+/// pausing, waking at once is tried again each second.
+#[derive(Debug, Default)]
+struct Pace {
+    since: Option<Instant>,
+    wakes: u32,
+    packets: u32,
+    /// Windows for which pausing goes on.
+    pausing: u32,
+}
+
+impl Pace {
+    const WINDOW: Duration = Duration::from_millis(20);
+    const PAUSE: Duration = Duration::from_micros(500);
+    /// Windows between two trials of waking at once.
+    const TRIAL: u32 = 50;
+
+    fn pause(&self) -> Option<Duration> {
+        (self.pausing > 0).then_some(Pace::PAUSE)
+    }
+
+    /// Counts a wait that began at `before` and found so many sockets ready.
+    fn woke(&mut self, before: Instant, ready: usize) {
+        self.wakes += u32::from(ready > 0);
+        self.packets += ready as u32;
+        let since = *self.since.get_or_insert(before);
+        let window = before.saturating_duration_since(since);
+        if window < Pace::WINDOW {
+            return;
+        }
+        // More than 2,000 wakes a second with fewer than four packets each.
+        let often = u128::from(self.wakes) * 1_000_000 > 2000 * window.as_micros();
+        let few = self.packets < 4 * self.wakes;
+        self.pausing = match self.pausing {
+            0 if often && few => Pace::TRIAL,
+            left => left.saturating_sub(1),
+        };
+        (self.since, self.wakes, self.packets) = (Some(before), 0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_that_come_often_and_one_by_one_are_gathered() {
+        let start = Instant::now();
+        let run = |packets_apart_us: u64, batch: usize| {
+            let mut pace = Pace::default();
+            (0..400).for_each(|at| pace.woke(start + Duration::from_micros(packets_apart_us * at), batch));
+            pace.pause().is_some()
+        };
+        assert!(run(100, 1), "10,000 wakes a second for one packet each");
+        assert!(!run(1000, 10), "bunches");
+        assert!(!run(20_000, 1), "seldom");
+    }
+
+    #[test]
+    fn an_ipv4_address_is_bare_again() {
+        let mapped: SocketAddr = "[::ffff:10.0.0.1]:4000".parse().expect("an address");
+        assert_eq!(bare(mapped), SocketAddr::from(([10, 0, 0, 1], 4000)));
+        let v6: SocketAddr = "[2001:db8::1]:4000".parse().expect("an address");
+        assert_eq!(bare(v6), v6);
+    }
+}

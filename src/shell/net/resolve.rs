@@ -1,0 +1,149 @@
+//! Names of carriers and contacts to addresses (RFC 3263), each with our own address towards it.
+//!
+//! Addresses in text are taken as they are; names are asked of the machine's resolver (A and AAAA records, hosts
+//! file). NAPTR and SRV records are left to a later version: write port and transport into the configuration.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::sip::Hop;
+use crate::sip::Transport;
+use crate::sip::target;
+
+/// How long a name may take.
+const LOOKUP: Duration = Duration::from_secs(5);
+/// Addresses of a name that are used.
+const ADDRESSES_MAX: usize = 16;
+
+/// Knows where we listen, and so what our address towards somebody is.
+#[derive(Clone, Debug, Default)]
+pub struct Resolver {
+    /// UDP listeners, with their real ports.
+    pub udp: Vec<SocketAddr>,
+    /// TCP listeners, with their real ports.
+    pub tcp: Vec<SocketAddr>,
+}
+
+impl Resolver {
+    /// Where to send to reach a host, best first; empty when the name is not known, or we cannot reach it from
+    /// any address we listen on. Without a port the transport's own is taken.
+    pub async fn resolve(&self, host: &str, port: Option<u16>, transport: Transport) -> Vec<Hop> {
+        let port = port.unwrap_or_else(|| target::default_port(transport));
+        let addresses = match literal(host) {
+            Some(ip) => vec![SocketAddr::new(ip, port)],
+            None => look_up(host, port).await,
+        };
+        let hop = |remote| {
+            let local = self.local_towards(remote, transport)?;
+            Some(Hop { transport, local, remote, connection: None })
+        };
+        addresses.into_iter().filter_map(hop).collect()
+    }
+
+    /// The address we listen on that a message to `remote` should leave from: the one of the route there; if
+    /// we do not listen on that, another of the same kind (loopback or not).
+    fn local_towards(&self, remote: SocketAddr, transport: Transport) -> Option<SocketAddr> {
+        let listening = if transport == Transport::Udp { &self.udp } else { &self.tcp };
+        let route = source_towards(remote);
+        let exact = listening.iter().find(|local| Some(local.ip()) == route);
+        let any = || {
+            let wild =
+                listening.iter().find(|l| l.ip().is_unspecified() && l.is_ipv4() == remote.is_ipv4())?;
+            Some(SocketAddr::new(route?, wild.port()))
+        };
+        let similar = || {
+            listening.iter().find(|local| {
+                !local.ip().is_unspecified()
+                    && local.is_ipv4() == remote.is_ipv4()
+                    && local.ip().is_loopback() == remote.ip().is_loopback()
+            })
+        };
+        exact.copied().or_else(any).or_else(|| similar().copied())
+    }
+}
+
+/// The address that the kernel would send from. Connecting a datagram socket sends nothing; it only chooses.
+pub(crate) fn source_towards(remote: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr =
+        if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(remote).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// An address in text, an IPv6 one with or without brackets.
+fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.parse().ok()
+}
+
+async fn look_up(host: &str, port: u16) -> Vec<SocketAddr> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    match timeout(LOOKUP, tokio::net::lookup_host((host, port))).await {
+        Ok(Ok(found)) => {
+            for address in found {
+                if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
+                    addresses.push(address);
+                }
+            }
+        }
+        Ok(Err(error)) => tracing::debug!(%error, host, "name not known"),
+        Err(_) => tracing::debug!(host, "no answer about the name in time"),
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolver(udp: &[&str], tcp: &[&str]) -> Resolver {
+        let parse = |list: &[&str]| list.iter().map(|address| address.parse().unwrap()).collect();
+        Resolver { udp: parse(udp), tcp: parse(tcp) }
+    }
+
+    #[tokio::test]
+    async fn our_address_towards_a_host_is_one_that_we_listen_on() {
+        let rows = [
+            // The address of the route, with the listener's port.
+            (resolver(&["127.0.0.1:5060"], &[]), "127.0.0.1", Some(("127.0.0.1:5060", "127.0.0.1:5070"))),
+            // A wildcard listener shows the address of the route.
+            (resolver(&["0.0.0.0:5066"], &[]), "127.0.0.1", Some(("127.0.0.1:5066", "127.0.0.1:5070"))),
+            // Another loopback address than the route's.
+            (resolver(&["127.0.0.9:5060"], &[]), "127.0.0.1", Some(("127.0.0.9:5060", "127.0.0.1:5070"))),
+            // From loopback nothing but loopback can be reached.
+            (resolver(&["127.0.0.1:5060"], &[]), "192.0.2.1", None),
+            // No listener of that transport, or of that family.
+            (resolver(&[], &["127.0.0.1:5060"]), "127.0.0.1", None),
+            (resolver(&["127.0.0.1:5060"], &[]), "[::1]", None),
+        ];
+        for (resolver, host, expected) in rows {
+            let hops = resolver.resolve(host, Some(5070), Transport::Udp).await;
+            let hops: Vec<_> =
+                hops.iter().map(|hop| (hop.local.to_string(), hop.remote.to_string())).collect();
+            let expected: Vec<_> =
+                expected.iter().map(|(local, remote)| (local.to_string(), remote.to_string())).collect();
+            assert_eq!(hops, expected, "{resolver:?} towards {host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_and_gets_the_usual_port() {
+        let hops = resolver(&[], &["127.0.0.1:5062"]).resolve("localhost", None, Transport::Tcp).await;
+        assert_eq!(hops.len(), 1);
+        assert_eq!(hops[0].remote, "127.0.0.1:5060".parse().unwrap());
+        assert_eq!(hops[0].local, "127.0.0.1:5062".parse().unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_has_no_addresses() {
+        let hops = resolver(&["0.0.0.0:5060"], &[]).resolve("nowhere.invalid", None, Transport::Udp).await;
+        assert!(hops.is_empty());
+    }
+}

@@ -1,0 +1,333 @@
+//! The signalling thread: feeds the switch, and carries out what it says, in order.
+//!
+//! It sleeps in epoll on the UDP sockets and one event for everything else. The inbox is bounded: when it is full
+//! TCP stops being read, and datagrams wait in the kernel until it drops them (SIP repeats).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::media;
+use crate::media::bank::Bank;
+use crate::model::change::Change;
+use crate::model::command;
+use crate::shell::clock;
+use crate::shell::http::metrics;
+use crate::shell::media::sys::Epoll;
+use crate::shell::media::sys::EventFd;
+use crate::shell::media::thread::MediaThreads;
+use crate::shell::net::resolve::Resolver;
+use crate::shell::net::tcp::Tcp;
+use crate::shell::net::udp::Udp;
+use crate::shell::store::Store;
+use crate::sip;
+use crate::sip::Transport;
+use crate::switch::Answer;
+use crate::switch::Ask;
+use crate::switch::AskId;
+use crate::switch::CommandId;
+use crate::switch::Input;
+use crate::switch::Output;
+use crate::switch::Switch;
+
+/// Inputs that wait at most.
+const INBOX_MAX: usize = 65_536;
+/// Inputs taken from the inbox before the sockets get their turn.
+const BATCH: usize = 256;
+/// Descriptors that are reported at once.
+const READY_MAX: usize = 16;
+/// The event's token; sockets have their index.
+const INBOX: u64 = u64::MAX;
+
+/// What the rest of the shell gives to the signalling thread.
+enum Item {
+    Input(Box<Input>),
+    Command(command::Command, oneshot::Sender<command::Answer>),
+    Stop,
+}
+
+/// The way in, for any thread.
+#[derive(Clone)]
+pub struct Inbox {
+    items: mpsc::SyncSender<Item>,
+    wake: Arc<EventFd>,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").finish_non_exhaustive()
+    }
+}
+
+impl Inbox {
+    /// Gives an input; `false` when the inbox is full or the thread has ended.
+    pub fn give(&self, input: Input) -> bool {
+        self.put(Item::Input(Box::new(input)))
+    }
+
+    /// Gives an order; its answer comes through the receiver.
+    pub fn order(&self, command: command::Command) -> oneshot::Receiver<command::Answer> {
+        let (answer, receiver) = oneshot::channel();
+        // A full inbox drops the sender, which the receiver notices.
+        self.put(Item::Command(command, answer));
+        receiver
+    }
+
+    /// Ends the thread, however many calls are up.
+    pub fn stop(&self) {
+        self.put(Item::Stop);
+    }
+
+    fn put(&self, item: Item) -> bool {
+        let taken = self.items.try_send(item).is_ok();
+        self.wake.wake();
+        taken
+    }
+}
+
+/// Everything the signalling thread works with.
+pub struct Parts {
+    /// The core.
+    pub switch: Switch,
+    /// UDP listeners.
+    pub udp: Vec<Udp>,
+    /// TCP connections.
+    pub tcp: Tcp,
+    /// Media threads.
+    pub media: MediaThreads,
+    /// Recordings that can be played.
+    pub bank: Arc<Bank>,
+    /// The disk.
+    pub store: Arc<Store>,
+    /// Names to addresses.
+    pub resolver: Resolver,
+    /// Data folder.
+    pub data: std::path::PathBuf,
+    /// For what must wait for others.
+    pub runtime: Handle,
+}
+
+/// The mouth of the inbox, made before its thread so that others can be given the way in.
+pub struct Mouth {
+    items: mpsc::Receiver<Item>,
+    wake: Arc<EventFd>,
+}
+
+/// Makes an inbox.
+///
+/// # Errors
+/// When the kernel has no event to give.
+pub fn inbox() -> anyhow::Result<(Inbox, Mouth)> {
+    let wake = Arc::new(EventFd::new().context("cannot make an event for the signalling thread")?);
+    let (sender, items) = mpsc::sync_channel(INBOX_MAX);
+    Ok((Inbox { items: sender, wake: Arc::clone(&wake) }, Mouth { items, wake }))
+}
+
+/// Starts the thread, which carries out `first` at once; it ends when it is told to stop or every call is over after an order to drain.
+///
+/// # Errors
+/// When the thread or its epoll cannot be made.
+pub fn start(
+    parts: Parts,
+    first: Vec<Output>,
+    inbox: Inbox,
+    mouth: Mouth,
+) -> anyhow::Result<thread::JoinHandle<()>> {
+    let epoll = Epoll::new(READY_MAX).context("cannot watch sockets")?;
+    for (index, udp) in parts.udp.iter().enumerate() {
+        epoll.add(udp.socket(), index as u64).context("cannot watch a UDP socket")?;
+    }
+    epoll.add(&*mouth.wake, INBOX).context("cannot watch the inbox")?;
+    let signaling = Signaling { parts, inbox, mouth, epoll, replies: HashMap::new(), next: 0, ended: false };
+    thread::Builder::new()
+        .name("signaling".into())
+        .spawn(move || signaling.run(first))
+        .context("cannot start the signalling thread")
+}
+
+struct Signaling {
+    parts: Parts,
+    inbox: Inbox,
+    mouth: Mouth,
+    epoll: Epoll,
+    replies: HashMap<CommandId, oneshot::Sender<command::Answer>>,
+    next: u64,
+    ended: bool,
+}
+
+impl Signaling {
+    fn run(mut self, first: Vec<Output>) {
+        let mut commands = Vec::new();
+        for output in first {
+            self.carry_out(output, &mut commands);
+        }
+        self.hand_over(&mut commands);
+        while !self.ended {
+            let now = clock::now();
+            let due = self.parts.switch.poll_timeout(now).map(|(at, _)| at);
+            let wait = due.map_or(Duration::from_secs(1), |at| at.saturating_duration_since(now.mono));
+            if wait.is_zero() {
+                self.parts.switch.handle_timeout(now);
+                self.carry_out_all();
+            }
+            let ready = match self.epoll.wait(Some(wait.min(Duration::from_secs(1)))) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(%error, "cannot wait for sockets");
+                    break;
+                }
+            };
+            for at in 0..ready {
+                match self.epoll.token(at) {
+                    INBOX => {
+                        self.mouth.wake.clear();
+                        self.take_items();
+                    }
+                    socket => self.read(socket as usize),
+                }
+            }
+        }
+        self.parts.media.stop();
+        self.parts.store.flush();
+    }
+
+    /// Reads a socket and handles each message as it comes.
+    fn read(&mut self, index: usize) {
+        let Some(udp) = self.parts.udp.get_mut(index) else { return };
+        let mut inputs = Vec::new();
+        udp.read(|input| inputs.push(input));
+        for input in inputs {
+            count(&input);
+            self.parts.switch.handle_input(clock::now(), Input::Sip(input));
+            self.carry_out_all();
+        }
+    }
+
+    fn take_items(&mut self) {
+        for taken in 0.. {
+            if taken == BATCH {
+                // More may be waiting: come back after the sockets.
+                self.mouth.wake.wake();
+                return;
+            }
+            let Ok(item) = self.mouth.items.try_recv() else { return };
+            match item {
+                Item::Input(input) => {
+                    if let Input::Sip(input) = &*input {
+                        count(input);
+                    }
+                    self.parts.switch.handle_input(clock::now(), *input);
+                }
+                Item::Command(command, reply) => {
+                    self.next += 1;
+                    let id = CommandId(self.next);
+                    self.replies.insert(id, reply);
+                    self.parts.switch.handle_input(clock::now(), Input::Command { id, command });
+                }
+                Item::Stop => self.ended = true,
+            }
+            self.carry_out_all();
+        }
+    }
+
+    /// Does everything that the switch wants done. Media commands are handed over before the next datagram.
+    fn carry_out_all(&mut self) {
+        let mut commands: Vec<media::Command> = Vec::new();
+        while let Some(output) = self.parts.switch.poll_output() {
+            self.carry_out(output, &mut commands);
+        }
+        self.hand_over(&mut commands);
+    }
+
+    fn carry_out(&mut self, output: Output, commands: &mut Vec<media::Command>) {
+        match output {
+            Output::Media(command) => commands.push(command),
+            Output::Transmit(transmit) => {
+                self.hand_over(commands);
+                self.transmit(transmit);
+            }
+            Output::Change(change) => self.told(&change),
+            Output::Ask { id, ask } => self.ask(id, ask),
+            Output::Reply { id, answer } => {
+                if let Some(reply) = self.replies.remove(&id) {
+                    // Who asked may have gone.
+                    let _ = reply.send(answer);
+                }
+            }
+            Output::Drained => self.ended = true,
+        }
+    }
+
+    fn hand_over(&mut self, commands: &mut Vec<media::Command>) {
+        if !commands.is_empty() {
+            self.parts.media.send(std::mem::take(commands));
+        }
+    }
+
+    fn transmit(&mut self, transmit: sip::Transmit) {
+        if transmit.hop.transport != Transport::Udp {
+            self.parts.tcp.send(transmit);
+            return;
+        }
+        let sent = self.parts.udp.iter().find(|udp| udp.serves(&transmit.hop)).is_some_and(|udp| udp.send(&transmit));
+        if !sent {
+            self.inbox.give(Input::Sip(sip::Input::SendFailed { hop: transmit.hop }));
+        }
+    }
+
+    fn told(&mut self, change: &Change) {
+        self.parts.store.record(change);
+        metrics::count(change);
+        if let Change::Decision { company, seq, call, event, why, .. } = change {
+            tracing::debug!(%company, seq, call = call.map(tracing::field::display), %event, %why, "decision");
+        }
+    }
+
+    /// Finds out what the core asks; the answer comes through the inbox.
+    fn ask(&mut self, id: AskId, ask: Ask) {
+        let inbox = self.inbox.clone();
+        let answer = move |answer| {
+            inbox.give(Input::Answer { id, answer });
+        };
+        match ask {
+            Ask::Resolve { host, port, transport } => {
+                let resolver = self.parts.resolver.clone();
+                self.parts.runtime.spawn(async move {
+                    answer(Answer::Resolved(resolver.resolve(&host, port, transport).await));
+                });
+            }
+            Ask::LoadClip { file } => {
+                let (bank, path) = (Arc::clone(&self.parts.bank), self.parts.data.join(&*file));
+                self.parts.runtime.spawn_blocking(move || {
+                    let loaded = crate::shell::media::bank::load_file(Arc::clone(&file), &path, &bank);
+                    if let Err(error) = &loaded {
+                        tracing::warn!(%error, "a recording cannot be played");
+                    }
+                    answer(Answer::Loaded(loaded.is_ok()));
+                });
+            }
+            Ask::DeleteFile { file } => {
+                let path = self.parts.data.join(&*file);
+                self.parts.runtime.spawn_blocking(move || {
+                    // A recording that was never begun has no file.
+                    let _ = std::fs::remove_file(path);
+                    answer(Answer::Done);
+                });
+            }
+        }
+    }
+}
+
+/// Counts what came in.
+fn count(input: &sip::Input) {
+    match input {
+        sip::Input::Message { hop, message } => metrics::received(message, hop.transport),
+        sip::Input::Closed { .. } | sip::Input::SendFailed { .. } => {}
+    }
+}

@@ -1,0 +1,264 @@
+//! Reads `companies/<id>.toml`: one file, one customer.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::check;
+use crate::model::company::Company;
+use crate::model::company::Record;
+use crate::model::company::Room;
+use crate::model::flow::Destination;
+use crate::model::id::CompanyId;
+use crate::model::id::FlowId;
+use crate::model::id::MailboxId;
+use crate::model::id::MediaId;
+use crate::model::id::Number;
+use crate::model::id::RoomId;
+use crate::model::id::UserId;
+use crate::model::mailbox::Mailbox;
+use crate::model::number;
+use crate::model::prompt::Media;
+use crate::model::server::Server;
+use crate::model::user::User;
+use crate::shell::store::files::cursor::Table;
+use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::flow;
+use crate::shell::store::files::hours;
+use crate::shell::store::files::queue;
+use crate::shell::store::files::queue::Types;
+use crate::shell::store::files::read;
+use crate::shell::store::files::read::DAY;
+use crate::shell::store::files::read::LANGUAGES;
+use crate::shell::store::files::read::SECOND;
+use crate::shell::store::files::server;
+use crate::shell::store::files::user;
+
+/// Messages in a box, unless it says otherwise.
+const MESSAGES: usize = 100;
+
+/// What a company's file is read with.
+pub(super) struct Around<'a> {
+    /// Whose file it is.
+    pub(super) id: &'a CompanyId,
+    /// What the company takes from the server.
+    pub(super) server: &'a Server,
+    /// Queue types of the operator.
+    pub(super) types: &'a Types,
+    /// Whether those could be read.
+    pub(super) types_sure: bool,
+    /// Finds an audio file of the company.
+    pub(super) media: &'a dyn Fn(&str) -> Result<PathBuf, String>,
+}
+
+/// Reads the whole file; also tells which flows have mistakes in their form.
+pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec<FlowId>) {
+    let server = around.server;
+    let has_company = file.left().iter().any(|entry| entry.key == "company");
+    let mut about = file.table("company");
+    let name = about.text("name");
+    if name.is_none() && has_company {
+        about.missing("name");
+    } else if name.is_none() {
+        file.source.error(0, "[company] with a name is missing");
+    }
+    let zone = about.take("timezone").and_then(read::zone).unwrap_or_else(|| server.zone.clone());
+    let language = about.word("language", LANGUAGES).unwrap_or(server.language);
+    let own_types = queue::types(file.take("queue_types"));
+    let types = queue::TypesOf { own: &own_types, operator: around.types, sure: around.types_sure };
+    let (flows, unsure) = flow::flows(file.take("flows"));
+    let mut company = Company {
+        id: around.id.clone(),
+        name: name.unwrap_or_else(|| around.id.as_str().into()),
+        orgnr: about.take("orgnr").and_then(orgnr),
+        domain: about.take("domain").and_then(server::domain).unwrap_or_else(|| server.domain.clone()),
+        language,
+        number: about.take("number").and_then(read::public_number),
+        plan: about.take("plan").and_then(read::reference),
+        record: about.word("record", RECORD).unwrap_or_default(),
+        music: about.take("music").and_then(read::reference),
+        numbers: numbers(file.take("numbers")),
+        users: user::users(file.take("users"), language),
+        devices: user::devices(file.take("devices")),
+        hours: hours::hours(file.take("hours"), &zone),
+        closures: hours::closures(file.take("closures")),
+        toggles: hours::toggles(file.take("toggles")),
+        media: media(file.take("media"), around),
+        queues: queue::queues(file.take("queues"), &types),
+        groups: queue::groups(file.take("groups")),
+        mailboxes: mailboxes(file.take("voicemail")),
+        flows,
+        rooms: rooms(file.take("rooms")),
+        parking: parking(file.table("parking")),
+        contacts: contacts(file.take("contacts")),
+        codes: server::codes(file.take("codes"), &server.codes),
+        webhooks: server::webhooks(file.take("webhooks")),
+        extensions: HashMap::new(),
+        zone,
+    };
+    about.finish();
+    file.finish();
+    own_mailboxes(&company.users, &mut company.mailboxes);
+    let extensions =
+        check::extensions(&company).into_iter().map(|(number, _, _, leads)| (number.clone(), leads));
+    company.extensions = extensions.collect();
+    (company, unsure)
+}
+
+const RECORD: &[(&str, Record)] = &[("off", Record::Off), ("queues", Record::Queues), ("all", Record::All)];
+
+/// An organisation number, kept as nine digits.
+fn orgnr(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    if !number::orgnr_valid(text) {
+        value.error(format!(
+            "\"{text}\" is no organisation number: nine digits, the last of which checks the others"
+        ));
+        return None;
+    }
+    Some(text.chars().filter(char::is_ascii_digit).collect::<String>().into())
+}
+
+fn numbers(section: Option<Value<'_>>) -> BTreeMap<Number, Destination> {
+    let mut numbers = BTreeMap::new();
+    let Some(mut section) = section.and_then(Value::table) else {
+        return numbers;
+    };
+    for entry in section.take_all(|_| true) {
+        let destination = read::destination(entry.value).unwrap_or(Destination::Hangup);
+        match read::e164(entry.key) {
+            Ok(number) => {
+                numbers.insert(number, destination);
+            }
+            Err(why) => entry.error(why),
+        }
+    }
+    numbers
+}
+
+fn media(section: Option<Value<'_>>, around: &Around<'_>) -> BTreeMap<MediaId, Media> {
+    let mut all = BTreeMap::new();
+    for (entry, mut table) in read::things(section) {
+        let media = Media {
+            name: table.text("name"),
+            text: table.text("text"),
+            file: table.take("file").and_then(|value| audio_file(value, around)),
+        };
+        table.finish();
+        all.insert(entry.key.into(), media);
+    }
+    all
+}
+
+/// An audio file; one that is not found has been reported and stands for itself.
+fn audio_file(value: Value<'_>, around: &Around<'_>) -> Option<PathBuf> {
+    let text = value.text()?;
+    let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', '\0']);
+    if !text.split('/').all(plain) {
+        value.error(format!("\"{text}\" must be the name of a file in the company's media folder"));
+        return Some(text.into());
+    }
+    if !text.ends_with(".wav") {
+        value.error(format!("\"{text}\" must be a WAV file"));
+        return Some(text.into());
+    }
+    match (around.media)(text) {
+        Ok(path) => Some(path),
+        Err(why) => {
+            value.error(why);
+            Some(text.into())
+        }
+    }
+}
+
+fn mailboxes(section: Option<Value<'_>>) -> BTreeMap<MailboxId, Mailbox> {
+    let mut mailboxes = BTreeMap::new();
+    for (entry, mut table) in read::things(section) {
+        let most = table.integer("max_messages", 1..=10_000).and_then(|most| usize::try_from(most).ok());
+        let longest =
+            table.take("max_length").and_then(|value| read::duration(value, SECOND * 5..=SECOND * 3_600));
+        let keep = table.take("keep").and_then(|value| read::duration_or_never(value, DAY..=DAY * 3_650));
+        let mailbox = Mailbox {
+            name: table.text("name").unwrap_or_else(|| entry.key.into()),
+            ext: table.take("ext").and_then(read::extension),
+            users: table.take("users").map(read::references).unwrap_or_default(),
+            email: table.take("email").and_then(server::email),
+            greeting: table.take("greeting").and_then(read::reference),
+            pin: table.take("pin").and_then(user::pin),
+            max_messages: most.unwrap_or(MESSAGES),
+            max_length: longest.unwrap_or(SECOND * 180),
+            keep: keep.flatten(),
+        };
+        table.finish();
+        mailboxes.insert(entry.key.into(), mailbox);
+    }
+    mailboxes
+}
+
+/// Gives a box to each user who has voicemail.
+fn own_mailboxes(users: &BTreeMap<UserId, User>, mailboxes: &mut BTreeMap<MailboxId, Mailbox>) {
+    for (id, user) in users {
+        let Some(own) = &user.voicemail else { continue };
+        let mailbox = Mailbox {
+            name: user.name.clone(),
+            ext: None,
+            users: vec![id.clone()],
+            email: user.email.clone(),
+            greeting: None,
+            pin: own.pin.clone(),
+            max_messages: MESSAGES,
+            max_length: SECOND * 180,
+            keep: None,
+        };
+        mailboxes.insert(format!("user:{id}").into(), mailbox);
+    }
+}
+
+fn rooms(section: Option<Value<'_>>) -> BTreeMap<RoomId, Room> {
+    let mut rooms = BTreeMap::new();
+    for (entry, mut table) in read::things(section) {
+        let room = Room {
+            name: table.text("name").unwrap_or_else(|| entry.key.into()),
+            ext: table.take("ext").and_then(read::extension),
+            pin: table.take("pin").and_then(user::pin),
+            moderator_pin: table.take("moderator_pin").and_then(user::pin),
+        };
+        table.finish();
+        rooms.insert(entry.key.into(), room);
+    }
+    rooms
+}
+
+fn parking(mut table: Table<'_>) -> Option<(u32, u32)> {
+    let slots = table.take("slots").and_then(|value| {
+        let text = value.text()?;
+        let parts = text.split_once('-').and_then(|(first, last)| Some((slot(first)?, slot(last)?)));
+        let parts = parts.filter(|(first, last)| first <= last && last - first < 1_000);
+        if parts.is_none() {
+            value.error(format!("\"{text}\" is no range of parking slots: write for example \"701-709\""));
+        }
+        parts
+    });
+    table.finish();
+    slots
+}
+
+fn slot(text: &str) -> Option<u32> {
+    let text = text.trim();
+    let fits = (2..=7).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    fits.then(|| text.parse().ok()).flatten().filter(|_| !text.starts_with('0'))
+}
+
+fn contacts(section: Option<Value<'_>>) -> BTreeMap<Arc<str>, Vec<Number>> {
+    let mut lists = BTreeMap::new();
+    let Some(mut section) = section.and_then(Value::table) else {
+        return lists;
+    };
+    for entry in section.take_all(|_| true) {
+        read::id_is_well_formed(&entry);
+        let numbers = entry.value.one_or_more().into_iter().filter_map(read::public_number).collect();
+        lists.insert(entry.key.into(), numbers);
+    }
+    lists
+}

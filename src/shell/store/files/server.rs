@@ -1,0 +1,351 @@
+//! Reads `server.toml`, and the parts that companies share with it: service codes and webhooks.
+//!
+//! Sections for parts that this version does not have (portal, mail, provisioning, HEP) are checked for form
+//! only.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::id::WebhookId;
+use crate::model::server::Codes;
+use crate::model::server::Limits;
+use crate::model::server::Server;
+use crate::model::server::Webhook;
+use crate::shell::store::files::cursor::Table;
+use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::read;
+use crate::shell::store::files::read::DAY;
+use crate::shell::store::files::read::LANGUAGES;
+use crate::shell::store::files::read::MINUTE;
+
+/// Reads the whole file.
+pub(super) fn server(mut file: Table<'_>) -> Server {
+    let mut server = Server::default();
+    general(file.table("server"), &mut server);
+    sip(file.table("sip"), &mut server);
+    media(file.table("media"), &mut server);
+    web(file.table("web"), &mut server);
+    log(file.table("log"), &mut server);
+    let mut metrics = file.table("metrics");
+    server.metrics_listen = metrics.take("listen").and_then(read::socket);
+    metrics.finish();
+    let mut config = file.table("config");
+    server.watch = config.flag("watch").unwrap_or(true);
+    config.take("history").map(|value| read::duration(value, DAY..=DAY * 3_650));
+    config.finish();
+    let mut speech = file.table("speech");
+    server.speech_command = speech.take("command").and_then(speech_command);
+    speech.finish();
+    server.limits = limits(file.table("limits"));
+    server.codes = codes(file.take("codes"), &server.codes);
+    server.webhooks = webhooks(file.take("events"));
+    tls(file.table("tls"));
+    login(file.table("login"));
+    mail(file.table("mail"));
+    provisioning(file.table("provisioning"));
+    hep(file.table("hep"));
+    file.finish();
+    server
+}
+
+fn general(mut table: Table<'_>, server: &mut Server) {
+    server.name = table.text("name").unwrap_or_else(|| server.name.clone());
+    server.domain = table.take("domain").and_then(domain).unwrap_or_else(|| server.domain.clone());
+    server.country =
+        table.word("country", &[("NO", Arc::from("NO"))]).unwrap_or_else(|| server.country.clone());
+    server.zone = table.take("timezone").and_then(read::zone).unwrap_or_else(|| server.zone.clone());
+    server.language = table.word("language", LANGUAGES).unwrap_or_default();
+    if let Some(data) = table.text("data") {
+        server.data = PathBuf::from(&*data);
+    }
+    table.finish();
+}
+
+/// A SIP domain.
+pub(super) fn domain(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+    if text.len() > 253 || !text.bytes().all(fits) {
+        value
+            .error(format!("\"{text}\" is no domain: write it in small letters, such as \"tlf.example.no\""));
+        return None;
+    }
+    Some(text.into())
+}
+
+fn sip(mut table: Table<'_>, server: &mut Server) {
+    if let Some(value) = table.take("udp") {
+        server.sip_udp = listeners(value);
+    }
+    if let Some(value) = table.take("tcp") {
+        server.sip_tcp = listeners(value);
+    }
+    if let Some(value) = table.take("tls") {
+        server.sip_tls = listeners(value);
+    }
+    server.external = table.take("external").and_then(read::address);
+    server.sip_trace = table.flag("trace").unwrap_or(false);
+    table.finish();
+}
+
+/// Addresses to listen on: one, a list, or `false` for none.
+fn listeners(value: Value<'_>) -> Vec<SocketAddr> {
+    if value.as_flag() == Some(false) {
+        return Vec::new();
+    }
+    value.one_or_more().into_iter().filter_map(read::socket).collect()
+}
+
+fn media(mut table: Table<'_>, server: &mut Server) {
+    if let Some(value) = table.take("ports") {
+        server.media_ports = ports(value).unwrap_or(server.media_ports);
+    }
+    if let Some(codecs) = table.take("codecs").and_then(read::codecs) {
+        server.codecs = codecs;
+    }
+    if let Some(keep) = table.take("record").and_then(|value| read::duration(value, DAY..=DAY * 3_650)) {
+        server.keep_recordings = keep;
+    }
+    table.finish();
+}
+
+/// A range of RTP ports: each call takes an even one and the odd one above it.
+fn ports(value: Value<'_>) -> Option<(u16, u16)> {
+    let text = value.text()?;
+    let parts =
+        text.split_once('-').map(|(first, last)| (first.trim().parse::<u16>(), last.trim().parse::<u16>()));
+    match parts {
+        Some((Ok(first), Ok(last))) if first >= 1024 && first % 2 == 0 && last > first => Some((first, last)),
+        _ => {
+            value.error(format!(
+                "\"{text}\" is no port range: write for example \"20000-29999\", from an even port ≥ 1024"
+            ));
+            None
+        }
+    }
+}
+
+fn web(mut table: Table<'_>, server: &mut Server) {
+    server.web_listen = table.take("listen").and_then(read::socket);
+    table.take("url").map(read::url);
+    table.take("session").map(|value| read::duration(value, MINUTE..=DAY * 30));
+    table.finish();
+}
+
+fn log(mut table: Table<'_>, server: &mut Server) {
+    if let Some(level) = table.take("level").and_then(log_level) {
+        server.log_level = level;
+    }
+    server.log_json = table.word("format", &[("text", false), ("json", true)]).unwrap_or(false);
+    table.finish();
+}
+
+/// A log filter: levels, alone or for a part (`info,sip=debug`).
+fn log_level(value: Value<'_>) -> Option<Arc<str>> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = value.text()?;
+    let level = |part: &str| part.rsplit('=').next().is_some_and(|level| LEVELS.contains(&level.trim()));
+    if !text.split(',').all(level) {
+        value.error(format!("\"{text}\" is no log level: write for example \"info\" or \"info,sip=debug\""));
+        return None;
+    }
+    Some(text.into())
+}
+
+/// A program that must say where its output goes.
+fn speech_command(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    if !text.contains("{out}") {
+        value.error("the command must hold \"{out}\", the WAV file to write");
+        return None;
+    }
+    Some(text.into())
+}
+
+fn limits(mut table: Table<'_>) -> Limits {
+    let mut limits = Limits::default();
+    let mut set = |key: &'static str, most: i64, limit: &mut usize| {
+        if let Some(number) = table.integer(key, 1..=most).and_then(|number| usize::try_from(number).ok()) {
+            *limit = number;
+        }
+    };
+    set("calls", 1_000_000, &mut limits.calls);
+    set("bindings", 100, &mut limits.bindings);
+    set("transactions", 10_000_000, &mut limits.transactions);
+    set("message_bytes", 65_535, &mut limits.message_bytes);
+    set("connections", 1_000_000, &mut limits.connections);
+    table.finish();
+    limits
+}
+
+/// Service codes: those written, else those of `under`.
+pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
+    const LATER: [&str; 4] = ["pickup", "park", "record_prompt", "hot_desk"];
+    let mut codes = under.clone();
+    let Some(mut table) = section.and_then(Value::table) else {
+        return codes;
+    };
+    let [always, no_answer, unreachable, busy] = &mut codes.forward;
+    let named = [
+        ("login", &mut codes.login),
+        ("logout", &mut codes.logout),
+        ("pause", &mut codes.pause),
+        ("unpause", &mut codes.unpause),
+        ("wrap_up_end", &mut codes.wrap_up_end),
+        ("voicemail", &mut codes.voicemail),
+        ("toggle", &mut codes.toggle),
+        ("echo", &mut codes.echo),
+        ("own_number", &mut codes.own_number),
+        ("hide_number", &mut codes.hide_number),
+        ("forward_always", always),
+        ("forward_no_answer", no_answer),
+        ("forward_unreachable", unreachable),
+        ("forward_busy", busy),
+    ];
+    for (name, code) in named {
+        if let Some(written) = table.take(name).and_then(service_code) {
+            *code = written;
+        }
+    }
+    for name in LATER {
+        match table.take(name).and_then(service_code) {
+            Some(Some(code)) => {
+                codes.later.insert(name.into(), code);
+            }
+            Some(None) => {
+                codes.later.remove(name);
+            }
+            None => {}
+        }
+    }
+    table.finish();
+    codes
+}
+
+/// A service code; `false` is `Some(None)`.
+fn service_code(value: Value<'_>) -> Option<Option<Arc<str>>> {
+    if value.as_flag() == Some(false) {
+        return Some(None);
+    }
+    let text = value.text()?;
+    let fits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'*' | b'#');
+    if !(2..=8).contains(&text.len()) || !text.bytes().all(fits) {
+        value
+            .error(format!("\"{text}\" is no service code: write 2 to 8 of 0–9, * and #, or false for none"));
+        return None;
+    }
+    Some(Some(text.into()))
+}
+
+/// Webhooks by id.
+pub(super) fn webhooks(section: Option<Value<'_>>) -> BTreeMap<WebhookId, Webhook> {
+    let mut webhooks = BTreeMap::new();
+    for (entry, mut table) in read::things(section) {
+        let url = table.take("url");
+        if url.is_none() {
+            table.missing("url");
+        }
+        let webhook = Webhook {
+            url: url.and_then(read::url).unwrap_or_else(|| "".into()),
+            events: table.take("events").map(read::texts).unwrap_or_default(),
+            secret: table.take("secret").and_then(Value::secret),
+        };
+        table.finish();
+        webhooks.insert(entry.key.into(), webhook);
+    }
+    webhooks
+}
+
+fn tls(mut table: Table<'_>) {
+    let certificate = table.text("certificate");
+    let key = table.text("key");
+    if certificate.is_some() != key.is_some() {
+        table.missing(if certificate.is_some() { "key" } else { "certificate" });
+    }
+    table.finish();
+}
+
+fn login(mut table: Table<'_>) {
+    table.integer("password_min_length", 8..=128);
+    table.word("two_factor", &[("off", ()), ("admins", ()), ("everyone", ())]);
+    for (_, mut provider) in read::things(table.take("oidc")) {
+        provider.text("name");
+        if provider.take("issuer").map(read::url).is_none() {
+            provider.missing("issuer");
+        }
+        if provider.text("client_id").is_none() {
+            provider.missing("client_id");
+        }
+        provider.take("client_secret").map(Value::secret);
+        provider.finish();
+    }
+    table.finish();
+}
+
+fn mail(mut table: Table<'_>) {
+    table.take("from").map(email);
+    table.take("server").map(host_and_port);
+    table.text("user");
+    table.take("password").map(Value::secret);
+    table.finish();
+}
+
+fn provisioning(mut table: Table<'_>) {
+    table.take("admin_password").map(Value::secret);
+    for network in table.take("local_networks").map(Value::one_or_more).unwrap_or_default() {
+        super::trunk::trusted(network);
+    }
+    table.finish();
+}
+
+fn hep(mut table: Table<'_>) {
+    table.take("server").map(host_and_port);
+    table.integer("id", 0..=i64::from(u32::MAX));
+    table.finish();
+}
+
+/// A mail address.
+pub(super) fn email(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    let parts = text.split_once('@');
+    let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c == '@' || c.is_whitespace());
+    if !parts.is_some_and(|(name, domain)| plain(name) && plain(domain)) {
+        value.error(format!("\"{text}\" is no mail address"));
+        return None;
+    }
+    Some(text.into())
+}
+
+/// A host name or address, and a port if one is written.
+pub(super) fn host_and_port(value: Value<'_>) -> Option<(Arc<str>, Option<u16>)> {
+    let text = value.text()?;
+    let split = || {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            return Some((address, port.strip_prefix(':')));
+        }
+        if text.parse::<std::net::Ipv6Addr>().is_ok() {
+            return Some((text, None));
+        }
+        let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        (!host.is_empty() && host.len() <= 253 && host.chars().all(fits)).then_some((host, port))
+    };
+    let read = split().and_then(|(host, port)| match port {
+        Some(port) => Some((host, Some(port.parse::<u16>().ok().filter(|port| *port > 0)?))),
+        None => Some((host, None)),
+    });
+    if read.is_none() {
+        value.error(format!(
+            "\"{text}\" is no host: write for example \"sip.example.no\" or \"192.0.2.1:5060\""
+        ));
+    }
+    read.map(|(host, port)| (host.into(), port))
+}
+
+/// How long a phone rings when nothing is said.
+pub(super) const RING: Duration = Duration::from_secs(30);

@@ -1,0 +1,163 @@
+//! Reads `trunks.toml` (carriers and routes) and `plans.toml` (subscriptions).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::model::id::PlanId;
+use crate::model::id::TrunkId;
+use crate::model::server::Plan;
+use crate::model::trunk::NumberFormat;
+use crate::model::trunk::Route;
+use crate::model::trunk::Trunk;
+use crate::model::trunk::TrunkTransport;
+use crate::model::trunk::Trusted;
+use crate::shell::store::files::cursor::Table;
+use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::read;
+use crate::shell::store::files::server;
+
+const TRANSPORTS: &[(&str, TrunkTransport)] =
+    &[("udp", TrunkTransport::Udp), ("tcp", TrunkTransport::Tcp), ("tls", TrunkTransport::Tls)];
+
+const FORMATS: &[(&str, NumberFormat)] =
+    &[("e164", NumberFormat::E164), ("national", NumberFormat::National), ("00", NumberFormat::DoubleZero)];
+
+/// Rights that a route can ask for.
+pub(super) const RIGHTS: &[(&str, &str)] = &[("international", "international")];
+
+/// Reads `trunks.toml`.
+pub(super) fn trunks(mut file: Table<'_>) -> (BTreeMap<TrunkId, Trunk>, Vec<Route>) {
+    let mut trunks = BTreeMap::new();
+    for (entry, table) in read::things(file.take("trunks")) {
+        trunks.insert(entry.key.into(), trunk(entry.key, table));
+    }
+    let routes =
+        read::things(file.take("routes")).into_iter().map(|(entry, table)| route(entry.key, table)).collect();
+    file.finish();
+    (trunks, routes)
+}
+
+fn trunk(id: &str, mut table: Table<'_>) -> Trunk {
+    let server = table.take("server");
+    if server.is_none() {
+        table.missing("server");
+    }
+    let (host, port) = server.and_then(server::host_and_port).unwrap_or_else(|| ("".into(), None));
+    let user = table.text("user");
+    let password = table.take("password").and_then(Value::secret);
+    if password.is_some() && user.is_none() {
+        table.missing("user");
+    }
+    let register = table.flag("register");
+    if register == Some(true) && user.is_none() {
+        table.missing("user");
+    }
+    let trusted = table.take("trusted").map(Value::one_or_more).unwrap_or_default();
+    let trunk = Trunk {
+        name: table.text("name").unwrap_or_else(|| id.into()),
+        domain: table.take("domain").and_then(server::domain).unwrap_or_else(|| host.clone()),
+        host,
+        port,
+        transport: table.word("transport", TRANSPORTS).unwrap_or_default(),
+        register: register.unwrap_or(user.is_some()),
+        user,
+        password,
+        trusted: trusted.into_iter().filter_map(self::trusted).collect(),
+        channels: table.integer("channels", 1..=100_000).and_then(|channels| u32::try_from(channels).ok()),
+        numbers: table.word("numbers", FORMATS).unwrap_or_default(),
+        codecs: table.take("codecs").and_then(read::codecs),
+    };
+    table.finish();
+    trunk
+}
+
+/// An address, a network, or an address with port.
+pub(super) fn trusted(value: Value<'_>) -> Option<Trusted> {
+    let text = value.text()?;
+    let whole = |address: IpAddr| if address.is_ipv4() { 32 } else { 128 };
+    let read = if let Ok(address) = text.parse::<IpAddr>() {
+        Some(Trusted { address, prefix: whole(address), port: None })
+    } else if let Ok(socket) = text.parse::<SocketAddr>() {
+        Some(Trusted { address: socket.ip(), prefix: whole(socket.ip()), port: Some(socket.port()) })
+    } else {
+        let parts = text.split_once('/');
+        let parts = parts.and_then(|(address, prefix)| Some((address.parse().ok()?, prefix.parse().ok()?)));
+        let network = parts.filter(|(address, prefix)| *prefix <= whole(*address));
+        network.map(|(address, prefix)| Trusted { address, prefix, port: None })
+    };
+    if read.is_none() {
+        value.error(format!(
+            "\"{text}\" is no address: write \"192.0.2.1\", \"192.0.2.0/24\" or \"192.0.2.1:5080\""
+        ));
+    }
+    read
+}
+
+fn route(name: &str, mut table: Table<'_>) -> Route {
+    let to = table.take("to");
+    if to.is_none() {
+        table.missing("to");
+    }
+    let to = to.map(Value::one_or_more).unwrap_or_default();
+    let block = table.flag("block").unwrap_or(false);
+    let via = table.take("via");
+    if via.is_none() && !block {
+        table.missing("via");
+    }
+    let route = Route {
+        name: name.into(),
+        to: to.into_iter().filter_map(prefix).collect(),
+        via: via.map(read::references).unwrap_or_default(),
+        priority: table.flag("priority").unwrap_or(false),
+        block,
+        needs: table.word("needs", RIGHTS).map(Arc::from),
+    };
+    table.finish();
+    route
+}
+
+/// The beginning of a number: digits, with or without `+`.
+fn prefix(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    if digits.len() > 15 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.error(format!("\"{text}\" is no prefix: write for example \"+47\", \"+\" or \"112\""));
+        return None;
+    }
+    Some(text.into())
+}
+
+/// Reads `plans.toml`.
+pub(super) fn plans(mut file: Table<'_>) -> BTreeMap<PlanId, Plan> {
+    let mut plans = BTreeMap::new();
+    for (entry, mut table) in read::things(file.take("plans")) {
+        let percents = table.take("warn").map(Value::one_or_more).unwrap_or_default();
+        let percents = percents.into_iter().filter_map(|value| value.integer(1..=1_000));
+        let plan = Plan {
+            name: table.text("name").unwrap_or_else(|| entry.key.into()),
+            data: table.take("data").and_then(read::size),
+            shared: table.flag("shared").unwrap_or(false),
+            speech_minutes: table.take("speech").and_then(speech).flatten(),
+            warn: percents.filter_map(|percent| u8::try_from(percent).ok()).collect(),
+        };
+        table.finish();
+        plans.insert(entry.key.into(), plan);
+    }
+    file.finish();
+    plans
+}
+
+/// Minutes of speech; `"unlimited"` is `Some(None)`.
+fn speech(value: Value<'_>) -> Option<Option<u32>> {
+    let text = value.text()?;
+    if text == "unlimited" {
+        return Some(None);
+    }
+    let minutes = text.strip_suffix("min").and_then(|minutes| minutes.trim_end().parse().ok());
+    if minutes.is_none() {
+        value.error(format!("\"{text}\" is no amount of speech: write \"2000min\" or \"unlimited\""));
+    }
+    minutes.map(Some)
+}

@@ -1,0 +1,179 @@
+//! What outlives the process: the configuration files, and the state of the day in a journal and SQLite.
+//!
+//! A fact is durable once [`Store::record`] returns: it is a line of the [`journal`], which a killed process
+//! leaves behind. One writer thread follows the journal and brings its lines into SQLite ([`state`]) in batches,
+//! so the signalling thread never waits for the database. A failing machine (power) may lose the last seconds:
+//! neither the journal nor SQLite waits for the disk at each fact.
+
+pub mod files;
+pub mod journal;
+pub mod state;
+mod writer;
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::model::cdr::Cdr;
+use crate::model::change::Change;
+use crate::model::id::CompanyId;
+use crate::model::mailbox::Message;
+use crate::shell::clock;
+use crate::shell::store::journal::Journal;
+use crate::shell::store::state::CdrFilter;
+use crate::shell::store::state::Database;
+use crate::shell::store::state::DecisionRow;
+use crate::shell::store::writer::Order;
+use crate::shell::store::writer::Writer;
+
+/// Orders that the writer has not seen yet; decisions beyond it are dropped and counted.
+const ORDERS_MAX: usize = 8_192;
+/// How long a question waits for the writer to catch up before it is answered with what is there.
+const FLUSH_WAIT: Duration = Duration::from_secs(2);
+
+/// The state of the day on disk. Shared between threads; [`Store::record`] is the signalling thread's.
+#[derive(Debug)]
+pub struct Store {
+    journal: Mutex<Journal>,
+    /// Set by the first fact after the writer went to sleep, so that waking it costs one send a batch.
+    awake: Arc<AtomicBool>,
+    orders: mpsc::SyncSender<Order>,
+    reader: Mutex<Database>,
+    writer: Option<thread::JoinHandle<()>>,
+    /// Held while the process lives, so that no second one writes here.
+    _lock: fs::File,
+}
+
+impl Store {
+    /// Opens or creates the data folder and gives back what the core must know again, oldest first.
+    ///
+    /// Lines that an earlier process left in its journal are in the database when this returns.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, read or written, is in use, or was written by a later version.
+    pub fn open(data: &Path) -> anyhow::Result<(Store, Vec<Change>)> {
+        let advice = || {
+            format!(
+                "cannot use data folder {}: it must be writable and have free space; make it so, or choose another with --data",
+                data.display()
+            )
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(data).with_context(advice)?;
+        let lock = lock(data)?;
+        let mut database = Database::open(data).with_context(advice)?;
+        let last = writer::replay(data, &mut database).with_context(advice)?;
+        database.forget_expired(clock::now().utc).with_context(advice)?;
+        let facts = database.facts().with_context(advice)?;
+        let journal = Journal::create(data, last).with_context(advice)?;
+        let reader = Mutex::new(Database::open(data).with_context(advice)?);
+
+        let (orders, incoming) = mpsc::sync_channel(ORDERS_MAX);
+        let awake = Arc::new(AtomicBool::new(false));
+        let follow = Writer::new(data, database, journal.number(), Arc::clone(&awake), incoming);
+        let writer = thread::Builder::new()
+            .name("store".into())
+            .spawn(move || follow.run())
+            .context("cannot start the store's thread")?;
+        let store =
+            Store { journal: Mutex::new(journal), awake, orders, reader, writer: Some(writer), _lock: lock };
+        Ok((store, facts))
+    }
+
+    /// Keeps a fact: call records and state are durable on return, decisions follow when there is time, and
+    /// other facts are not kept. Costs one `write(2)`; a full disk is an alarm, never a refusal.
+    pub fn record(&self, change: &Change) {
+        if change.is_state() || matches!(change, Change::CallEnded { .. } | Change::CallMedia { .. }) {
+            lock_of(&self.journal).append(change);
+            if !self.awake.swap(true, Ordering::AcqRel) {
+                // A full channel means that the writer is awake anyway.
+                let _ = self.orders.try_send(Order::Wake);
+            }
+        } else if let Change::Decision { company, seq, at, call, event, why } = change {
+            let row = DecisionRow {
+                company: company.clone(),
+                seq: *seq,
+                at: *at,
+                call: *call,
+                event: Arc::clone(event),
+                why: Arc::clone(why),
+            };
+            if self.orders.try_send(Order::Decision(row)).is_err() {
+                metrics::counter!("sentral_store_decisions_dropped_total").increment(1);
+            }
+        }
+    }
+
+    /// Waits until everything recorded so far is in the database; false when that takes over two seconds.
+    pub fn flush(&self) -> bool {
+        let (done, wait) = mpsc::sync_channel(1);
+        self.orders.send(Order::Flush(done)).is_ok() && wait.recv_timeout(FLUSH_WAIT).is_ok()
+    }
+
+    /// Call records, newest first, with every call that ended before this was called.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn cdrs(&self, filter: &CdrFilter) -> anyhow::Result<Vec<Cdr>> {
+        self.flush();
+        lock_of(&self.reader).cdrs(filter).context("cannot read call records")
+    }
+
+    /// Voicemail messages of one company or of all, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn messages(&self, company: Option<&CompanyId>) -> anyhow::Result<Vec<Message>> {
+        self.flush();
+        let facts = lock_of(&self.reader).facts().context("cannot read voicemail messages")?;
+        let wanted = |message: &Message| company.is_none_or(|company| message.mailbox.company == *company);
+        let messages = facts.into_iter().filter_map(|fact| match fact {
+            Change::MessageLeft { message } if wanted(&message) => Some(message),
+            _ => None,
+        });
+        Ok(messages.collect())
+    }
+}
+
+impl Drop for Store {
+    /// Brings the last facts into the database and ends the writer.
+    fn drop(&mut self) {
+        let _ = self.orders.send(Order::Stop);
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// What a mutex guards. No code that holds these locks can panic half way through a change.
+fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the data folder for this process; the kernel gives it back when the process ends, however it ends.
+fn lock(data: &Path) -> anyhow::Result<fs::File> {
+    let path: PathBuf = data.join("sentral.lock");
+    let file =
+        fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).with_context(|| {
+            format!("cannot write {}: make the folder writable for this user", path.display())
+        })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => anyhow::bail!(
+            "data folder {} is in use by another sentral: stop that one, or choose another folder with --data",
+            data.display()
+        ),
+        Err(fs::TryLockError::Error(e)) => Err(e).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}

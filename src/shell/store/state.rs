@@ -1,0 +1,417 @@
+//! The SQLite side of the store: call records, and the newest fact about each agent, binding, toggle, message …
+//!
+//! The tables of state all have the same three columns: a key (a JSON list), the number of the journal line, and
+//! the fact as JSON, which SQL reads with `change ->> '$.agent.user'`. `meta.applied` is the number of the newest
+//! line brought in, committed together with it: bringing in a line a second time changes nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use rusqlite::Transaction;
+use rusqlite::params;
+
+use crate::model::cdr::Cdr;
+use crate::model::change::Change;
+use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::MailboxKey;
+use crate::model::mailbox::MessageState;
+use crate::shell::store::journal::Line;
+
+/// Steps from version to version of the schema; `user_version` counts those taken. Only ever add to its end.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE cdr (
+        id TEXT PRIMARY KEY, company TEXT, direction TEXT NOT NULL, from_number TEXT NOT NULL,
+        to_number TEXT NOT NULL, started INTEGER NOT NULL, answered INTEGER, ended INTEGER NOT NULL,
+        result TEXT NOT NULL, queue TEXT, answered_by TEXT, wait_ms INTEGER, talk_ms INTEGER NOT NULL,
+        json TEXT NOT NULL);
+    CREATE INDEX cdr_started ON cdr (started);
+    CREATE INDEX cdr_company ON cdr (company, started);
+    CREATE TABLE agent_login (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE agent_pause (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE round_robin (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE binding (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE device_password (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE toggle (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE message (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE decision (
+        id INTEGER PRIMARY KEY, company TEXT NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, call TEXT,
+        event TEXT NOT NULL, why TEXT NOT NULL);
+    CREATE INDEX decision_call ON decision (call);
+    CREATE INDEX decision_at ON decision (at);
+"];
+/// The tables of state, all of one shape.
+const STATE_TABLES: [&str; 7] =
+    ["agent_login", "agent_pause", "round_robin", "binding", "device_password", "toggle", "message"];
+/// Decisions kept at most.
+const DECISIONS_MAX: i64 = 1_000_000;
+/// Decisions are kept this long.
+const DECISIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// Call records given at most at a time.
+const CDRS_MAX: usize = 100_000;
+/// Call records given when nothing else is asked for.
+const CDRS_USUAL: usize = 100;
+
+/// Which call records to read.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct CdrFilter {
+    /// Calls that began at this moment or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// How many of the newest; 100 when none, 100,000 at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only of this company.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub company: Option<CompanyId>,
+}
+
+/// A decision of the flow or a queue; see `Change::Decision`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct DecisionRow {
+    pub(super) company: CompanyId,
+    pub(super) seq: u64,
+    pub(super) at: Timestamp,
+    pub(super) call: Option<CallId>,
+    pub(super) event: Arc<str>,
+    pub(super) why: Arc<str>,
+}
+
+/// One connection to `sentral.db`.
+#[derive(Debug)]
+pub(super) struct Database {
+    connection: Connection,
+    data: PathBuf,
+}
+
+/// A row of state: table and key.
+type Place = (&'static str, String);
+/// What a batch leaves in a place: line number and fact, or nothing.
+type Pending = BTreeMap<Place, Option<(u64, String)>>;
+
+/// What a fact does to the tables.
+enum Effect<'a> {
+    Record(&'a Cdr),
+    Complete { call: CallId, rtp: (u64, u64), lost: u64 },
+    Put(Place),
+    Delete(Place),
+    Mark(Place, MessageState),
+    Nothing,
+}
+
+impl Database {
+    /// Opens or creates `sentral.db` and brings it to the newest version.
+    pub(super) fn open(data: &Path) -> anyhow::Result<Database> {
+        let path = data.join("sentral.db");
+        let mut connection =
+            Connection::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        migrate(&mut connection).with_context(|| format!("cannot prepare {}", path.display()))?;
+        Ok(Database { connection, data: data.into() })
+    }
+
+    /// Number of the newest journal line that is in.
+    pub(super) fn applied(&self) -> rusqlite::Result<u64> {
+        let applied = "SELECT value FROM meta WHERE key = 'applied'";
+        Ok(self.connection.query_row(applied, [], |row| row.get(0)).optional()?.map_or(0, i64::cast_unsigned))
+    }
+
+    /// Brings lines and decisions in, all or none. Lines that are in already are passed over; of several about
+    /// one thing only the newest is written.
+    pub(super) fn apply(&mut self, lines: &[Line], decisions: &[DecisionRow]) -> anyhow::Result<()> {
+        let mut applied = self.applied()?;
+        let transaction = self.connection.transaction()?;
+        let mut pending = Pending::new();
+        for Line { n, change } in lines {
+            if *n <= applied {
+                continue;
+            }
+            applied = *n;
+            match effect(change) {
+                Effect::Record(cdr) => insert_cdr(&transaction, cdr)?,
+                Effect::Complete { call, rtp, lost } => complete_cdr(&transaction, call, rtp, lost)?,
+                Effect::Put(place) => {
+                    pending.insert(place, Some((*n, serde_json::to_string(change)?)));
+                }
+                Effect::Delete(place) => {
+                    if let Change::MessageDeleted { id, .. } = change {
+                        remove_recording(&self.data, id);
+                    }
+                    pending.insert(place, None);
+                }
+                Effect::Mark(place, state) => mark(&transaction, &mut pending, place, state)?,
+                Effect::Nothing => {}
+            }
+        }
+        write_state(&transaction, pending)?;
+        for row in decisions {
+            insert_decision(&transaction, row)?;
+        }
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('applied', ?1)")?
+            .execute([applied.cast_signed()])?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Moves all that is committed from SQLite's own log to the database file and waits for the disk.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
+    }
+
+    /// Removes decisions that are too old or too many.
+    pub(super) fn prune(&self, now: Timestamp) -> rusqlite::Result<()> {
+        let oldest = now - DECISIONS_KEPT;
+        self.connection.execute(
+            "DELETE FROM decision WHERE at < ?1 OR id <= (SELECT max(id) FROM decision) - ?2",
+            params![oldest.as_millisecond(), DECISIONS_MAX],
+        )?;
+        Ok(())
+    }
+
+    /// Removes bindings that have ended while nobody watched.
+    pub(super) fn forget_expired(&self, now: Timestamp) -> anyhow::Result<()> {
+        for (key, change) in self.state("binding")?.into_values() {
+            if matches!(&change, Change::Bound { binding } if binding.expires <= now) {
+                self.connection.execute("DELETE FROM binding WHERE key = ?1", [key])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All state, in the order in which it came about.
+    pub(super) fn facts(&self) -> anyhow::Result<Vec<Change>> {
+        let mut facts = BTreeMap::new();
+        for table in STATE_TABLES {
+            facts.extend(self.state(table)?);
+        }
+        Ok(facts.into_values().map(|(_, change)| change).collect())
+    }
+
+    /// Line number → key and fact of one table.
+    fn state(&self, table: &str) -> anyhow::Result<BTreeMap<i64, (String, Change)>> {
+        let mut statement =
+            self.connection.prepare_cached(&format!("SELECT seq, key, change FROM {table}"))?;
+        let mut rows = statement.query([])?;
+        let mut facts = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let (seq, key, change): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            match serde_json::from_str(&change) {
+                Ok(change) => _ = facts.insert(seq, (key, change)),
+                Err(error) => tracing::error!(%error, table, key, "cannot read a fact, going on without it"),
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Call records, newest first.
+    pub(super) fn cdrs(&self, filter: &CdrFilter) -> anyhow::Result<Vec<Cdr>> {
+        let limit = filter.limit.unwrap_or(CDRS_USUAL).min(CDRS_MAX);
+        let since = filter.since.map_or(i64::MIN, Timestamp::as_millisecond);
+        let company = filter.company.as_ref().map(CompanyId::as_str);
+        // Two statements, so that each can use its index.
+        let sql = match company {
+            Some(_) => {
+                "SELECT json FROM cdr WHERE started >= ?1 AND company = ?3 ORDER BY started DESC, id DESC LIMIT ?2"
+            }
+            None => {
+                "SELECT json FROM cdr WHERE started >= ?1 AND ?3 IS NULL ORDER BY started DESC, id DESC LIMIT ?2"
+            }
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows =
+            statement.query_map(params![since, limit as i64, company], |row| row.get::<_, String>(0))?;
+        let mut cdrs = Vec::new();
+        for json in rows {
+            cdrs.push(serde_json::from_str(&json?).context("a call record is not readable")?);
+        }
+        Ok(cdrs)
+    }
+}
+
+fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    anyhow::ensure!(
+        version as usize <= MIGRATIONS.len(),
+        "it was written by a later version of sentral (schema {version}, this one knows {}): use that version",
+        MIGRATIONS.len()
+    );
+    for (version, sql) in (1_u32..).zip(MIGRATIONS).skip(version as usize) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Where a fact belongs. Every kind that [`Change::is_state`] names has a place here.
+fn effect(change: &Change) -> Effect<'_> {
+    let message = |mailbox: &MailboxKey, id: &str| {
+        place("message", &[mailbox.company.as_str(), mailbox.mailbox.as_str(), id])
+    };
+    match change {
+        Change::CallEnded { cdr } => Effect::Record(cdr),
+        Change::CallMedia { call, received, sent, lost } => {
+            Effect::Complete { call: *call, rtp: (*received, *sent), lost: *lost }
+        }
+        Change::AgentLogin { agent, line, .. } => Effect::Put(place(
+            "agent_login",
+            &[agent.company.as_str(), agent.user.as_str(), line.company.as_str(), &line.line.to_string()],
+        )),
+        Change::AgentPaused { agent, .. } => {
+            Effect::Put(place("agent_pause", &[agent.company.as_str(), agent.user.as_str()]))
+        }
+        Change::RoundRobin { line, .. } => {
+            Effect::Put(place("round_robin", &[line.company.as_str(), &line.line.to_string()]))
+        }
+        Change::Bound { binding } => {
+            Effect::Put(place("binding", &[&binding.domain, binding.device.as_str(), &binding.contact]))
+        }
+        Change::Unbound { domain, device, contact, .. } => {
+            Effect::Delete(place("binding", &[domain, device.as_str(), contact]))
+        }
+        Change::DevicePassword { domain, device, .. } => {
+            Effect::Put(place("device_password", &[domain, device.as_str()]))
+        }
+        Change::ToggleSet { company, toggle, .. } => {
+            Effect::Put(place("toggle", &[company.as_str(), toggle.as_str()]))
+        }
+        Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
+        Change::MessageMarked { mailbox, id, state } => Effect::Mark(message(mailbox, id), *state),
+        Change::MessageDeleted { mailbox, id } => Effect::Delete(message(mailbox, id)),
+        Change::CallStarted { .. }
+        | Change::CallAnswered { .. }
+        | Change::Decision { .. }
+        | Change::QueueDone { .. }
+        | Change::RegistrationFailed { .. }
+        | Change::Trunk { .. } => Effect::Nothing,
+    }
+}
+
+/// A list as JSON: readable, and no part can run into the next.
+fn place(table: &'static str, parts: &[&str]) -> Place {
+    (table, serde_json::json!(parts).to_string())
+}
+
+/// Marks a message where it is: among what the batch writes, or in its table. A message that is gone stays gone.
+fn mark(
+    transaction: &Transaction<'_>,
+    pending: &mut Pending,
+    place: Place,
+    state: MessageState,
+) -> anyhow::Result<()> {
+    let there = match pending.get(&place) {
+        Some(pending) => pending.clone(),
+        None => transaction
+            .prepare_cached("SELECT seq, change FROM message WHERE key = ?1")?
+            .query_row([&place.1], |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?)))
+            .optional()?,
+    };
+    let Some((n, change)) = there else { return Ok(()) };
+    let Change::MessageLeft { mut message } = serde_json::from_str(&change)? else { return Ok(()) };
+    message.state = state;
+    // The line number stays that of the message, so that messages keep their order.
+    pending.insert(place, Some((n, serde_json::to_string(&Change::MessageLeft { message })?)));
+    Ok(())
+}
+
+fn write_state(transaction: &Transaction<'_>, pending: Pending) -> rusqlite::Result<()> {
+    for ((table, key), left) in pending {
+        match left {
+            Some((n, change)) => transaction
+                .prepare_cached(&format!(
+                    "INSERT OR REPLACE INTO {table} (key, seq, change) VALUES (?1, ?2, ?3)"
+                ))?
+                .execute(params![key, n.cast_signed(), change])?,
+            None => {
+                transaction.prepare_cached(&format!("DELETE FROM {table} WHERE key = ?1"))?.execute([key])?
+            }
+        };
+    }
+    Ok(())
+}
+
+fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<()> {
+    let direction = serde_json::to_value(cdr.direction)?;
+    transaction
+        .prepare_cached(
+            "INSERT OR IGNORE INTO cdr (id, company, direction, from_number, to_number, started, answered, ended,
+             result, queue, answered_by, wait_ms, talk_ms, json)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            cdr.id.to_string(),
+            cdr.company.as_ref().map(CompanyId::as_str),
+            direction.as_str(),
+            &*cdr.from,
+            &*cdr.to,
+            cdr.started.as_millisecond(),
+            cdr.answered.map(Timestamp::as_millisecond),
+            cdr.ended.as_millisecond(),
+            cdr.result.as_str(),
+            cdr.queue.as_ref().map(|queue| queue.as_str()),
+            cdr.answered_by.as_ref().map(|user| user.as_str()),
+            cdr.wait_ms.map(u64::cast_signed),
+            cdr.talk_ms.cast_signed(),
+            serde_json::to_string(cdr)?,
+        ])?;
+    Ok(())
+}
+
+fn complete_cdr(
+    transaction: &Transaction<'_>,
+    call: CallId,
+    (received, sent): (u64, u64),
+    lost: u64,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE cdr SET json = json_set(json, '$.rtp', json_array(?2, ?3), '$.rtp_lost', ?4) WHERE id = ?1",
+        )?
+        .execute(params![call.to_string(), received.cast_signed(), sent.cast_signed(), lost.cast_signed()])?;
+    Ok(())
+}
+
+fn insert_decision(transaction: &Transaction<'_>, row: &DecisionRow) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO decision (company, seq, at, call, event, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            row.company.as_str(),
+            row.seq.cast_signed(),
+            row.at.as_millisecond(),
+            row.call.map(|call| call.to_string()),
+            &*row.event,
+            &*row.why,
+        ])?;
+    Ok(())
+}
+
+/// Deletes `voicemail/<id>.wav`. Before the commit: what is left undone by a crash is done again by the journal.
+fn remove_recording(data: &Path, id: &str) {
+    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        tracing::error!("a message has an id that is no file name, its recording stays");
+        return;
+    }
+    let path = data.join("voicemail").join(format!("{id}.wav"));
+    match fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(%error, file = %path.display(), "cannot delete a recording"),
+    }
+}

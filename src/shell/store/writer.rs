@@ -1,0 +1,209 @@
+//! The writer thread: follows the journal and brings its lines into SQLite in batches.
+//!
+//! At the start of a process the same steps bring in what an earlier one left ([`replay`]).
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::shell::clock;
+use crate::shell::store::journal;
+use crate::shell::store::journal::Alarm;
+use crate::shell::store::journal::Follow;
+use crate::shell::store::state::Database;
+use crate::shell::store::state::DecisionRow;
+
+/// After the first fact of a batch the writer waits this long for more.
+const BATCH: Duration = Duration::from_millis(50);
+/// After a failure it waits this long before it tries again.
+const RETRY: Duration = Duration::from_secs(1);
+/// Decisions kept in memory while the database refuses them.
+const DECISIONS_WAITING_MAX: usize = 50_000;
+/// Old decisions are removed after so many more.
+const PRUNE_EVERY: usize = 10_000;
+
+/// What the writer is told.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// There are lines in the journal.
+    Wake,
+    /// Keep this when there is time.
+    Decision(DecisionRow),
+    /// Bring everything in, then answer.
+    Flush(mpsc::SyncSender<()>),
+    /// Bring everything in and end.
+    Stop,
+}
+
+/// Brings the journal files of earlier processes in and removes them; the number of the newest line.
+pub(super) fn replay(data: &Path, database: &mut Database) -> anyhow::Result<u64> {
+    // Written even when there is nothing to bring in: a full disk is found out here rather than with calls up.
+    database.apply(&[], &[])?;
+    database.prune(clock::now().utc)?;
+    for number in journal::files(data)? {
+        let mut file = Follow::open(data, number)?;
+        loop {
+            let lines = file.next()?;
+            if lines.is_empty() {
+                break;
+            }
+            database.apply(&lines, &[]).with_context(|| format!("cannot bring in journal-{number}.jsonl"))?;
+        }
+        database.checkpoint()?;
+        file.remove()?;
+    }
+    Ok(database.applied()?)
+}
+
+/// The thread's state.
+#[derive(Debug)]
+pub(super) struct Writer {
+    data: PathBuf,
+    database: Database,
+    /// Number of the file being followed.
+    number: u64,
+    file: Option<Follow>,
+    awake: Arc<AtomicBool>,
+    orders: mpsc::Receiver<Order>,
+    decisions: Vec<DecisionRow>,
+    unpruned: usize,
+    alarm: Alarm,
+}
+
+impl Writer {
+    /// A writer that follows the journal from the start of file `number`.
+    pub(super) fn new(
+        data: &Path,
+        database: Database,
+        number: u64,
+        awake: Arc<AtomicBool>,
+        orders: mpsc::Receiver<Order>,
+    ) -> Writer {
+        Writer {
+            data: data.into(),
+            database,
+            number,
+            file: None,
+            awake,
+            orders,
+            decisions: Vec::new(),
+            unpruned: 0,
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Works until [`Order::Stop`] comes or the store is gone.
+    pub(super) fn run(mut self) {
+        let mut failed = false;
+        loop {
+            let first = if failed {
+                match self.orders.recv_timeout(RETRY) {
+                    Ok(order) => order,
+                    Err(mpsc::RecvTimeoutError::Timeout) => Order::Wake,
+                    Err(mpsc::RecvTimeoutError::Disconnected) => Order::Stop,
+                }
+            } else {
+                self.orders.recv().unwrap_or(Order::Stop)
+            };
+            let (flushes, stop) = self.gather(first);
+            // Lowered before reading: a fact written after this wakes the writer again.
+            self.awake.swap(false, Ordering::AcqRel);
+            let done = self.catch_up();
+            failed = done.is_err();
+            match done {
+                Ok(()) => flushes.into_iter().for_each(|done| _ = done.try_send(())),
+                Err(error) => self.complain(&error),
+            }
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// Takes orders for the length of a batch, or until somebody waits for an answer.
+    fn gather(&mut self, first: Order) -> (Vec<mpsc::SyncSender<()>>, bool) {
+        let (mut flushes, mut stop) = (Vec::new(), false);
+        let until = clock::now().mono + BATCH;
+        let mut next = Some(first);
+        while let Some(order) = next {
+            match order {
+                Order::Wake => {}
+                Order::Decision(row) if self.decisions.len() < DECISIONS_WAITING_MAX => {
+                    self.decisions.push(row)
+                }
+                Order::Decision(_) => {
+                    metrics::counter!("sentral_store_decisions_dropped_total").increment(1);
+                }
+                Order::Flush(done) => flushes.push(done),
+                Order::Stop => stop = true,
+            }
+            next = if stop || !flushes.is_empty() {
+                self.orders.try_recv().ok()
+            } else {
+                self.orders.recv_timeout(until.saturating_duration_since(clock::now().mono)).ok()
+            };
+        }
+        (flushes, stop)
+    }
+
+    /// Brings in everything that is in the journal, and the decisions at hand.
+    fn catch_up(&mut self) -> anyhow::Result<()> {
+        loop {
+            let file = match &mut self.file {
+                Some(file) => file,
+                none => none.insert(Follow::open(&self.data, self.number)?),
+            };
+            let lines = file.next()?;
+            if lines.is_empty() && self.decisions.is_empty() {
+                if !self.next_file()? {
+                    return Ok(());
+                }
+                continue;
+            }
+            if let Err(error) = self.database.apply(&lines, &self.decisions) {
+                // Read from the start again: lines that are in already are passed over.
+                self.file = None;
+                return Err(error);
+            }
+            self.unpruned += self.decisions.len();
+            self.decisions.clear();
+            if self.unpruned >= PRUNE_EVERY {
+                self.unpruned = 0;
+                self.database.prune(clock::now().utc)?;
+            }
+        }
+    }
+
+    /// Goes on with the next file if there is one; the old one is removed when its facts are safe.
+    fn next_file(&mut self) -> anyhow::Result<bool> {
+        let Some(next) = journal::files(&self.data)?.into_iter().find(|number| *number > self.number) else {
+            return Ok(false);
+        };
+        // The journal may have grown between reading its end and the look for the next file.
+        let Some(mut file) = self.file.take() else { return Ok(true) };
+        let lines = file.next()?;
+        self.database.apply(&lines, &[])?;
+        if !lines.is_empty() {
+            self.file = Some(file);
+            return Ok(true);
+        }
+        self.database.checkpoint()?;
+        self.number = next;
+        file.remove()?;
+        Ok(true)
+    }
+
+    fn complain(&mut self, error: &anyhow::Error) {
+        metrics::counter!("sentral_store_errors_total").increment(1);
+        if self.alarm.due() {
+            tracing::error!(error = format!("{error:#}"), folder = %self.data.display(),
+                "cannot write the database: free space on this disk; facts wait in the journal and calls go on");
+        }
+    }
+}

@@ -1,0 +1,648 @@
+//! Calls: INVITE over a dialog from either side, its 2xx until ACK (RFC 3261 §13), CANCEL (§9), BYE (§15), re-INVITE
+//! and glare (§14).
+//!
+//! Offer and answer are the user's. Left out: PRACK (RFC 3262; a request that requires it is refused by `check`)
+//! and session timers (RFC 4028). A re-INVITE that its sender cancels is answered with 487 and not reported: what
+//! the user answers to it comes to nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::sip::Body;
+use crate::sip::DialogId;
+use crate::sip::Event;
+use crate::sip::Extra;
+use crate::sip::Hop;
+use crate::sip::TransactionId;
+use crate::sip::Transmit;
+use crate::sip::Uri;
+use crate::sip::client;
+use crate::sip::client::Fork;
+use crate::sip::client::Owner;
+use crate::sip::client::hop_request;
+use crate::sip::dialog::Dialog;
+use crate::sip::dialog::Kind;
+use crate::sip::endpoint::Credentials;
+use crate::sip::endpoint::Endpoint;
+use crate::sip::endpoint::Timer;
+use crate::sip::endpoint::add;
+use crate::sip::endpoint::add_body;
+use crate::sip::header::Name;
+use crate::sip::header::NameAddr;
+use crate::sip::message::Method;
+use crate::sip::message::Request;
+use crate::sip::message::Response;
+use crate::sip::server;
+use crate::sip::server::Arrival;
+use crate::time::Now;
+
+/// Most callees that may accept one INVITE; 2xx of more are left unanswered.
+const MAX_FORKS: usize = 16;
+
+/// How often a provisional answer is repeated, lest proxies give up (§13.3.1.1).
+const PROVISIONAL_EVERY: Duration = Duration::from_secs(60);
+
+/// A call to make.
+#[derive(Clone, Debug)]
+pub struct Invite {
+    /// Request-URI.
+    pub uri: Uri,
+    /// Which way.
+    pub hop: Hop,
+    /// Route headers, next hop first.
+    pub route: Vec<NameAddr>,
+    /// Caller; a tag is added.
+    pub from: NameAddr,
+    /// Callee.
+    pub to: NameAddr,
+    /// User part of our Contact; may be empty.
+    pub contact_user: String,
+    /// Call-ID; one is made if `None`.
+    pub call_id: Option<String>,
+    /// Further headers.
+    pub extra: Extra,
+    /// The offer, if it is made here.
+    pub body: Option<Body>,
+    /// For 401 and 407, of all requests in the dialog.
+    pub credentials: Option<Credentials>,
+    /// Max-Forwards.
+    pub max_forwards: u8,
+}
+
+/// A re-INVITE cannot be sent while another INVITE is in progress (§14.1), or the dialog is not confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another INVITE is in progress")]
+pub struct Glare;
+
+/// Their INVITE.
+#[derive(Debug)]
+pub(super) struct TheirInvite {
+    server: TransactionId,
+    cseq: u32,
+    /// It founds the dialog.
+    initial: bool,
+    /// Until the next repeat of our 2xx; `None` before it.
+    repeat: Option<Duration>,
+}
+
+/// Our INVITE.
+#[derive(Debug)]
+pub(super) struct OurInvite {
+    pub(super) client: TransactionId,
+    pub(super) cseq: u32,
+    pub(super) cancel: Cancel,
+    /// 2xx came; the credentials that the ACK repeats (§22.1).
+    answered: Option<Vec<(Name, Bytes)>>,
+}
+
+/// How far the end of our INVITE is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cancel {
+    /// Not wanted.
+    No,
+    /// To be sent after the first provisional response (§9.1).
+    Wanted(Extra),
+    /// Sent.
+    Sent,
+}
+
+impl Endpoint {
+    /// Sends a provisional answer (101–199) to a call; it is repeated every minute.
+    pub fn ring(&mut self, now: Now, dialog: DialogId, status: u16, extra: Extra, body: Option<Body>) {
+        debug_assert!((101..200).contains(&status), "{status} is not provisional");
+        let Some((server, contact)) = self.unanswered(dialog) else { return };
+        self.answer(now, server, status, with_contact(contact, extra), body);
+        self.timers.set(Timer::Provisional(dialog), now.mono + PROVISIONAL_EVERY);
+        self.check_invariants();
+    }
+
+    /// Accepts a call or re-INVITE with 200, repeated until its ACK on every transport (§13.3.1.4).
+    pub fn accept(&mut self, now: Now, dialog: DialogId, extra: Extra, body: Body) {
+        let Some((server, contact)) = self.unanswered(dialog) else { return };
+        self.answer(now, server, 200, with_contact(contact, extra), Some(body));
+        let t1 = self.settings.t1;
+        if let Some(standing) = self.dialogs.get_mut(&dialog) {
+            standing.confirmed = true;
+            if let Some(theirs) = &mut standing.theirs {
+                theirs.repeat = Some(t1);
+            }
+        }
+        self.timers.clear(&Timer::Provisional(dialog));
+        self.timers.set(Timer::Accept(dialog), now.mono + t1);
+        self.timers.set(Timer::NoAck(dialog), now.mono + 64 * t1);
+        self.check_invariants();
+    }
+
+    /// Refuses a call, which ends the dialog, or a re-INVITE, which does not.
+    pub fn reject(&mut self, now: Now, dialog: DialogId, status: u16, extra: Extra) {
+        debug_assert!(status >= 300, "{status} does not reject");
+        let Some((server, _)) = self.unanswered(dialog) else { return };
+        self.answer(now, server, status, extra, None);
+        self.timers.clear(&Timer::Provisional(dialog));
+        if let Some(standing) = self.dialogs.get_mut(&dialog) {
+            standing.theirs = None;
+            if !standing.confirmed {
+                self.remove_dialog(dialog);
+            }
+        }
+        self.check_invariants();
+    }
+
+    /// Calls; what comes of it is told by `Progress`, `Answered` or `Failed`.
+    pub fn invite(&mut self, now: Now, invite: Invite) -> DialogId {
+        let id = self.next_dialog();
+        let tag = self.rng.token();
+        let call_id = invite.call_id.unwrap_or_else(|| self.rng.token());
+        let cseq = 1 + self.rng.below(10_000) as u32;
+        let mut local = invite.from;
+        local.params.set("tag", Some(&tag));
+        let mut dialog = Dialog {
+            kind: Kind::Call,
+            call_id: call_id.into(),
+            local,
+            remote: invite.to,
+            local_seq: cseq,
+            remote_seq: None,
+            route: invite.route,
+            target: invite.uri,
+            contact: self.settings.contact(Some(&invite.contact_user), &invite.hop),
+            hop: invite.hop,
+            symmetric: false,
+            tracked: None,
+            credentials: invite.credentials,
+            confirmed: false,
+            ended: false,
+            bye: None,
+            early: Vec::new(),
+            theirs: None,
+            ours: None,
+        };
+        let mut request = dialog.request(Method::Invite, cseq, invite.extra, &self.settings);
+        request.headers.set(Name::MaxForwards, invite.max_forwards.to_string());
+        add_body(&mut request.headers, &mut request.body, invite.body);
+        let credentials = dialog.credentials.clone();
+        let client = self.send(now, request, invite.hop, Owner::Invite(id), credentials);
+        dialog.ours = Some(OurInvite { client, cseq, cancel: Cancel::No, answered: None });
+        self.insert_dialog(id, tag.into(), dialog);
+        self.check_invariants();
+        id
+    }
+
+    /// Gives up a call that is not answered; it ends with `Failed`, or with `Answered` if a 2xx crosses. CANCEL
+    /// waits for a provisional response (§9.1).
+    pub fn cancel(&mut self, now: Now, dialog: DialogId, extra: Extra) {
+        let Some(standing) = self.dialogs.get_mut(&dialog) else { return };
+        if standing.confirmed {
+            return;
+        }
+        let Some(ours) = standing.ours.as_mut().filter(|ours| ours.cancel == Cancel::No) else { return };
+        ours.cancel = Cancel::Wanted(extra);
+        let client = ours.client;
+        if self.clients.get(&client).is_some_and(|client| client.state == client::State::Proceeding) {
+            self.send_cancel(now, dialog);
+        }
+        self.check_invariants();
+    }
+
+    /// Acknowledges the 2xx to our INVITE or re-INVITE; the ACK is repeated with each repeat of the 2xx.
+    pub fn ack(&mut self, _now: Now, dialog: DialogId, body: Option<Body>) {
+        let Some(standing) = self.dialogs.get_mut(&dialog) else { return };
+        let Some(OurInvite { client, cseq, answered: Some(credentials), .. }) =
+            standing.ours.take_if(|ours| ours.answered.is_some())
+        else {
+            return;
+        };
+        let mut request = standing.request(Method::Ack, cseq, Extra::new(), &self.settings);
+        let hop = standing.next_hop();
+        for (name, value) in credentials {
+            request.headers.push(name, value);
+        }
+        add_body(&mut request.headers, &mut request.body, body);
+        self.push_via(&mut request, &hop);
+        let transmit = Transmit { hop, bytes: request.to_bytes() };
+        if let Some(fork) = self.clients.get_mut(&client).and_then(|client| client.forks.first_mut()) {
+            fork.ack = Some(transmit.clone());
+        }
+        self.transmit(transmit.hop, transmit.bytes);
+        self.check_invariants();
+    }
+
+    /// Hangs up; the dialog is gone for the user at once, and nothing about it is told any more. What the RFC wants
+    /// first is done first: an unanswered call is cancelled or refused (480), a 2xx of theirs acknowledged, the ACK
+    /// to ours awaited (§15).
+    pub fn bye(&mut self, now: Now, dialog: DialogId, extra: Extra) {
+        let Some(standing) = self.dialogs.get_mut(&dialog).filter(|standing| !standing.ended) else { return };
+        if standing.kind == Kind::Subscription {
+            return self.forget(dialog);
+        }
+        if !standing.confirmed && standing.ours.is_some() {
+            standing.ended = true;
+            return self.cancel(now, dialog, extra);
+        }
+        let unacked = match &standing.theirs {
+            Some(theirs) if theirs.repeat.is_some() => theirs.initial,
+            Some(theirs) if theirs.initial => return self.reject(now, dialog, 480, extra),
+            Some(_) | None => false,
+        };
+        standing.ended = true;
+        if unacked {
+            standing.bye = Some(extra);
+        } else {
+            self.ack(now, dialog, None);
+            self.send_bye(now, dialog, extra);
+        }
+        self.check_invariants();
+    }
+
+    /// Sends a re-INVITE; without body it asks for an offer.
+    ///
+    /// # Errors
+    /// When an INVITE of either side is in progress; the user tries again after it.
+    pub fn reinvite(&mut self, now: Now, dialog: DialogId, body: Option<Body>) -> Result<(), Glare> {
+        let standing = self.dialogs.get_mut(&dialog).ok_or(Glare)?;
+        let free = standing.theirs.is_none() && standing.ours.is_none();
+        if !free || !standing.confirmed || standing.ended || standing.kind != Kind::Call {
+            return Err(Glare);
+        }
+        standing.local_seq = standing.local_seq.saturating_add(1);
+        let cseq = standing.local_seq;
+        let mut request = standing.request(Method::Invite, cseq, Extra::new(), &self.settings);
+        add_body(&mut request.headers, &mut request.body, body);
+        let (hop, credentials) = (standing.next_hop(), standing.credentials.clone());
+        let client = self.send(now, request, hop, Owner::Invite(dialog), credentials);
+        if let Some(standing) = self.dialogs.get_mut(&dialog) {
+            standing.ours = Some(OurInvite { client, cseq, cancel: Cancel::No, answered: None });
+        }
+        self.check_invariants();
+        Ok(())
+    }
+
+    /// Their INVITE that awaits the user's answer, and our Contact.
+    fn unanswered(&self, dialog: DialogId) -> Option<(TransactionId, String)> {
+        let standing = self.dialogs.get(&dialog).filter(|standing| !standing.ended)?;
+        let theirs = standing.theirs.as_ref().filter(|theirs| theirs.repeat.is_none())?;
+        Some((theirs.server, standing.contact.clone()))
+    }
+
+    /// A new call.
+    pub(super) fn on_call(&mut self, now: Now, arrival: Arrival) {
+        let tag = self.rng.token();
+        let hop = arrival.hop;
+        let request = arrival.request.clone();
+        let Some(mut dialog) = Dialog::of_request(&request, hop, &tag, &self.settings) else {
+            return self.answer_statelessly(&arrival, 400, Extra::new());
+        };
+        let id = self.next_dialog();
+        let server = self.open_server(now, arrival, tag.as_str().into(), Some(id));
+        let cseq = dialog.remote_seq.unwrap_or(0);
+        dialog.theirs = Some(TheirInvite { server, cseq, initial: true, repeat: None });
+        self.insert_dialog(id, tag.into(), dialog);
+        self.event(Event::Invite { dialog: id, request, hop });
+    }
+
+    /// A re-INVITE (§14.2).
+    pub(super) fn on_reinvite(&mut self, now: Now, id: DialogId, arrival: Arrival) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let status = match (&dialog.ours, &dialog.theirs) {
+            (None, None) => None,
+            (None, Some(theirs)) if theirs.repeat.is_none() => Some(500),
+            // Ours is in progress, or our 2xx to the one before is not acknowledged.
+            (Some(_), _) | (None, Some(_)) => Some(491),
+        };
+        if status.is_none() {
+            dialog.refresh_by_request(&arrival.request, arrival.hop);
+        }
+        let request = arrival.request.clone();
+        let cseq = request.cseq().map_or(0, |cseq| cseq.number);
+        let tag = dialog.local.tag().unwrap_or_default().into();
+        let server = self.open_server(now, arrival, tag, Some(id));
+        if let Some(status) = status {
+            // In a transaction: a copy of the request must not get another answer later.
+            let wait = self.rng.below(11).to_string();
+            let extra = if status == 500 { vec![("Retry-After", wait)] } else { Extra::new() };
+            self.refuse("INVITE in progress");
+            self.answer(now, server, status, extra, None);
+            return;
+        }
+        self.track(id);
+        if let Some(dialog) = self.dialogs.get_mut(&id) {
+            dialog.theirs = Some(TheirInvite { server, cseq, initial: false, repeat: None });
+        }
+        self.event(Event::Reoffer { dialog: id, request });
+    }
+
+    /// CANCEL (§9.2).
+    pub(super) fn on_cancel(&mut self, now: Now, arrival: Arrival) {
+        let found = self.server_keys.get(&arrival.key).copied();
+        let Some((id, server)) = found.and_then(|id| Some((id, self.servers.get(&id)?))) else {
+            self.refuse("CANCEL without transaction");
+            return self.answer_statelessly(&arrival, 481, Extra::new());
+        };
+        let (tag, dialog) = (server.tag.clone(), server.dialog);
+        let pending = server.state == server::State::Proceeding;
+        let response = Response::reply(&arrival.request, 200, Some(&tag));
+        self.transmit(arrival.back, response.to_bytes());
+        let Some(dialog) = dialog.filter(|_| pending) else { return };
+        self.answer(now, id, 487, Extra::new(), None);
+        let Some(standing) = self.dialogs.get_mut(&dialog) else { return };
+        standing.theirs = None;
+        if !standing.confirmed {
+            self.remove_dialog(dialog);
+            let reason = arrival.request.headers.get(&Name::Reason).map(|reason| reason.into_owned());
+            self.event(Event::Cancelled { dialog, reason });
+        }
+    }
+
+    /// ACK to a 2xx (§13.3.1.4); to a failure it is the transaction's.
+    pub(super) fn on_ack(&mut self, now: Now, arrival: Arrival) {
+        if self.on_failure_ack(now, &arrival) {
+            return;
+        }
+        let Some(id) = self.dialog_of(&arrival.request) else { return self.refuse("ACK without dialog") };
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let number = arrival.request.cseq().map(|cseq| cseq.number);
+        let awaited = |theirs: &mut TheirInvite| theirs.repeat.is_some() && Some(theirs.cseq) == number;
+        if dialog.theirs.take_if(awaited).is_none() {
+            return;
+        }
+        self.timers.clear(&Timer::Accept(id));
+        self.timers.clear(&Timer::NoAck(id));
+        match (dialog.ended, dialog.bye.take()) {
+            (true, Some(extra)) => self.send_bye(now, id, extra),
+            (true, None) => {}
+            (false, _) => {
+                let body = Some(arrival.request.body).filter(|body| !body.is_empty());
+                self.event(Event::Acked { dialog: id, body });
+            }
+        }
+    }
+
+    /// BYE (§15.1.2).
+    pub(super) fn on_bye(&mut self, now: Now, id: DialogId, arrival: Arrival) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        if dialog.kind == Kind::Subscription || (!dialog.confirmed && dialog.ours.is_some()) {
+            // Only the caller may end an early dialog (§15).
+            return self.answer_statelessly(&arrival, 481, Extra::new());
+        }
+        let pending = dialog.theirs.take_if(|theirs| theirs.repeat.is_none()).map(|theirs| theirs.server);
+        let (ended, waiting) = (dialog.ended, dialog.bye.is_some());
+        let ours = dialog.ours.take();
+        self.abandon(now, ours);
+        let request = arrival.request.clone();
+        let server = self.open_server(now, arrival, Box::default(), None);
+        self.answer(now, server, 200, Extra::new(), None);
+        if let Some(pending) = pending {
+            self.answer(now, pending, 487, Extra::new(), None);
+        }
+        // Two BYEs that cross: ours still wants its answer.
+        if !ended || waiting {
+            self.remove_dialog(id);
+        }
+        if !ended {
+            self.event(Event::Bye { dialog: id, request });
+        }
+    }
+
+    /// A provisional response to our INVITE.
+    pub(super) fn on_progress(&mut self, now: Now, client: TransactionId, hop: Hop, response: Response) {
+        let Some(Owner::Invite(id)) = self.clients.get(&client).map(|client| client.owner) else { return };
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let wanted = dialog.ours.as_ref().is_some_and(|ours| matches!(ours.cancel, Cancel::Wanted(_)));
+        let early = !dialog.confirmed && response.status > 100;
+        if early {
+            dialog.take_response(&response, hop);
+        }
+        let told = early && !dialog.ended;
+        self.track(id);
+        if wanted {
+            self.send_cancel(now, id);
+        }
+        if told {
+            self.event(Event::Progress { dialog: id, response });
+        }
+    }
+
+    /// A 2xx to our INVITE (§13.2.2.4, §14.1): the first founds the dialog, a repeat gets its ACK again, one of
+    /// another callee is acknowledged and ended.
+    pub(super) fn on_accepted(&mut self, now: Now, id: TransactionId, hop: Hop, response: Response) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let to = response.to();
+        let tag = to.as_ref().and_then(|to| to.tag()).unwrap_or_default();
+        if let Some(fork) = client.forks.iter().find(|fork| *fork.tag == *tag) {
+            if let Some(ack) = fork.ack.clone() {
+                self.transmit(ack.hop, ack.bytes);
+            }
+            return;
+        }
+        if client.forks.len() == MAX_FORKS {
+            return self.refuse("too many forks");
+        }
+        let first = client.forks.is_empty();
+        client.forks.push(Fork { tag: tag.into(), ack: None });
+        let (Owner::Invite(dialog), Some(request)) = (client.owner, client.request.as_deref()) else {
+            return;
+        };
+        let again = request.to().is_some_and(|to| to.tag().is_some());
+        let credentials = credentials_of(request);
+        let Some(standing) = self.dialogs.get_mut(&dialog).filter(|_| first) else {
+            return self.decline(now, id, hop, &response, !again);
+        };
+        if standing.ended && again {
+            return self.decline(now, id, hop, &response, false);
+        }
+        if again {
+            standing.refresh_by_response(&response, hop);
+        } else {
+            standing.take_response(&response, hop);
+            standing.confirmed = true;
+            standing.early = Vec::new();
+        }
+        if let Some(ours) = &mut standing.ours {
+            ours.answered = Some(credentials);
+        }
+        let ended = standing.ended;
+        self.track(dialog);
+        self.timers.clear(&Timer::Cancelled(dialog));
+        match (ended, again) {
+            (true, _) => {
+                self.ack(now, dialog, None);
+                self.send_bye(now, dialog, Extra::new());
+            }
+            (false, true) => self.event(Event::Reanswered { dialog, response }),
+            (false, false) => self.event(Event::Answered { dialog, response }),
+        }
+    }
+
+    /// Acknowledges a 2xx that nobody wants, and ends what it founded.
+    fn decline(&mut self, now: Now, id: TransactionId, hop: Hop, response: &Response, bye: bool) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let Some(request) = client.request.as_deref() else { return };
+        let Some(mut dialog) = Dialog::of_fork(request, response, client.hop) else { return };
+        if hop.connection.is_some() {
+            dialog.hop = hop;
+        }
+        let mut ack = dialog.request(Method::Ack, dialog.local_seq, Extra::new(), &self.settings);
+        for (name, value) in credentials_of(request) {
+            ack.headers.push(name, value);
+        }
+        let way = dialog.next_hop();
+        let credentials = client.credentials.clone();
+        self.push_via(&mut ack, &way);
+        let transmit = Transmit { hop: way, bytes: ack.to_bytes() };
+        if let Some(fork) = self.clients.get_mut(&id).and_then(|client| client.forks.last_mut()) {
+            fork.ack = Some(transmit.clone());
+        }
+        self.transmit(transmit.hop, transmit.bytes);
+        if bye {
+            let number = dialog.local_seq.saturating_add(1);
+            let request = dialog.request(Method::Bye, number, Extra::new(), &self.settings);
+            self.send(now, request, way, Owner::Nobody, credentials);
+        }
+    }
+
+    /// Our INVITE failed for good.
+    pub(super) fn on_refused(&mut self, now: Now, id: DialogId, status: u16, response: Option<Response>) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let ours = dialog.ours.take();
+        if !dialog.confirmed {
+            let ended = dialog.ended;
+            self.remove_dialog(id);
+            if !ended {
+                // A challenge is no answer to a call that was given up before it could be met.
+                let given_up = ours.is_some_and(|ours| ours.cancel != Cancel::No);
+                let status = if given_up && matches!(status, 401 | 407) { 487 } else { status };
+                self.event(Event::Failed { dialog: id, status, response });
+            }
+            return;
+        }
+        if dialog.ended {
+            return;
+        }
+        match status {
+            408 | 481 => self.lose(now, id),
+            _ => self.event(Event::ReofferFailed { dialog: id, status }),
+        }
+    }
+
+    /// The dialog does not exist for the other side (§12.2.1.2).
+    pub(super) fn lose(&mut self, now: Now, id: DialogId) {
+        let Some(dialog) = self.dialogs.get(&id).filter(|dialog| !dialog.ended) else { return };
+        if dialog.kind == Kind::Call && !dialog.confirmed {
+            // The INVITE decides over an early dialog.
+            return;
+        }
+        let call = dialog.kind == Kind::Call;
+        self.event(Event::Gone { dialog: id });
+        if call {
+            self.send_bye(now, id, Extra::new());
+        } else {
+            self.remove_dialog(id);
+        }
+    }
+
+    /// Sends BYE in a dialog and forgets all that is pending in it; the dialog stays until BYE is answered.
+    fn send_bye(&mut self, now: Now, id: DialogId, extra: Extra) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        dialog.ended = true;
+        dialog.bye = None;
+        dialog.local_seq = dialog.local_seq.saturating_add(1);
+        let request = dialog.request(Method::Bye, dialog.local_seq, extra, &self.settings);
+        let (hop, credentials) = (dialog.next_hop(), dialog.credentials.clone());
+        let theirs = dialog.theirs.take();
+        let ours = dialog.ours.take();
+        self.clear_dialog_timers(id);
+        self.abandon(now, ours);
+        if let Some(theirs) = theirs.filter(|theirs| theirs.repeat.is_none()) {
+            self.answer(now, theirs.server, 487, Extra::new(), None);
+        }
+        self.send(now, request, hop, Owner::Bye(id), credentials);
+    }
+
+    /// The dialog of a re-INVITE has ended: nobody waits for its answer longer than for any other (§17.1.1.2 would
+    /// wait for ever after a provisional one).
+    fn abandon(&mut self, now: Now, ours: Option<OurInvite>) {
+        let Some(id) = ours.map(|ours| ours.client) else { return };
+        if self.clients.get(&id).is_some_and(|client| client.state == client::State::Proceeding) {
+            self.timers.set(Timer::Expire(id), now.mono + 64 * self.settings.t1);
+        }
+    }
+
+    /// Whether an INVITE's dialog has ended without it.
+    pub(super) fn is_abandoned(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Invite(id) => self.dialogs.get(&id).is_none_or(|dialog| dialog.ours.is_none()),
+            Owner::Nobody | Owner::Bye(_) | Owner::User(..) => false,
+        }
+    }
+
+    fn send_cancel(&mut self, now: Now, id: DialogId) {
+        let Some(ours) = self.dialogs.get_mut(&id).and_then(|dialog| dialog.ours.as_mut()) else { return };
+        let Cancel::Wanted(extra) = std::mem::replace(&mut ours.cancel, Cancel::Sent) else { return };
+        let Some(client) = self.clients.get(&ours.client) else { return };
+        let Some(invite) = client.request.as_deref() else { return };
+        let mut request = hop_request(invite, Method::Cancel);
+        add(&mut request.headers, extra);
+        // §9.1: along the INVITE's own way, which may have got its connection since.
+        let hop = client.hop;
+        let branch = client.key.branch.clone();
+        self.launch(now, request, branch, hop, Owner::Nobody, None);
+        self.timers.set(Timer::Cancelled(id), now.mono + 64 * self.settings.t1);
+    }
+
+    /// 64·T1 after CANCEL without final response: the call is over (§9.1).
+    pub(super) fn on_cancel_expire(&mut self, now: Now, id: DialogId) {
+        let Some(ours) = self.dialogs.get(&id).and_then(|dialog| dialog.ours.as_ref()) else { return };
+        let client = ours.client;
+        self.remove_client(client);
+        self.on_refused(now, id, 487, None);
+    }
+
+    /// The 2xx once more (§13.3.1.4).
+    pub(super) fn on_accept_resend(&mut self, now: Now, id: DialogId) {
+        let t2 = self.settings.t2();
+        let Some(theirs) = self.dialogs.get_mut(&id).and_then(|dialog| dialog.theirs.as_mut()) else {
+            return;
+        };
+        let Some(repeat) = &mut theirs.repeat else { return };
+        *repeat = (*repeat * 2).min(t2);
+        self.timers.set(Timer::Accept(id), now.mono + *repeat);
+        let server = self.servers.get(&theirs.server);
+        if let Some((hop, bytes)) = server.and_then(|server| Some((server.hop, server.last.clone()?))) {
+            self.transmit(hop, bytes);
+        }
+    }
+
+    /// No ACK within 64·T1 (§13.3.1.4, §14.2).
+    pub(super) fn on_no_ack(&mut self, now: Now, id: DialogId) {
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let (ended, extra) = (dialog.ended, dialog.bye.take().unwrap_or_default());
+        if !ended {
+            self.event(Event::NotAcked { dialog: id });
+        }
+        self.send_bye(now, id, extra);
+    }
+
+    /// The provisional answer once more (§13.3.1.1).
+    pub(super) fn on_provisional(&mut self, now: Now, id: DialogId) {
+        let Some((server, _)) = self.unanswered(id) else { return };
+        self.timers.set(Timer::Provisional(id), now.mono + PROVISIONAL_EVERY);
+        self.on_repeat(server);
+    }
+}
+
+fn with_contact(contact: String, extra: Extra) -> Extra {
+    let mut all = vec![("Contact", format!("<{contact}>"))];
+    all.extend(extra);
+    all
+}
+
+fn credentials_of(request: &Request) -> Vec<(Name, Bytes)> {
+    let of = |name: &Name| matches!(name, Name::Authorization | Name::ProxyAuthorization);
+    request
+        .headers
+        .iter()
+        .filter(|(name, _)| of(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

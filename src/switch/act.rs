@@ -1,0 +1,672 @@
+//! Carrying out what programs and queues decide on a call.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::media::Base;
+use crate::media::ClipName;
+use crate::media::Command;
+use crate::media::PlayItem;
+use crate::media::RecordId;
+use crate::media::tone::Tone;
+use crate::model::cdr::CallResult;
+use crate::model::change::Change;
+use crate::model::change::Source;
+use crate::model::flow::HangupCause;
+use crate::model::id::CallId;
+use crate::model::id::LineId;
+use crate::model::id::LineKey;
+use crate::model::id::MailboxKey;
+use crate::model::id::Number;
+use crate::model::id::QueueId;
+use crate::model::id::ToggleId;
+use crate::model::id::UserId;
+use crate::model::id::UserKey;
+use crate::model::mailbox::Message;
+use crate::model::mailbox::MessageState;
+use crate::model::prompt::PromptKey;
+use crate::model::queue::Confirm;
+use crate::switch::Ask;
+use crate::switch::Asked;
+use crate::switch::Output;
+use crate::switch::Switch;
+use crate::switch::Timer;
+use crate::switch::bridge::Ending;
+use crate::switch::call::Listener;
+use crate::switch::call::Waiting;
+use crate::switch::clip_name;
+use crate::switch::dial;
+use crate::switch::dial::Dial;
+use crate::switch::flow::action::Action;
+use crate::switch::flow::action::Context;
+use crate::switch::flow::action::Event;
+use crate::switch::flow::action::Outcome;
+use crate::switch::flow::action::Presence;
+use crate::switch::flow::action::QueueExit;
+use crate::switch::flow::action::World;
+use crate::switch::hours;
+use crate::switch::identity;
+use crate::switch::identity::Shown;
+use crate::switch::leg::LegState;
+use crate::switch::queue;
+use crate::switch::queue::AgentState;
+use crate::switch::queue::Announcement;
+use crate::switch::queue::ExitReason;
+use crate::switch::queue::OfferId;
+use crate::switch::queue::Withdrawn;
+use crate::switch::say;
+use crate::switch::say::What;
+use crate::time::Now;
+
+/// How long the tone before a recording is.
+const BEEP: Duration = Duration::from_millis(250);
+
+/// A message that is being, or has been, recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingRecording {
+    pub(crate) call: CallId,
+    pub(crate) mailbox: MailboxKey,
+    pub(crate) id: Arc<str>,
+    pub(crate) from: Option<Number>,
+    pub(crate) at: crate::time::Timestamp,
+    /// Kept when the caller hangs up after at least this much.
+    pub(crate) min: Duration,
+    /// Known when the file is complete.
+    pub(crate) length: Option<Duration>,
+}
+
+impl PendingRecording {
+    /// Its file under the data folder.
+    pub(crate) fn file(&self) -> Arc<str> {
+        format!("voicemail/{}.wav", self.id).into()
+    }
+}
+
+impl Switch {
+    /// Gives an event to a call's program and does what it says.
+    pub(crate) fn run_program(&mut self, now: Now, call: CallId, event: Event) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        if of.ending {
+            return;
+        }
+        let Some(mut program) = of.program.take() else { return };
+        let actions = self.with_context(now, call, |context| program.handle(context, event));
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        of.program = Some(program);
+        let mut actions = VecDeque::from(actions.unwrap_or_default());
+        while let Some(action) = actions.pop_front() {
+            let more = matches!(action, Action::Play { .. }) && matches!(actions.front(), Some(Action::Beep));
+            self.act(now, call, action, more);
+            if self.calls.get(&call).is_none_or(|of| of.ending) {
+                return;
+            }
+        }
+    }
+
+    /// Builds what a program may look at.
+    fn with_context<T>(&mut self, now: Now, call: CallId, ask: impl FnOnce(&Context) -> T) -> Option<T> {
+        let random = self.rng.bits() as u32;
+        let of = self.calls.get(&call)?;
+        let company = self.config.companies.get(&of.company)?;
+        let presence = |line: &LineId, user: &UserId| {
+            let agent = UserKey { company: of.company.clone(), user: user.clone() };
+            let line = LineKey { company: of.company.clone(), line: line.clone() };
+            presence_of(&self.queues.state(now, &agent, &line))
+        };
+        let world =
+            World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &presence, random };
+        let context =
+            Context { config: &self.config, company, now: now.utc, caller: &of.facts, world: &world };
+        Some(ask(&context))
+    }
+
+    fn act(&mut self, now: Now, call: CallId, action: Action, beep_follows: bool) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        let caller = of.caller;
+        match action {
+            Action::Ring => self.ring_caller(now, call),
+            Action::Answer => {
+                self.answer_caller(now, call, None);
+            }
+            Action::Early => self.early(now, call),
+            Action::Play { prompts, repeat } => {
+                let items = prompts.iter().map(|prompt| PlayItem::Clip(clip_name(prompt))).collect();
+                if beep_follows {
+                    of.pending = Some((items, repeat));
+                } else {
+                    self.play_to_caller(call, items, repeat, Listener::Program);
+                }
+            }
+            Action::Beep => {
+                let (mut items, repeat) = of.pending.take().unwrap_or((Vec::new(), 1));
+                items.push(PlayItem::Tone(Tone::Beep, BEEP));
+                self.play_to_caller(call, items, repeat, Listener::Program);
+            }
+            Action::StopPlay => {
+                of.playing = None;
+                self.stop_play(caller);
+            }
+            Action::Echo => self.set_base(caller, Base::Echo),
+            Action::Timer(after) => self.timers.set(Timer::Program(call), now.mono + after),
+            Action::ClearTimer => {
+                self.timers.clear(&Timer::Program(call));
+            }
+            Action::Enqueue { queue, priority, carry_wait } => {
+                self.enqueue(now, call, queue, priority, carry_wait);
+            }
+            Action::LeaveQueue => self.leave_queue(now, call, queue::Left::Key),
+            Action::Group { group, ring } => self.join_line(now, call, LineId::Group(group), None, true, ring),
+            Action::Dial { to, ring, confirm, show } => {
+                of.asked = true;
+                self.ring_unless_early(now, call);
+                self.dial(now, call, Dial { to, ring, confirm, show });
+            }
+            Action::Outbound { number, trunks, emergency, hide } => {
+                of.asked = true;
+                self.dial_out(now, call, number, trunks, hide, emergency);
+            }
+            Action::Record { mailbox, max, max_silence, min } => {
+                self.record(now, call, mailbox, max, max_silence, min);
+            }
+            Action::StopRecord => self.stop_recording(call),
+            Action::KeepMessage => self.judge_recording(now, call, true),
+            Action::DropMessage => self.judge_recording(now, call, false),
+            Action::Load(file) => self.ask(Ask::LoadClip { file }, Asked::Clip(call)),
+            Action::MarkMessage { mailbox, id, state } => {
+                let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+                self.change_mailbox(now, Change::MessageMarked { mailbox, id, state });
+            }
+            Action::DeleteMessage { mailbox, id } => {
+                let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+                self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
+            }
+            Action::Login { line, logged_in } => {
+                let Some(agent) = of.caller_user() else { return };
+                let line = line.map(|line| LineKey { company: agent.company.clone(), line });
+                self.queue_input(now, queue::Input::Login { agent, line, logged_in, by: Source::Code });
+            }
+            Action::Pause { reason } => {
+                let Some(agent) = of.caller_user() else { return };
+                self.queue_input(now, queue::Input::Pause { agent, reason, by: Source::Code });
+            }
+            Action::WrapUpEnd => {
+                let Some(agent) = of.caller_user() else { return };
+                self.queue_input(now, queue::Input::WrapUpEnd { agent });
+            }
+            Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
+            Action::SetName(name) => of.facts.name = Some(name),
+            Action::SetLanguage(language) => of.facts.language = language,
+            Action::SetTag { name, value } => {
+                let tag = if &*name == "tag" { value } else { format!("{name}={value}").into() };
+                of.cdr.tags.push(tag);
+            }
+            Action::SetPriority(priority) => of.priority = Some(priority),
+            Action::Key(key) => of.cdr.keys.push(key),
+            Action::Step { at, why } => {
+                if of.cdr.path.len() < 100 {
+                    of.cdr.path.push(at.as_str().into());
+                }
+                let company = of.company.clone();
+                tracing::debug!(%call, at, why, "step");
+                self.decide(now, &company, Some(call), "flow.step", &format!("{at}: {why}"));
+            }
+            Action::HangUp(cause) => self.end_call(now, call, ending(cause)),
+        }
+    }
+
+    /// 180 while a caller waits for a person, unless early media is heard.
+    fn ring_unless_early(&mut self, now: Now, call: CallId) {
+        let playing = self.calls.get(&call).is_some_and(|of| of.playing.is_some());
+        if !playing {
+            self.ring_caller(now, call);
+        }
+    }
+
+    /// 183 with our SDP, so that an unanswered caller hears what is played.
+    fn early(&mut self, now: Now, call: CallId) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let caller = of.caller;
+        let Some(leg) = self.legs.get(&caller) else { return };
+        if leg.state != LegState::Incoming || leg.agreed.is_some() {
+            return;
+        }
+        let dialog = leg.dialog;
+        // Without an offer there is nothing to answer before the 200: what is played is then heard after it.
+        if leg.offer.is_none() || !self.ready_media(caller) {
+            self.answer_caller(now, call, None);
+            return;
+        }
+        match self.answer_offer(caller, None) {
+            Ok(body) => {
+                self.early_body.insert(caller, body.clone());
+                if let Some(leg) = self.legs.get_mut(&caller) {
+                    leg.ringing = true;
+                }
+                self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
+            }
+            Err(refusal) => {
+                self.end_call(now, call, Ending::refused(488, CallResult::Failed).warning(&refusal));
+            }
+        }
+    }
+
+    /// Plays to the caller; `listener` learns when it is over.
+    fn play_to_caller(&mut self, call: CallId, items: Vec<PlayItem>, repeat: u32, listener: Listener) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let play = self.play(of.caller, items, repeat);
+        if let Some(of) = self.calls.get_mut(&call) {
+            of.playing = play.map(|play| (play, listener));
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        now: Now,
+        call: CallId,
+        queue: QueueId,
+        priority: Option<i32>,
+        carry_wait: bool,
+    ) {
+        if self.answer_caller(now, call, None) {
+            self.join_line(now, call, LineId::Queue(queue), priority, carry_wait, None);
+        }
+    }
+
+    /// A caller joins a queue or a ring group.
+    fn join_line(
+        &mut self,
+        now: Now,
+        call: CallId,
+        line: LineId,
+        priority: Option<i32>,
+        carry_wait: bool,
+        ring: Option<Duration>,
+    ) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        of.asked = true;
+        let line = LineKey { company: of.company.clone(), line };
+        let waited_since = if carry_wait { of.waited_since } else { None };
+        of.waited_since = Some(waited_since.unwrap_or(now.mono));
+        of.waiting = Some(Waiting { line: line.clone(), since: now.mono });
+        let priority = priority.or(of.priority);
+        let caller = of.caller;
+        if let LineId::Queue(queue) = &line.line {
+            of.cdr.queue = Some(queue.clone());
+            let music = self.music_of(call);
+            self.set_base(caller, Base::Music(music));
+        }
+        let open = self.line_open(now, &line);
+        let joining = queue::Caller { entry: call, priority, waited_since, ring, open };
+        self.queue_input(now, queue::Input::Join { line: line.clone(), caller: joining });
+        if matches!(line.line, LineId::Group(_)) && self.calls.get(&call).is_some_and(|of| of.waiting.is_some()) {
+            match self.legs.get(&caller).map(|leg| leg.state) {
+                Some(LegState::Up) => self.set_base(caller, Base::Tone(Tone::Ringback)),
+                Some(LegState::Incoming | LegState::Calling | LegState::Cancelled) | None => {
+                    self.ring_caller(now, call);
+                }
+            }
+        }
+    }
+
+    fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        let Some(waiting) = of.waiting.take() else { return };
+        let caller = of.caller;
+        of.playing = None;
+        self.note_wait(now, call, waiting.since);
+        self.queue_input(now, queue::Input::Leave { entry: call, why });
+        self.stop_play(caller);
+        self.set_base(caller, Base::Silence);
+    }
+
+    /// Hands an input to the queues; what they say is looked at when the input in hand is settled.
+    pub(crate) fn queue_input(&mut self, now: Now, input: queue::Input) {
+        self.queues.handle_input(now, input);
+    }
+
+    /// Does what the queues say; tells whether they said anything.
+    pub(crate) fn settle_queues(&mut self, now: Now) -> bool {
+        let mut any = false;
+        while let Some(output) = self.queues.poll_output() {
+            any = true;
+            self.on_queue(now, output);
+        }
+        any
+    }
+
+    fn on_queue(&mut self, now: Now, output: queue::Output) {
+        match output {
+            queue::Output::Offer { offer, entry, agent, .. } => self.ring_agent(now, entry, offer, &agent),
+            queue::Output::Withdraw { offer, why } => self.withdraw(now, offer, reason(&why)),
+            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reason(&why)),
+            queue::Output::Connect { offer, entry, .. } => self.connect_offer(now, offer, entry),
+            queue::Output::Say { entry, what } => self.announce(now, entry, &what),
+            queue::Output::Hush { entry } => {
+                if let Some(of) = self.calls.get_mut(&entry)
+                    && matches!(of.playing, Some((_, Listener::Queue)))
+                {
+                    of.playing = None;
+                    let caller = of.caller;
+                    self.stop_play(caller);
+                }
+            }
+            queue::Output::Exit { entry, line, exit, waited_since } => {
+                self.left_line(now, entry, &line, exit, waited_since);
+            }
+            queue::Output::Change(change) => self.tell(change),
+            queue::Output::Event { entry, line, event, why } => {
+                let company = line.company.clone();
+                self.decide(now, &company, Some(entry), event, &format!("{}: {why}", line.line));
+            }
+        }
+    }
+
+    /// The agent who answered an offer gets the caller.
+    fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
+        let Some((_, attempt)) = self.offers.get(&offer).copied() else { return };
+        let winner = self.attempt(call, attempt).and_then(|of| of.legs.first().copied());
+        let (Some(winner), Some(of)) = (winner, self.calls.get_mut(&call)) else { return };
+        if let Some(waiting) = of.waiting.take() {
+            of.served_by = Some(waiting.line.clone());
+            self.note_wait(now, call, waiting.since);
+        }
+        self.connect(now, call, winner);
+        if self.calls.contains_key(&call) {
+            self.queue_input(now, queue::Input::TalkStarted { entry: call });
+        }
+    }
+
+    /// What the queue wants its caller to hear, over the music.
+    fn announce(&mut self, now: Now, call: CallId, what: &[Announcement]) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let Some(waiting) = &of.waiting else { return };
+        let Some(company) = self.config.companies.get(&of.company) else { return };
+        let LineId::Queue(id) = &waiting.line.line else { return };
+        let Some(queue) = company.queues.get(id) else { return };
+        let language = of.facts.language;
+        let system = |ids: Vec<Arc<str>>| -> Vec<ClipName> {
+            ids.iter().map(|id| super::system_prompt(language, id)).collect()
+        };
+        let own = |media: &Option<Option<crate::model::id::MediaId>>, default: &str| match media {
+            Some(Some(media)) => vec![clip_name(&PromptKey::Media(company.id.clone(), media.clone()))],
+            Some(None) => Vec::new(),
+            None => system(vec![default.into()]),
+        };
+        let mut clips: Vec<ClipName> = Vec::new();
+        for announcement in what {
+            clips.extend(match announcement {
+                Announcement::Welcome => own(&queue.welcome, "queue/welcome"),
+                Announcement::Comfort => own(&queue.comfort, "queue/all-busy"),
+                Announcement::Position(place) => system(say::say(language, &What::Position(*place))),
+                Announcement::Wait { minutes, more } => {
+                    let minutes = minutes + u32::from(*more);
+                    system(say::say(language, &What::Wait { minutes }))
+                }
+                Announcement::LessThanMinute => system(vec!["queue/wait-less-minute".into()]),
+            });
+        }
+        if clips.is_empty() {
+            self.queue_input(now, queue::Input::Announced { entry: call });
+            return;
+        }
+        let items = clips.into_iter().map(PlayItem::Clip).collect();
+        self.play_to_caller(call, items, 1, Listener::Queue);
+    }
+
+    /// A queue or group gave a caller back.
+    fn left_line(&mut self, now: Now, call: CallId, line: &LineKey, exit: ExitReason, since: Instant) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        let joined = of.waiting.take().map_or(since, |waiting| waiting.since);
+        of.playing = None;
+        let caller = of.caller;
+        self.note_wait(now, call, joined);
+        self.stop_play(caller);
+        self.set_base(caller, Base::Silence);
+        let event = match (&line.line, exit) {
+            (LineId::Queue(_), ExitReason::Timeout | ExitReason::NoAnswer | ExitReason::Busy) => {
+                Event::Queue(QueueExit::Timeout)
+            }
+            (LineId::Queue(_), ExitReason::Full) => Event::Queue(QueueExit::Full),
+            (LineId::Queue(_), ExitReason::Nobody) => Event::Queue(QueueExit::Nobody),
+            (LineId::Queue(_), ExitReason::Closed) => Event::Queue(QueueExit::Closed),
+            (LineId::Queue(_), ExitReason::Gone) => Event::Queue(QueueExit::Gone),
+            (LineId::Group(_), ExitReason::Nobody) => Event::Dialled(Outcome::Nobody),
+            (LineId::Group(_), ExitReason::Busy | ExitReason::Full) => Event::Dialled(Outcome::Busy),
+            (LineId::Group(_), ExitReason::Gone | ExitReason::Closed) => Event::Dialled(Outcome::Unavailable),
+            (LineId::Group(_), ExitReason::Timeout | ExitReason::NoAnswer) => Event::Dialled(Outcome::NoAnswer),
+        };
+        self.run_program(now, call, event);
+    }
+
+    /// Whether a queue's own hours say that it is open; sets the timer for when that changes.
+    fn line_open(&mut self, now: Now, line: &LineKey) -> bool {
+        let Some(company) = self.config.companies.get(&line.company) else { return true };
+        let LineId::Queue(id) = &line.line else { return true };
+        let Some(hours_id) = company.queues.get(id).and_then(|queue| queue.hours.clone()) else { return true };
+        let Some(hours) = company.hours.get(&hours_id) else { return true };
+        let by_hand = self.toggles.by_hand(company, &hours_id, now.utc);
+        let state = hours::state_at(hours, &hours_id, &company.closures, by_hand.as_ref(), now.utc);
+        if let Some(until) = state.until {
+            let wait = Duration::try_from(until.duration_since(now.utc)).unwrap_or(Duration::ZERO);
+            self.timers.set(Timer::LineHours(line.clone()), now.mono + wait);
+        }
+        &*state.category == "open"
+    }
+
+    /// A queue's hours change, or may have: waiting callers learn it.
+    pub(crate) fn line_hours(&mut self, now: Now, line: &LineKey, changed: bool) {
+        if changed {
+            let open = self.line_open(now, line);
+            self.queue_input(now, queue::Input::LineHours { line: line.clone(), open });
+        }
+    }
+
+    /// Begins to record the caller's message.
+    fn record(
+        &mut self,
+        now: Now,
+        call: CallId,
+        mailbox: crate::model::id::MailboxId,
+        max: Duration,
+        max_silence: Duration,
+        min: Duration,
+    ) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let Some(stream) = self.open_stream(of.caller) else { return };
+        self.next_record += 1;
+        let record = RecordId(self.next_record);
+        let pending = PendingRecording {
+            call,
+            mailbox: MailboxKey { company: of.company.clone(), mailbox },
+            id: format!("{call}-{}", self.next_record).into(),
+            from: of.facts.number.clone().filter(|_| !of.facts.hidden),
+            at: now.utc,
+            min,
+            length: None,
+        };
+        let file = pending.file();
+        self.recordings.insert(record, pending);
+        if let Some(of) = self.calls.get_mut(&call) {
+            of.recording = Some(record);
+        }
+        let max_silence = (max_silence > Duration::ZERO).then_some(max_silence);
+        self.outputs.push_back(Output::Media(Command::Record { stream, record, file, max, max_silence }));
+    }
+
+    /// A recording's file is complete.
+    pub(crate) fn recorded(&mut self, now: Now, record: RecordId, length: Duration, error: Option<Arc<str>>) {
+        if let Some(error) = error {
+            tracing::error!(%error, "a message could not be recorded: is the disk full, the data folder writable?");
+        }
+        let Some(pending) = self.recordings.get_mut(&record) else { return };
+        pending.length = Some(length);
+        let (call, min) = (pending.call, pending.min);
+        match self.calls.get_mut(&call).filter(|of| of.recording == Some(record)) {
+            Some(of) => {
+                of.recording = None;
+                of.recorded = Some(record);
+                self.run_program(now, call, Event::Recorded { length });
+                // A program that ended the call without a word leaves the message to its length.
+                if self.calls.get(&call).is_none_or(|of| of.recorded == Some(record) && of.ending) {
+                    self.settle_recording(now, record, length >= min);
+                }
+            }
+            None => self.settle_recording(now, record, length >= min),
+        }
+    }
+
+    fn judge_recording(&mut self, now: Now, call: CallId, keep: bool) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        let Some(record) = of.recorded.take() else { return };
+        of.left_message |= keep;
+        self.settle_recording(now, record, keep);
+    }
+
+    /// Puts a recording into its mailbox, or deletes it.
+    fn settle_recording(&mut self, now: Now, record: RecordId, keep: bool) {
+        let Some(pending) = self.recordings.remove(&record) else { return };
+        if !keep {
+            let file = pending.file();
+            self.ask(Ask::DeleteFile { file }, Asked::Nothing);
+            return;
+        }
+        let length = pending.length.unwrap_or_default();
+        let message = Message {
+            id: pending.id,
+            mailbox: pending.mailbox,
+            call: pending.call,
+            from: pending.from,
+            at: pending.at,
+            length_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
+            state: MessageState::New,
+        };
+        self.change_mailbox(now, Change::MessageLeft { message });
+    }
+
+    /// A fact about a mailbox: the index, the store and the lamps learn it.
+    pub(crate) fn change_mailbox(&mut self, now: Now, change: Change) {
+        self.mailboxes.apply(&change);
+        let mailbox = match &change {
+            Change::MessageLeft { message } => Some(message.mailbox.clone()),
+            Change::MessageMarked { mailbox, .. } | Change::MessageDeleted { mailbox, .. } => Some(mailbox.clone()),
+            _ => None,
+        };
+        self.tell(change);
+        if let Some(mailbox) = mailbox {
+            self.notify_mailbox(now, &mailbox);
+        }
+    }
+
+    fn flip_toggle(&mut self, now: Now, call: CallId, toggle: ToggleId) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let (company, user) = (of.company.clone(), of.facts.user.clone());
+        let on = !self.toggles.is_on(&company, &toggle, now.utc);
+        let user = user.map(|user| user.as_str().into());
+        self.set_toggle(
+            now,
+            Change::ToggleSet { company, toggle, on, until: None, by: Source::Code, user, at: now.utc },
+        );
+        self.run_program(now, call, Event::Toggled(on));
+    }
+
+    /// Sets a toggle: new calls see it at once, waiting callers through their queue's hours.
+    pub(crate) fn set_toggle(&mut self, now: Now, change: Change) {
+        self.toggles.apply(&change);
+        let company = match &change {
+            Change::ToggleSet { company, .. } => Some(company.clone()),
+            _ => None,
+        };
+        self.tell(change);
+        let Some(company) = company.and_then(|id| self.config.companies.get(&id).cloned()) else { return };
+        for (id, queue) in &company.queues {
+            if queue.hours.is_some() {
+                let line = LineKey { company: company.id.clone(), line: LineId::Queue(id.clone()) };
+                self.line_hours(now, &line, true);
+            }
+        }
+    }
+
+    /// What an agent's phone shows for a call of this line, whether a key is asked for, and how it rings.
+    pub(crate) fn present(&self, call: CallId, line: &LineKey) -> (Shown, Option<Confirm>, Option<String>) {
+        let Some(of) = self.calls.get(&call) else { return (Shown::hidden(), None, None) };
+        let Some(company) = self.config.companies.get(&line.company) else {
+            return (Shown::hidden(), None, None);
+        };
+        match &line.line {
+            LineId::Queue(id) => match company.queues.get(id) {
+                Some(queue) => {
+                    let shown = identity::presented(company, queue, &of.facts);
+                    let alert = queue.present.alert.as_ref().map(|alert| {
+                        if alert.starts_with('<') {
+                            alert.to_string()
+                        } else {
+                            format!("<http://{}>;info={alert}", company.domain)
+                        }
+                    });
+                    (shown, Some(queue.present.confirm), alert)
+                }
+                None => (self.shown_inside(call), None, None),
+            },
+            LineId::Group(_) => (self.shown_inside(call), None, None),
+        }
+    }
+
+    /// What a colleague's phone shows of a call's caller.
+    pub(crate) fn shown_inside(&self, call: CallId) -> Shown {
+        self.calls.get(&call).map_or_else(Shown::hidden, |of| identity::shown_inside(&of.facts))
+    }
+
+    /// Tells the queues what can be said of an agent now.
+    pub(crate) fn refresh_agent(&mut self, now: Now, agent: &UserKey) {
+        let Some(company) = self.config.companies.get(&agent.company) else { return };
+        let Some(person) = company.users.get(&agent.user) else { return };
+        let facts = queue::Facts {
+            reachable: crate::switch::reach::reachable(person, self.devices_of(agent), &self.location),
+            in_call: self.in_call.contains_key(agent),
+            do_not_disturb: false,
+            forwarded: person.forward_always.is_some(),
+        };
+        self.queue_input(now, queue::Input::Facts { agent: agent.clone(), facts });
+    }
+}
+
+/// How a program's last word ends a call.
+fn ending(cause: HangupCause) -> Ending {
+    let mut ending = Ending::hung_up(crate::model::cdr::EndedBy::System);
+    match cause {
+        HangupCause::Normal => {}
+        HangupCause::Busy => ending.status = 486,
+        HangupCause::Reject => ending.status = 603,
+        HangupCause::Status(status) => ending.status = status,
+    }
+    if ending.status == 503 {
+        ending.extra = crate::switch::bridge::retry_after();
+    }
+    ending
+}
+
+/// The Reason that a withdrawn offer's phones are told (RFC 3326), so that they count no missed call.
+fn reason(why: &Withdrawn) -> crate::sip::Extra {
+    match why {
+        Withdrawn::AnsweredElsewhere(_) => dial::elsewhere(),
+        Withdrawn::CallerGone
+        | Withdrawn::NoAnswer
+        | Withdrawn::LoggedOut
+        | Withdrawn::Busy
+        | Withdrawn::Removed
+        | Withdrawn::Exit => Vec::new(),
+    }
+}
+
+/// An agent's state as a dry run tells it.
+pub(crate) fn presence_of(state: &AgentState) -> Presence {
+    match state {
+        AgentState::Offline => Presence::LoggedOut,
+        AgentState::Unreachable | AgentState::Absent(_) => Presence::Unreachable,
+        AgentState::Paused(_) => Presence::Paused,
+        AgentState::Ringing(_) | AgentState::Busy | AgentState::WrapUp(_) => Presence::Busy,
+        AgentState::Ready(_) => Presence::Ready,
+    }
+}

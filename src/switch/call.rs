@@ -1,0 +1,182 @@
+//! A call: its parties, the program it runs, whom it rings, and what its record will say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::media::PlayId;
+use crate::media::PlayItem;
+use crate::media::RecordId;
+use crate::model::cdr::CallResult;
+use crate::model::cdr::Cdr;
+use crate::model::cdr::Direction;
+use crate::model::cdr::EndedBy;
+use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::LegId;
+use crate::model::id::LineKey;
+use crate::model::id::TrunkId;
+use crate::model::id::UserId;
+use crate::model::id::UserKey;
+use crate::switch::dial::Attempt;
+use crate::switch::dial::AttemptId;
+use crate::switch::flow::action::CallerFacts;
+use crate::switch::flow::Program;
+
+/// A call, from its INVITE until its last leg is gone.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) company: CompanyId,
+    /// Who called.
+    pub(crate) caller: LegId,
+    /// Whom the caller talks with.
+    pub(crate) callee: Option<LegId>,
+    /// What is known of the caller.
+    pub(crate) facts: CallerFacts,
+    /// What the call runs; out of it only while an event is being handled.
+    pub(crate) program: Option<Program>,
+    /// Whom it rings.
+    pub(crate) attempts: BTreeMap<AttemptId, Attempt>,
+    /// Where it waits.
+    pub(crate) waiting: Option<Waiting>,
+    /// When it began to wait for an agent, kept over queues with `carry_wait`.
+    pub(crate) waited_since: Option<Instant>,
+    /// In queues.
+    pub(crate) priority: Option<i32>,
+    /// What is played to the caller, and for whom.
+    pub(crate) playing: Option<(PlayId, Listener)>,
+    /// What is recorded of the caller.
+    pub(crate) recording: Option<RecordId>,
+    /// The last finished recording, until it is kept or dropped.
+    pub(crate) recorded: Option<RecordId>,
+    /// When the caller was connected with somebody.
+    pub(crate) talking_since: Option<Instant>,
+    /// The queue or group whose agent talks with the caller.
+    pub(crate) served_by: Option<LineKey>,
+    /// Somebody was asked to answer.
+    pub(crate) asked: bool,
+    /// The caller has left a message.
+    pub(crate) left_message: bool,
+    /// Whom this call keeps busy, as told to the queues.
+    pub(crate) busy: Vec<UserKey>,
+    /// How many more hops its outgoing legs may travel.
+    pub(crate) max_forwards: u8,
+    /// What is to be played, until a beep or the end of the actions tells that it is all.
+    pub(crate) pending: Option<(Vec<PlayItem>, u32)>,
+    /// The call is being taken down: nothing new is begun.
+    pub(crate) ending: bool,
+    /// The record in the making.
+    pub(crate) cdr: Cdr,
+    /// The caller's trunk, or the callee's.
+    pub(crate) trunk: Option<TrunkId>,
+}
+
+/// Who learns that a playing has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// The program.
+    Program,
+    /// The queue that announces something.
+    Queue,
+}
+
+/// Where a call waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    /// The queue or group.
+    pub(crate) line: LineKey,
+    /// When it joined this one.
+    pub(crate) since: Instant,
+}
+
+impl Call {
+    /// A call that begins now.
+    pub(crate) fn new(begin: Begin) -> Call {
+        let cdr = Cdr {
+            id: begin.id,
+            company: Some(begin.company.clone()),
+            direction: begin.direction,
+            from: begin.facts.number.as_ref().map_or_else(|| "".into(), |n| n.as_str().into()),
+            from_name: begin.facts.name.clone(),
+            from_user: begin.facts.user.clone(),
+            to: begin.facts.dialled.as_str().into(),
+            trunk: begin.trunk.clone(),
+            started: begin.at,
+            answered: None,
+            connected: None,
+            ended: begin.at,
+            result: CallResult::Failed,
+            ended_by: EndedBy::System,
+            status: 0,
+            queue: None,
+            wait_ms: None,
+            answered_by: None,
+            talk_ms: 0,
+            keys: String::new(),
+            tags: Vec::new(),
+            path: Vec::new(),
+            sip_call_id: begin.sip_call_id,
+            codec: None,
+            rtp: (0, 0),
+            rtp_lost: 0,
+        };
+        Call {
+            id: begin.id,
+            company: begin.company,
+            caller: begin.caller,
+            callee: None,
+            facts: begin.facts,
+            program: None,
+            attempts: BTreeMap::new(),
+            waiting: None,
+            waited_since: None,
+            priority: None,
+            playing: None,
+            recording: None,
+            recorded: None,
+            talking_since: None,
+            served_by: None,
+            asked: false,
+            left_message: false,
+            busy: Vec::new(),
+            pending: None,
+            max_forwards: 69,
+            ending: false,
+            cdr,
+            trunk: begin.trunk,
+        }
+    }
+
+    /// The user who called, when one of ours.
+    pub(crate) fn caller_user(&self) -> Option<UserKey> {
+        let user: &UserId = self.facts.user.as_ref()?;
+        Some(UserKey { company: self.company.clone(), user: user.clone() })
+    }
+
+    /// One word for lists.
+    pub(crate) fn state(&self) -> &'static str {
+        match (&self.waiting, self.callee, self.attempts.is_empty(), self.recording) {
+            (_, Some(_), ..) => "talking",
+            (Some(_), ..) => "waiting",
+            (None, None, false, _) => "ringing",
+            (None, None, true, Some(_)) => "recording",
+            (None, None, true, None) => "menu",
+        }
+    }
+}
+
+/// What is known when a call begins.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    pub(crate) id: CallId,
+    pub(crate) company: CompanyId,
+    pub(crate) direction: Direction,
+    pub(crate) caller: LegId,
+    pub(crate) facts: CallerFacts,
+    pub(crate) trunk: Option<TrunkId>,
+    pub(crate) sip_call_id: Arc<str>,
+    pub(crate) at: Timestamp,
+}

@@ -1,0 +1,721 @@
+//! Reaching somebody: ringing several contacts at once, the next gateway when one fails, and what came of it.
+//!
+//! An attempt is all that rings for one purpose. It is over when a leg wins (answers, and presses 1 where that
+//! is asked for), when every leg has failed, or when its time is up; the purpose then learns the outcome.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::media::Base;
+use crate::media::PlayItem;
+use crate::media::tone::Tone;
+use crate::model::cdr::CallResult;
+use crate::model::flow::Destination;
+use crate::model::flow::Show;
+use crate::model::id::CallId;
+use crate::model::id::LegId;
+use crate::model::id::Number;
+use crate::model::id::TrunkId;
+use crate::model::id::UserId;
+use crate::model::id::UserKey;
+use crate::model::number;
+use crate::model::queue::Confirm;
+use crate::model::trunk::Trunk;
+use crate::sip::Extra;
+use crate::sip::Response;
+use crate::sip::Uri;
+use crate::sip::endpoint::Credentials;
+use crate::sip::invite::Invite;
+use crate::sip::header::NameAddr;
+use crate::switch::Switch;
+use crate::switch::Timer;
+use crate::switch::bridge::Ending;
+use crate::switch::flow::action::Event;
+use crate::switch::flow::action::Outcome;
+use crate::switch::identity;
+use crate::switch::identity::Shown;
+use crate::switch::leg::Leg;
+use crate::switch::leg::LegState;
+use crate::switch::location::Binding;
+use crate::switch::negotiate;
+use crate::switch::queue;
+use crate::switch::queue::Failure;
+use crate::switch::queue::OfferId;
+use crate::switch::reach;
+use crate::switch::reach::Contact;
+use crate::switch::system_prompt;
+use crate::time::Now;
+
+/// How long somebody who answered has to press 1.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(8);
+
+/// Names an attempt within its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AttemptId(pub(crate) u64);
+
+/// All that rings for one purpose.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) purpose: Purpose,
+    /// Legs that may still win.
+    pub(crate) legs: BTreeSet<LegId>,
+    /// What the failed ones said.
+    outcomes: Vec<u16>,
+    /// Gateways not tried yet.
+    gateways: Vec<TrunkId>,
+    /// What the next gateway is asked for.
+    outbound: Option<Outbound>,
+}
+
+/// Why somebody is rung.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A step of the program, or an extension dialled.
+    Dial,
+    /// An offer of a queue or ring group to one of its agents.
+    Offer(OfferId, UserKey),
+    /// A call out through a trunk, asked for by one of ours.
+    Outbound,
+}
+
+/// A number outside, and who it sees.
+#[derive(Clone, Debug)]
+struct Outbound {
+    number: Number,
+    shown: Shown,
+    confirm: bool,
+    user: Option<UserKey>,
+}
+
+/// Rings users and numbers for a flow step.
+pub(crate) struct Dial {
+    pub(crate) to: Vec<Destination>,
+    pub(crate) ring: Duration,
+    pub(crate) confirm: Confirm,
+    pub(crate) show: Show,
+}
+
+impl Switch {
+    /// Rings everything that `dial` names. Learns the program when nothing can ring.
+    pub(crate) fn dial(&mut self, now: Now, call: CallId, dial: Dial) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let Some(company) = self.config.companies.get(&of.company).cloned() else { return };
+        let attempt = self.new_attempt(call, Purpose::Dial);
+        let mut busy = false;
+        for to in &dial.to {
+            match to {
+                Destination::User(user) => {
+                    let key = UserKey { company: company.id.clone(), user: user.clone() };
+                    busy |= self.ring_user(now, call, attempt, &key, dial.confirm, None);
+                }
+                Destination::Phone(number) => {
+                    self.ring_phone(now, call, attempt, number.clone(), dial.confirm, &dial.show, None);
+                }
+                // The loader lets only users and phones be dialled.
+                Destination::Group(_)
+                | Destination::Queue(_)
+                | Destination::Flow(_)
+                | Destination::Voicemail(_)
+                | Destination::Room(_)
+                | Destination::Hangup => {}
+            }
+        }
+        if self.attempt_legs(call, attempt) == 0 {
+            self.drop_attempt(call, attempt);
+            let outcome = if busy { Outcome::Busy } else { Outcome::Unavailable };
+            self.run_program(now, call, Event::Dialled(outcome));
+            return;
+        }
+        self.timers.set(Timer::Attempt(call, attempt), now.mono + dial.ring);
+    }
+
+    /// Rings an agent's contacts for an offer of a queue or ring group; the queue owns the ring time.
+    pub(crate) fn ring_agent(&mut self, now: Now, call: CallId, offer: OfferId, agent: &UserKey) {
+        let line = self.calls.get(&call).and_then(|of| of.waiting.as_ref()).map(|w| w.line.clone());
+        let Some(line) = line else {
+            self.queue_input(now, queue::Input::OfferFailed(offer, Failure::Error));
+            return;
+        };
+        let attempt = self.new_attempt(call, Purpose::Offer(offer, agent.clone()));
+        self.offers.insert(offer, (call, attempt));
+        let (shown, confirm, alert) = self.present(call, &line);
+        let confirm = confirm.unwrap_or(Confirm::Auto);
+        self.ring_user(now, call, attempt, agent, confirm, Some((shown, alert)));
+        if self.attempt_legs(call, attempt) == 0 {
+            self.drop_attempt(call, attempt);
+            self.queue_input(now, queue::Input::OfferFailed(offer, Failure::Unreachable));
+        }
+    }
+
+    /// Rings out through the first of `trunks` that works.
+    pub(crate) fn dial_out(
+        &mut self,
+        now: Now,
+        call: CallId,
+        number: Number,
+        trunks: Vec<TrunkId>,
+        hide: bool,
+        emergency: bool,
+    ) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let Some(company) = self.config.companies.get(&of.company).cloned() else { return };
+        let user: Option<&UserId> = of.facts.user.as_ref();
+        let shown = identity::shown_outside(&company, user, hide && !emergency);
+        let attempt = self.new_attempt(call, Purpose::Outbound);
+        if let Some(of) = self.attempt(call, attempt) {
+            of.gateways = trunks;
+            of.outbound = Some(Outbound { number, shown, confirm: false, user: None });
+        }
+        self.next_gateway(now, call, attempt);
+    }
+
+    /// Rings the devices and mobiles of one user; tells whether the user counts as busy.
+    fn ring_user(
+        &mut self,
+        now: Now,
+        call: CallId,
+        attempt: AttemptId,
+        user: &UserKey,
+        confirm: Confirm,
+        present: Option<(Shown, Option<String>)>,
+    ) -> bool {
+        let Some(company) = self.config.companies.get(&user.company).cloned() else { return false };
+        let Some(person) = company.users.get(&user.user) else { return false };
+        let contacts = reach::contacts(person, self.devices_of(user), &self.location);
+        for contact in contacts {
+            let confirm_here = reach::must_confirm(&contact, confirm);
+            match contact {
+                Contact::Device(binding) => {
+                    let (shown, alert) = match &present {
+                        Some((shown, alert)) => (shown.clone(), alert.clone()),
+                        None => (self.shown_inside(call), None),
+                    };
+                    self.invite_device(now, call, attempt, user, *binding, shown, alert, confirm_here);
+                }
+                Contact::Phone(number) => {
+                    let key = Some(user.clone());
+                    self.ring_phone(now, call, attempt, number, confirm, &Show::Caller, key);
+                }
+            }
+        }
+        false
+    }
+
+    /// Rings a number: a user of ours when it is one's direct number, else through a trunk.
+    #[expect(clippy::too_many_arguments, reason = "each says something else about one outgoing leg")]
+    fn ring_phone(
+        &mut self,
+        now: Now,
+        call: CallId,
+        attempt: AttemptId,
+        phone: Number,
+        confirm: Confirm,
+        show: &Show,
+        user: Option<UserKey>,
+    ) {
+        if let Some((company, Destination::User(inside))) = self.config.numbers.get(&phone).cloned()
+            && user.is_none()
+        {
+            let key = UserKey { company, user: inside };
+            self.ring_user(now, call, attempt, &key, confirm, None);
+            return;
+        }
+        let Some(of) = self.calls.get(&call) else { return };
+        let Some(company) = self.config.companies.get(&of.company) else { return };
+        let emergency = number::is_emergency(phone.as_str());
+        let Some(trunks) = self.trunks_for(&phone) else { return };
+        let shown = identity::shown_forwarded(company, &of.facts, show);
+        let must = reach::must_confirm(&Contact::Phone(phone.clone()), confirm) && !emergency;
+        let confirm = must && (user.is_some() || confirm == Confirm::Always);
+        for trunk in trunks {
+            let out = Outbound {
+                number: phone.clone(),
+                shown: shown.clone(),
+                confirm,
+                user: user.clone(),
+            };
+            if self.invite_trunk(now, call, attempt, &trunk, &out).is_some() {
+                return;
+            }
+        }
+    }
+
+    /// The trunks that a call of ours to `number` may take, first one first.
+    fn trunks_for(&self, number: &Number) -> Option<Vec<TrunkId>> {
+        let route = self.config.routes.iter().find(|route| {
+            route.to.iter().any(|prefix| match prefix.starts_with('+') {
+                true => number.as_str().starts_with(&**prefix),
+                false => number.as_str() == &**prefix,
+            })
+        })?;
+        (!route.block).then(|| route.via.clone())
+    }
+
+    fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
+        self.next_attempt += 1;
+        let id = AttemptId(self.next_attempt);
+        let attempt =
+            Attempt { purpose, legs: BTreeSet::new(), outcomes: Vec::new(), gateways: Vec::new(), outbound: None };
+        if let Some(of) = self.calls.get_mut(&call) {
+            of.attempts.insert(id, attempt);
+        }
+        id
+    }
+
+    pub(crate) fn attempt(&mut self, call: CallId, attempt: AttemptId) -> Option<&mut Attempt> {
+        self.calls.get_mut(&call)?.attempts.get_mut(&attempt)
+    }
+
+    fn attempt_legs(&self, call: CallId, attempt: AttemptId) -> usize {
+        self.calls.get(&call).and_then(|of| of.attempts.get(&attempt)).map_or(0, |a| a.legs.len())
+    }
+
+    /// Forgets an attempt that has no legs left.
+    fn drop_attempt(&mut self, call: CallId, attempt: AttemptId) {
+        self.timers.clear(&Timer::Attempt(call, attempt));
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        let Some(gone) = of.attempts.remove(&attempt) else { return };
+        if let Purpose::Offer(offer, _) = gone.purpose {
+            self.offers.remove(&offer);
+        }
+    }
+
+    /// Sends an INVITE to a registered device.
+    #[expect(clippy::too_many_arguments, reason = "each says something else about one outgoing leg")]
+    fn invite_device(
+        &mut self,
+        now: Now,
+        call: CallId,
+        attempt: AttemptId,
+        user: &UserKey,
+        binding: Binding,
+        shown: Shown,
+        alert: Option<String>,
+        confirm: bool,
+    ) {
+        let Ok(uri) = Uri::parse(&binding.record.contact) else { return };
+        let Some(company) = self.config.companies.get(&user.company).cloned() else { return };
+        let route = binding.record.path.iter().filter_map(|path| NameAddr::parse(path).ok()).collect();
+        let mut extra: Extra = Vec::new();
+        if let Some(alert) = alert {
+            extra.push(("Alert-Info", alert));
+        }
+        if !shown.hidden && !shown.number.is_empty() {
+            extra.push(("P-Asserted-Identity", shown.name_addr(&company.domain).to_string()));
+        }
+        let to = format!("sip:{}@{}", binding.record.device, company.domain);
+        let Ok(to) = Uri::parse(&to) else { return };
+        let codecs = negotiate::codecs(&self.config.server.codecs);
+        let invite = Invite {
+            uri,
+            hop: binding.hop,
+            route,
+            from: shown.from(&company.domain),
+            to: NameAddr::new(to),
+            contact_user: "sentral".into(),
+            call_id: None,
+            extra,
+            body: None,
+            credentials: None,
+            max_forwards: self.calls.get(&call).map_or(69, |of| of.max_forwards),
+        };
+        let leg = Leg { attempt: Some(attempt), user: Some(user.clone()), confirm, ..self.outgoing(call) };
+        self.send_invite(now, leg, invite, codecs);
+    }
+
+    /// Sends an INVITE to a carrier; `None` when it has no known address or no channel free.
+    fn invite_trunk(
+        &mut self,
+        now: Now,
+        call: CallId,
+        attempt: AttemptId,
+        id: &TrunkId,
+        out: &Outbound,
+    ) -> Option<LegId> {
+        let trunk: Trunk = self.config.trunks.get(id)?.clone();
+        let hop = *self.trunks.get(id)?.hops.first()?;
+        let emergency = number::is_emergency(out.number.as_str());
+        if !emergency && trunk.channels.is_some_and(|most| self.trunk_calls(id) >= most as usize) {
+            return None;
+        }
+        let dialled = number::write(&out.number, trunk.numbers);
+        let uri = Uri::parse(&format!("sip:{dialled}@{}", trunk.domain)).ok()?;
+        let shown = out.shown.for_trunk(trunk.numbers);
+        let mut extra: Extra = Vec::new();
+        if !shown.number.is_empty() {
+            extra.push(("P-Asserted-Identity", shown.name_addr(&trunk.domain).to_string()));
+        }
+        if shown.hidden && !emergency {
+            extra.push(("Privacy", "id".into()));
+        }
+        let credentials = match (&trunk.user, &trunk.password) {
+            (Some(user), Some(secret)) => {
+                Some(Credentials { user: user.to_string(), password: secret.0.to_string() })
+            }
+            _ => None,
+        };
+        let names = trunk.codecs.as_ref().unwrap_or(&self.config.server.codecs);
+        let codecs = negotiate::codecs(names);
+        let invite = Invite {
+            uri: uri.clone(),
+            hop,
+            route: Vec::new(),
+            from: shown.from(&trunk.domain),
+            to: NameAddr::new(uri),
+            contact_user: trunk.user.as_deref().unwrap_or("sentral").to_owned(),
+            call_id: None,
+            extra,
+            body: None,
+            credentials,
+            max_forwards: self.calls.get(&call).map_or(69, |of| of.max_forwards),
+        };
+        let leg = Leg {
+            attempt: Some(attempt),
+            user: out.user.clone(),
+            trunk: Some(id.clone()),
+            confirm: out.confirm,
+            ..self.outgoing(call)
+        };
+        self.send_invite(now, leg, invite, codecs)
+    }
+
+    /// A leg of a call to be sent out; its dialog is filled in when the INVITE is.
+    fn outgoing(&self, call: CallId) -> Leg {
+        Leg::new(call, crate::sip::DialogId(0), LegState::Calling)
+    }
+
+    /// Puts an offer into the INVITE and sends it: the codecs of the caller first, so that nothing need be converted.
+    fn send_invite(
+        &mut self,
+        now: Now,
+        leg: Leg,
+        mut invite: Invite,
+        mut codecs: Vec<crate::media::Codec>,
+    ) -> Option<LegId> {
+        let call = leg.call;
+        let attempt = leg.attempt?;
+        if let Some(liked) = self.caller_codecs(call) {
+            codecs.sort_by_key(|codec| liked.iter().position(|l| l == codec).unwrap_or(usize::MAX));
+        }
+        let id = self.next_leg();
+        let address = invite.hop.local.ip();
+        self.legs.insert(id, leg);
+        if self.prepare_media(id, address, codecs).is_none() {
+            self.legs.remove(&id);
+            tracing::warn!(%call, "no RTP port is free: widen [media] ports");
+            return None;
+        }
+        invite.body = self.make_offer(id);
+        let dialog = self.endpoint.invite(now, invite);
+        if let Some(of) = self.legs.get_mut(&id) {
+            of.dialog = dialog;
+        }
+        self.by_dialog.insert(dialog, id);
+        if let Some(of) = self.attempt(call, attempt) {
+            of.legs.insert(id);
+        }
+        Some(id)
+    }
+
+    /// A provisional answer came from a leg.
+    pub(crate) fn leg_progress(&mut self, now: Now, leg: LegId, response: &Response) {
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        let (call, attempt) = (of.call, of.attempt);
+        of.ringing = true;
+        let Some(attempt) = attempt else { return };
+        let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
+        match purpose {
+            Purpose::Offer(offer, _) => self.queue_input(now, queue::Input::OfferRinging(offer)),
+            Purpose::Dial => self.ring_caller(now, call),
+            Purpose::Outbound => {
+                let early = !response.body.is_empty()
+                    && self.legs.get(&leg).is_some_and(|of| of.agreed.is_none())
+                    && self.take_answer(leg, &response.body).is_ok();
+                if early {
+                    self.early_media(now, call, leg);
+                } else {
+                    self.ring_caller(now, call);
+                }
+            }
+        }
+    }
+
+    /// A leg answered.
+    pub(crate) fn leg_answered(&mut self, now: Now, leg: LegId, response: &Response) {
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        let (call, dialog, cancelled, confirm) = (of.call, of.dialog, of.state == LegState::Cancelled, of.confirm);
+        of.state = LegState::Up;
+        self.endpoint.ack(now, dialog, None);
+        let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
+        let usable = !unwanted && self.take_answer(leg, &response.body).is_ok();
+        if !usable {
+            let reason = if unwanted { elsewhere() } else { no_common_codec() };
+            self.endpoint.bye(now, dialog, reason);
+            self.leg_failed(now, leg, 488);
+            return;
+        }
+        if confirm {
+            self.timers.set(Timer::Confirm(leg), now.mono + CONFIRM_WITHIN);
+            let language = self.language_of(call);
+            let ask = PlayItem::Clip(system_prompt(language, "queue/accept"));
+            self.play(leg, vec![ask, PlayItem::Pause(Duration::from_secs(1))], 0);
+            return;
+        }
+        self.leg_won(now, leg);
+    }
+
+    /// A leg has answered and, where asked for, confirmed.
+    pub(crate) fn leg_won(&mut self, now: Now, leg: LegId) {
+        self.timers.clear(&Timer::Confirm(leg));
+        let Some(of) = self.legs.get(&leg) else { return };
+        let (call, Some(attempt)) = (of.call, of.attempt) else { return };
+        let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
+        self.stop_play(leg);
+        match purpose {
+            Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
+            Purpose::Offer(offer, _) => {
+                // One agent, one offer: what else of the agent rings is answered elsewhere.
+                self.give_up_others(now, call, attempt, leg);
+                self.queue_input(now, queue::Input::OfferAnswered(offer));
+            }
+        }
+    }
+
+    /// A leg failed, was refused, or its answering party did not confirm.
+    pub(crate) fn leg_failed(&mut self, now: Now, leg: LegId, status: u16) {
+        let Some(of) = self.legs.get(&leg) else { return };
+        let (call, attempt, trunk) = (of.call, of.attempt, of.trunk.clone());
+        self.forget_leg(now, leg);
+        let Some(attempt) = attempt else { return };
+        let Some(of) = self.attempt(call, attempt) else { return };
+        of.legs.remove(&leg);
+        of.outcomes.push(status);
+        if !of.legs.is_empty() {
+            return;
+        }
+        // RFC 3261 §16.7: another gateway may help with a failure of the first, not with the callee's own answer.
+        if trunk.is_some() && matches!(status, 408 | 500..=599) && self.next_gateway_left(call, attempt) {
+            self.next_gateway(now, call, attempt);
+            return;
+        }
+        self.attempt_over(now, call, attempt, false);
+    }
+
+    fn next_gateway_left(&mut self, call: CallId, attempt: AttemptId) -> bool {
+        self.attempt(call, attempt).is_some_and(|a| !a.gateways.is_empty())
+    }
+
+    /// Tries the gateways of an attempt until one takes the INVITE.
+    fn next_gateway(&mut self, now: Now, call: CallId, attempt: AttemptId) {
+        loop {
+            let Some(of) = self.attempt(call, attempt) else { return };
+            let (Some(out), false) = (of.outbound.clone(), of.gateways.is_empty()) else { break };
+            let trunk = of.gateways.remove(0);
+            if self.invite_trunk(now, call, attempt, &trunk, &out).is_some() {
+                if let Some(of) = self.calls.get_mut(&call) {
+                    of.trunk = Some(trunk.clone());
+                    of.cdr.trunk = Some(trunk);
+                }
+                return;
+            }
+            if let Some(of) = self.attempt(call, attempt) {
+                of.outcomes.push(503);
+            }
+        }
+        self.attempt_over(now, call, attempt, false);
+    }
+
+    /// The time of an attempt is up.
+    pub(crate) fn attempt_timeout(&mut self, now: Now, call: CallId, attempt: AttemptId) {
+        self.attempt_over(now, call, attempt, true);
+    }
+
+    /// Nothing rings any more for an attempt: its purpose learns why.
+    fn attempt_over(&mut self, now: Now, call: CallId, attempt: AttemptId, timed_out: bool) {
+        let Some(of) = self.attempt(call, attempt) else { return };
+        let purpose = of.purpose.clone();
+        let outcomes = std::mem::take(&mut of.outcomes);
+        let legs: Vec<LegId> = std::mem::take(&mut of.legs).into_iter().collect();
+        for leg in legs {
+            self.give_up_leg(now, leg, Vec::new());
+        }
+        self.drop_attempt(call, attempt);
+        match purpose {
+            Purpose::Offer(offer, _) => {
+                let failure = if timed_out { Failure::NoAnswer } else { failure(&outcomes) };
+                self.queue_input(now, queue::Input::OfferFailed(offer, failure));
+            }
+            Purpose::Dial => {
+                let outcome = if timed_out { Outcome::NoAnswer } else { outcome(&outcomes) };
+                self.run_program(now, call, Event::Dialled(outcome));
+            }
+            Purpose::Outbound => {
+                let status = outcomes.iter().copied().max_by_key(|s| weight(*s)).unwrap_or(503);
+                self.run_program(now, call, Event::Dialled(Outcome::Refused(status)));
+            }
+        }
+    }
+
+    /// Ends every leg of an attempt but the winner.
+    fn give_up_others(&mut self, now: Now, call: CallId, attempt: AttemptId, winner: LegId) {
+        let Some(of) = self.attempt(call, attempt) else { return };
+        let others: Vec<LegId> = of.legs.iter().copied().filter(|leg| *leg != winner).collect();
+        of.legs.retain(|leg| *leg == winner);
+        for leg in others {
+            self.give_up_leg(now, leg, elsewhere());
+        }
+    }
+
+    /// Ends every attempt of a call; `winner` goes on, as a leg of no attempt.
+    pub(crate) fn give_up_attempts(&mut self, now: Now, call: CallId, winner: Option<LegId>, reason: &Extra) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        let attempts = std::mem::take(&mut of.attempts);
+        for (id, attempt) in attempts {
+            self.timers.clear(&Timer::Attempt(call, id));
+            if let Purpose::Offer(offer, _) = attempt.purpose {
+                self.offers.remove(&offer);
+            }
+            for leg in attempt.legs {
+                if Some(leg) == winner {
+                    if let Some(of) = self.legs.get_mut(&leg) {
+                        of.attempt = None;
+                    }
+                } else {
+                    self.give_up_leg(now, leg, reason.clone());
+                }
+            }
+        }
+    }
+
+    /// The queue takes an offer back.
+    pub(crate) fn withdraw(&mut self, now: Now, offer: OfferId, reason: Extra) {
+        let Some((call, attempt)) = self.offers.remove(&offer) else { return };
+        let Some(of) = self.attempt(call, attempt) else { return };
+        let legs: Vec<LegId> = std::mem::take(&mut of.legs).into_iter().collect();
+        for leg in legs {
+            self.give_up_leg(now, leg, reason.clone());
+        }
+        self.drop_attempt(call, attempt);
+    }
+
+    /// Ends one leg, whatever its state: CANCEL before its answer, BYE after.
+    pub(crate) fn give_up_leg(&mut self, now: Now, leg: LegId, reason: Extra) {
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        match of.state {
+            LegState::Up => self.hang_up_leg(now, leg, reason),
+            LegState::Calling => {
+                // The leg stays until its final answer: a 200 that crosses the CANCEL is acknowledged and ended.
+                of.state = LegState::Cancelled;
+                of.attempt = None;
+                let dialog = of.dialog;
+                self.close_media(leg);
+                self.endpoint.cancel(now, dialog, reason);
+            }
+            LegState::Cancelled => {}
+            LegState::Incoming => {
+                let dialog = of.dialog;
+                self.endpoint.reject(now, dialog, 480, reason);
+                self.forget_leg(now, leg);
+            }
+        }
+    }
+
+    /// Who answered did not press 1 in time: counts as no answer.
+    pub(crate) fn not_confirmed(&mut self, now: Now, leg: LegId) {
+        if let Some(of) = self.legs.get(&leg) {
+            let dialog = of.dialog;
+            self.endpoint.bye(now, dialog, Vec::new());
+        }
+        self.leg_failed(now, leg, 408);
+    }
+
+    /// The caller hears ringing: 180 while unanswered, the tone after.
+    pub(crate) fn ring_caller(&mut self, now: Now, call: CallId) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let (caller, waiting) = (of.caller, of.waiting.clone());
+        let Some(leg) = self.legs.get_mut(&caller) else { return };
+        match leg.state {
+            LegState::Incoming if !leg.ringing => {
+                leg.ringing = true;
+                let dialog = leg.dialog;
+                self.endpoint.ring(now, dialog, 180, Vec::new(), None);
+            }
+            LegState::Up if waiting.is_none() => self.set_base(caller, Base::Tone(Tone::Ringback)),
+            LegState::Incoming | LegState::Up | LegState::Calling | LegState::Cancelled => {}
+        }
+    }
+
+    /// Connects the caller with a trunk's early media: announcements of the network are heard.
+    fn early_media(&mut self, now: Now, call: CallId, leg: LegId) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let caller = of.caller;
+        let codec = self.legs.get(&leg).and_then(Leg::codec);
+        let Some(of) = self.legs.get(&caller) else { return };
+        if of.state == LegState::Incoming && of.agreed.is_none() && of.offer.is_some() {
+            let dialog = of.dialog;
+            match self.answer_offer(caller, codec) {
+                Ok(body) => {
+                    if let Some(of) = self.legs.get_mut(&caller) {
+                        of.ringing = true;
+                    }
+                    self.early_body.insert(caller, body.clone());
+                    self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
+                }
+                Err(refusal) => {
+                    self.end_call(now, call, Ending::refused(488, CallResult::Failed).warning(&refusal));
+                    return;
+                }
+            }
+        }
+        self.join_media(caller, leg);
+    }
+}
+
+/// Whether a leg's attempt is over although its answer came.
+fn of_attempt_gone(call: Option<&crate::switch::call::Call>, leg: Option<&Leg>) -> bool {
+    match (call, leg.and_then(|leg| leg.attempt)) {
+        (Some(call), Some(attempt)) => call.ending || !call.attempts.contains_key(&attempt),
+        _ => true,
+    }
+}
+
+/// `Reason` for legs whose call somebody else has taken (RFC 3326).
+pub(crate) fn elsewhere() -> Extra {
+    vec![("Reason", "SIP;cause=200;text=\"Call completed elsewhere\"".into())]
+}
+
+fn no_common_codec() -> Extra {
+    vec![("Reason", "SIP;cause=488;text=\"No common codec\"".into())]
+}
+
+/// What the program learns of final statuses: busy before all, then no answer.
+fn outcome(statuses: &[u16]) -> Outcome {
+    match failure(statuses) {
+        Failure::Busy => Outcome::Busy,
+        Failure::NoAnswer | Failure::Rejected => Outcome::NoAnswer,
+        Failure::Unreachable | Failure::Error => Outcome::Unavailable,
+    }
+}
+
+/// The kind of failure that final statuses mean together.
+fn failure(statuses: &[u16]) -> Failure {
+    match statuses.iter().copied().max_by_key(|status| weight(*status)) {
+        Some(486 | 600) => Failure::Busy,
+        Some(603 | 403 | 607) => Failure::Rejected,
+        Some(480 | 487 | 408) => Failure::NoAnswer,
+        Some(404 | 410 | 484 | 503) | None => Failure::Unreachable,
+        Some(_) => Failure::Error,
+    }
+}
+
+/// Which of several final statuses says most about the callee.
+fn weight(status: u16) -> u8 {
+    match status {
+        600..=699 => 5,
+        486 => 4,
+        480 | 487 => 3,
+        400..=407 | 409..=499 => 2,
+        408 => 1,
+        _ => 0,
+    }
+}

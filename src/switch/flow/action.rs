@@ -1,0 +1,349 @@
+//! The vocabulary between the programs of a call and the call itself: events in, actions out, and what a
+//! program may look at. The programs decide, `switch::act` carries out; neither knows how the other does it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::Config;
+use crate::model::change::Change;
+use crate::model::company::Company;
+use crate::model::flow::Destination;
+use crate::model::flow::HangupCause;
+use crate::model::flow::Show;
+use crate::model::id::CompanyId;
+use crate::model::id::GroupId;
+use crate::model::id::HoursId;
+use crate::model::id::LineId;
+use crate::model::id::MailboxId;
+use crate::model::id::Number;
+use crate::model::id::QueueId;
+use crate::model::id::ToggleId;
+use crate::model::id::TrunkId;
+use crate::model::id::UserId;
+use crate::model::mailbox::MessageState;
+use crate::model::prompt::PromptKey;
+use crate::model::queue::Confirm;
+use crate::model::server::Language;
+use crate::switch::hours::ByHand;
+use crate::switch::mailbox::Mailboxes;
+use crate::time::Timestamp;
+
+/// What a program wants done on its call. Actions of one list are carried out in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// 180 to a caller who is not answered; a ringing tone to one who is.
+    Ring,
+    /// 200 to the caller. Never given twice by one program, and never for a call answered before it began.
+    Answer,
+    /// 183 with media, so that an unanswered caller hears what is played next and is not charged.
+    Early,
+    /// Plays all of these in order, `repeat` times (at least 1), in place of what is played; answered by
+    /// [`Event::PlayFinished`] when the last is over. `prompts` is never empty.
+    Play {
+        /// In order.
+        prompts: Vec<PromptKey>,
+        /// How many times the whole list.
+        repeat: u32,
+    },
+    /// Silence at once, and no [`Event::PlayFinished`].
+    StopPlay,
+    /// A short tone behind what is played; [`Event::PlayFinished`] comes after it, also when nothing else plays.
+    Beep,
+    /// The caller hears themselves until the call ends.
+    Echo,
+    /// Sets or moves the program's only timer; answered by [`Event::Timer`].
+    Timer(Duration),
+    /// Stops the timer: no [`Event::Timer`] comes.
+    ClearTimer,
+    /// Joins a queue. Either an agent takes the call, which then ends by itself, or [`Event::Queue`] says why not.
+    /// A queue that does not exist any longer is [`QueueExit::Gone`].
+    Enqueue {
+        /// Of the caller's company.
+        queue: QueueId,
+        /// Instead of what [`Action::SetPriority`] or the queue says.
+        priority: Option<i32>,
+        /// Keeps the time already waited in another queue.
+        carry_wait: bool,
+    },
+    /// Leaves the queue without [`Event::Queue`]; always followed by what comes instead.
+    LeaveQueue,
+    /// Rings a group; answered by [`Event::Dialled`] unless somebody takes the call.
+    Group {
+        /// Of the caller's company.
+        group: GroupId,
+        /// Instead of the group's ring time.
+        ring: Option<Duration>,
+    },
+    /// Rings users and phones at once; answered by [`Event::Dialled`] unless somebody takes the call.
+    /// Forwarding by the users is already applied.
+    Dial {
+        /// [`Destination::User`] and [`Destination::Phone`] only; may be empty, which is [`Outcome::Unavailable`].
+        to: Vec<Destination>,
+        /// How long.
+        ring: Duration,
+        /// Press 1 to take the call.
+        confirm: Confirm,
+        /// Which number the dialled see.
+        show: Show,
+    },
+    /// A caller of ours rings out; answered by [`Event::Dialled`] when all trunks failed.
+    Outbound {
+        /// Whom: E.164 or a short number.
+        number: Number,
+        /// Tried in order.
+        trunks: Vec<TrunkId>,
+        /// Bypasses limits and hidden numbers.
+        emergency: bool,
+        /// The own number is hidden for this call.
+        hide: bool,
+    },
+    /// Takes a message; answered by [`Event::Recorded`] when it ended by length, silence or [`Action::StopRecord`].
+    /// When the caller hangs up meanwhile, the message is kept if it is at least `min` long, without asking again.
+    Record {
+        /// Where it will lie.
+        mailbox: MailboxId,
+        /// Longest message.
+        max: Duration,
+        /// Ends after this much silence.
+        max_silence: Duration,
+        /// Shorter ones are thrown away when the caller hangs up.
+        min: Duration,
+    },
+    /// Ends the recording.
+    StopRecord,
+    /// The message just recorded goes into its mailbox.
+    KeepMessage,
+    /// The message just recorded is deleted.
+    DropMessage,
+    /// Brings a recording (`voicemail/<id>.wav`) into the media bank as [`PromptKey::Recording`]; answered by
+    /// [`Event::Loaded`].
+    Load(Arc<str>),
+    /// A message was heard or saved.
+    MarkMessage {
+        /// Where it lies.
+        mailbox: MailboxId,
+        /// Which.
+        id: Arc<str>,
+        /// What it is then.
+        state: MessageState,
+    },
+    /// A message is deleted.
+    DeleteMessage {
+        /// Where it lies.
+        mailbox: MailboxId,
+        /// Which.
+        id: Arc<str>,
+    },
+    /// The calling user logs in or out.
+    Login {
+        /// Where; none is every queue and ring group the user is in.
+        line: Option<LineId>,
+        /// In or out.
+        logged_in: bool,
+    },
+    /// The calling user goes on pause, or ends it with `None`.
+    Pause {
+        /// Why.
+        reason: Option<Arc<str>>,
+    },
+    /// The calling user's wrap-up ends.
+    WrapUpEnd,
+    /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
+    FlipToggle(ToggleId),
+    /// The caller's shown name from here on.
+    SetName(Arc<str>),
+    /// The language of the system's prompts from here on.
+    SetLanguage(Language),
+    /// Kept with the call record.
+    SetTag {
+        /// `tag` for that of a `set` step, else the name that a `collect` or `consent` step gives.
+        name: Arc<str>,
+        /// Digits or text; never logged.
+        value: Arc<str>,
+    },
+    /// Of this caller in queues joined from here on, unless [`Action::Enqueue`] says otherwise.
+    SetPriority(i32),
+    /// The caller chose this key; for the call record. Keys of PINs and collected digits are not told.
+    Key(char),
+    /// A decision, for the call's path and the event log; holds no numbers or names of people.
+    Step {
+        /// `flow/step`, or a destination (`queue:salg`).
+        at: String,
+        /// What was decided and why.
+        why: String,
+    },
+    /// Ends the call: BYE, or the cause's final status when it is not answered. The last action of a program.
+    HangUp(HangupCause),
+}
+
+/// What happens to a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The call begins; once, before all others.
+    Start,
+    /// Everything of the last [`Action::Play`] (and [`Action::Beep`]) was heard.
+    PlayFinished,
+    /// The caller pressed `0`–`9`, `*` or `#`.
+    Digit(char),
+    /// The timer ran out.
+    Timer,
+    /// The queue gave the caller back.
+    Queue(QueueExit),
+    /// Nobody took the call.
+    Dialled(Outcome),
+    /// The recording ended.
+    Recorded {
+        /// How long it is.
+        length: Duration,
+    },
+    /// The recording can be played, or cannot be read.
+    Loaded(bool),
+    /// The toggle is on, or off.
+    Toggled(bool),
+}
+
+/// Why a queue gives a caller back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueExit {
+    /// Waited too long.
+    Timeout,
+    /// No room on joining.
+    Full,
+    /// Nobody is logged in.
+    Nobody,
+    /// Outside the queue's hours.
+    Closed,
+    /// The queue was removed from the configuration.
+    Gone,
+}
+
+/// Why nobody took a dialled call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It rang for the whole ring time.
+    NoAnswer,
+    /// Everyone is busy (486, 600).
+    Busy,
+    /// No device is registered and no mobile rings, or the trunks are down.
+    Unavailable,
+    /// No member of the group is logged in.
+    Nobody,
+    /// This final SIP status, 300–699.
+    Refused(u16),
+}
+
+/// What is known of who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerFacts {
+    /// E.164, or an extension for our own users; also for hidden callers when the trunk told it.
+    pub number: Option<Number>,
+    /// Shown name.
+    pub name: Option<Arc<str>>,
+    /// Nobody dialled may see the number.
+    pub hidden: bool,
+    /// Our own user, when one calls.
+    pub user: Option<UserId>,
+    /// Comes from a device of that user, which proved its password.
+    pub own_device: bool,
+    /// What was dialled.
+    pub dialled: Number,
+    /// The call is answered.
+    pub answered: bool,
+    /// Of the system's prompts.
+    pub language: Language,
+}
+
+/// What a program may look at while it handles one event.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The newest configuration.
+    pub config: &'a Arc<Config>,
+    /// The newest configuration of the company whose call this is.
+    pub company: &'a Arc<Company>,
+    /// Wall clock, for opening hours.
+    pub now: Timestamp,
+    /// Who calls.
+    pub caller: &'a CallerFacts,
+    /// What stands outside the configuration.
+    pub world: &'a World<'a>,
+}
+
+/// Run-time state that programs ask for.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// States set by hand.
+    pub toggles: &'a Toggles,
+    /// Voicemail.
+    pub mailboxes: &'a Mailboxes,
+    /// How an agent of the company stands in a queue or ring group, for dry runs.
+    pub presence: &'a dyn Fn(&LineId, &UserId) -> Presence,
+    /// Drawn from the generator for each event; shares out calls.
+    pub random: u32,
+}
+
+/// How an agent stands in a queue or ring group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Not logged in there.
+    LoggedOut,
+    /// No device registered and no mobile.
+    Unreachable,
+    /// On pause.
+    Paused,
+    /// In a call, being rung or in wrap-up.
+    Busy,
+    /// Would be rung.
+    Ready,
+}
+
+/// The states of all toggles, as told by [`Change::ToggleSet`].
+#[derive(Clone, Debug, Default)]
+pub struct Toggles {
+    set: BTreeMap<(CompanyId, ToggleId), Set>,
+}
+
+/// One toggle that was set at least once.
+#[derive(Clone, Copy, Debug)]
+struct Set {
+    on: bool,
+    until: Option<Timestamp>,
+    at: Timestamp,
+}
+
+impl Toggles {
+    /// Learns a fact; all but [`Change::ToggleSet`] are passed over.
+    pub fn apply(&mut self, change: &Change) {
+        let Change::ToggleSet { company, toggle, on, until, at, .. } = change else { return };
+        self.set.insert((company.clone(), toggle.clone()), Set { on: *on, until: *until, at: *at });
+    }
+
+    /// Whether the toggle is on at `now`; one that was never set is off, and so is one whose time is over.
+    pub fn is_on(&self, company: &CompanyId, toggle: &ToggleId, now: Timestamp) -> bool {
+        self.state(company, toggle, now).is_some()
+    }
+
+    /// When the toggle, being on, goes off by itself.
+    pub fn until(&self, company: &CompanyId, toggle: &ToggleId, now: Timestamp) -> Option<Timestamp> {
+        self.state(company, toggle, now)?.until
+    }
+
+    /// What toggles say of these opening hours at `now`: of several that are on, the one set last.
+    pub fn by_hand(&self, company: &Company, hours: &HoursId, now: Timestamp) -> Option<ByHand> {
+        let (set, category) = company
+            .toggles
+            .iter()
+            .filter_map(|(id, toggle)| {
+                let (over, category) = toggle.overrides.as_ref()?;
+                let set = self.state(&company.id, id, now)?;
+                (over.is_empty() || over.contains(hours)).then_some((set, category))
+            })
+            .max_by_key(|(set, _)| set.at)?;
+        Some(ByHand { category: category.clone(), until: set.until })
+    }
+
+    fn state(&self, company: &CompanyId, toggle: &ToggleId, now: Timestamp) -> Option<Set> {
+        let set = *self.set.get(&(company.clone(), toggle.clone()))?;
+        (set.on && set.until.is_none_or(|until| now < until)).then_some(set)
+    }
+}

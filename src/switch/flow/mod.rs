@@ -1,0 +1,408 @@
+//! What a call runs: an event in, actions out. A [`Run`] walks a flow or leads to one destination with what
+//! follows when nobody answers; service codes and the voicemail menu are programs of their own.
+
+pub mod action;
+pub mod stage;
+pub mod step;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::company::Company;
+use crate::model::flow::Destination;
+use crate::model::flow::Exit;
+use crate::model::flow::HangupCause;
+use crate::model::flow::Step;
+use crate::model::id::FlowId;
+use crate::model::id::Number;
+use crate::model::id::StepId;
+use crate::model::id::TrunkId;
+use crate::model::prompt::PromptKey;
+use crate::switch::flow::action::Action;
+use crate::switch::flow::action::Context;
+use crate::switch::flow::action::Event;
+use crate::switch::flow::stage::Held;
+use crate::switch::flow::stage::Stage;
+use crate::switch::flow::step::ask;
+use crate::switch::flow::step::caller;
+use crate::switch::flow::step::collect;
+use crate::switch::flow::step::consent;
+use crate::switch::flow::step::dial;
+use crate::switch::flow::step::directory;
+use crate::switch::flow::step::group;
+use crate::switch::flow::step::hangup;
+use crate::switch::flow::step::hours;
+use crate::switch::flow::step::menu;
+use crate::switch::flow::step::play;
+use crate::switch::flow::step::queue;
+use crate::switch::flow::step::set;
+use crate::switch::flow::step::sms;
+use crate::switch::flow::step::split;
+use crate::switch::flow::step::toggle;
+use crate::switch::flow::step::voicemail;
+use crate::switch::mailbox;
+use crate::switch::route::Target;
+use crate::switch::service;
+
+/// Transitions of one call; then it ends with an apology.
+const TRANSITIONS_MAX: u32 = 100;
+/// Flows inside flows.
+const DEPTH_MAX: usize = 8;
+/// Times a call is forwarded by users.
+const FORWARDS_MAX: u32 = 5;
+
+/// The program of a call.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// Leads to people, queues, voicemail, other numbers.
+    Flow(Run),
+    /// A service code.
+    Service(service::Run),
+    /// Listening to voicemail.
+    Mailbox(mailbox::Listen),
+}
+
+impl Program {
+    /// The program that leads to `target`.
+    pub fn to(target: Target) -> Program {
+        match target {
+            Target::Inside { destination, .. } => Program::Flow(Run::at(destination)),
+            Target::Outside { number, trunks, emergency, hide, .. } => {
+                Program::Flow(Run::outside(number, trunks, emergency, hide))
+            }
+            Target::Toggle { toggle, .. } => Program::Service(service::Run::toggle(toggle)),
+            Target::Service { service, .. } => service::program(service),
+        }
+    }
+
+    /// Handles one event. Events that nothing waits for are passed over.
+    pub fn handle(&mut self, ctx: &Context<'_>, event: Event) -> Vec<Action> {
+        match self {
+            Program::Flow(run) => run.handle(ctx, event),
+            Program::Service(run) => run.handle(ctx, event),
+            Program::Mailbox(listen) => listen.handle(ctx, event),
+        }
+    }
+}
+
+/// What a step wants after an event.
+#[derive(Clone, Debug)]
+pub enum Turn {
+    /// The step waits on, as it is.
+    Stay,
+    /// The step waits, in this state.
+    Wait(State),
+    /// The step is left.
+    Go(Exit),
+    /// A user sends the call on.
+    Forward(Destination),
+    /// These are played, then the call ends; a caller who is not answered hears them as early media.
+    Say(Vec<PromptKey>, HangupCause),
+    /// The call ends.
+    End(HangupCause),
+}
+
+/// What the run waits in.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// [`Event::Start`], to lead to a destination.
+    Start(Destination),
+    /// [`Event::Start`], to ring out.
+    StartOutside {
+        /// Whom.
+        number: Number,
+        /// Tried in order.
+        trunks: Vec<TrunkId>,
+        /// An emergency call.
+        emergency: bool,
+        /// With hidden number.
+        hide: bool,
+    },
+    /// A trunk to take the call.
+    Outside,
+    /// A recording being played.
+    Play(play::Playing),
+    /// A menu.
+    Menu(Box<menu::Menu>),
+    /// A queue.
+    Queue(queue::Waiting),
+    /// A group being rung.
+    Group(group::Ringing),
+    /// Users and phones being rung.
+    Dial(dial::Ringing),
+    /// A message being taken.
+    Voicemail(voicemail::Taking),
+    /// Digits being collected.
+    Collect(collect::Collecting),
+    /// Consent being asked for.
+    Consent(consent::Asking),
+    /// Last words.
+    Hangup(hangup::Parting),
+    /// Nothing: the call was hung up.
+    Ended,
+}
+
+/// A flow being walked, with the configuration its current step was read from: a reload takes hold at the next
+/// transition, if the step it leads to still exists.
+#[derive(Clone, Debug)]
+struct Frame {
+    company: Arc<Company>,
+    flow: FlowId,
+    step: StepId,
+}
+
+impl Frame {
+    fn current(&self) -> Option<&Step> {
+        self.company.flows.get(&self.flow)?.steps.get(&self.step)
+    }
+}
+
+/// The walk of one call.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The flow, and those it was called from below it.
+    frames: Vec<Frame>,
+    state: State,
+    held: Held,
+    transitions: u32,
+    forwards: u32,
+}
+
+impl Run {
+    /// A run that begins at `destination`.
+    pub fn at(destination: Destination) -> Run {
+        Run::new(State::Start(destination))
+    }
+
+    /// A run that rings out through the first trunk that takes the call.
+    pub fn outside(number: Number, trunks: Vec<TrunkId>, emergency: bool, hide: bool) -> Run {
+        Run::new(State::StartOutside { number, trunks, emergency, hide })
+    }
+
+    fn new(state: State) -> Run {
+        Run { frames: Vec::new(), state, held: Held::default(), transitions: 0, forwards: 0 }
+    }
+
+    /// Handles one event. Events that nothing waits for are passed over.
+    pub fn handle(&mut self, ctx: &Context<'_>, event: Event) -> Vec<Action> {
+        let mut stage = Stage::new(ctx, std::mem::take(&mut self.held), event);
+        let mut turn = self.on(&mut stage, event);
+        loop {
+            turn = match turn {
+                Turn::Stay => break,
+                Turn::Wait(state) => {
+                    self.state = state;
+                    break;
+                }
+                Turn::Go(exit) => self.leave(&mut stage, &exit),
+                Turn::Forward(to) => self.forward(&mut stage, to),
+                Turn::Say(prompts, cause) => {
+                    stage.leave();
+                    hangup::enter(&mut stage, prompts, cause)
+                }
+                Turn::End(cause) => {
+                    stage.leave();
+                    stage.add(Action::HangUp(cause));
+                    self.state = State::Ended;
+                    break;
+                }
+            };
+        }
+        let (held, actions) = stage.finish();
+        self.held = held;
+        actions
+    }
+
+    fn on(&mut self, stage: &mut Stage<'_>, event: Event) -> Turn {
+        match &mut self.state {
+            State::Start(to) if event == Event::Start => Turn::Go(Exit::To(to.clone())),
+            State::StartOutside { number, trunks, emergency, hide } if event == Event::Start => {
+                let (number, trunks) = (number.clone(), std::mem::take(trunks));
+                stage.place("outside");
+                stage.tell(if *emergency { "an emergency call" } else { "a call to the outside" });
+                stage.add(Action::Outbound { number, trunks, emergency: *emergency, hide: *hide });
+                Turn::Wait(State::Outside)
+            }
+            State::Start(_) | State::StartOutside { .. } | State::Ended => Turn::Stay,
+            State::Outside => match event {
+                Event::Dialled(outcome) => dial::last_word(stage, outcome),
+                _ => Turn::Stay,
+            },
+            State::Play(playing) => playing.on(stage, event),
+            State::Menu(menu) => menu.on(stage, event),
+            State::Queue(waiting) => waiting.on(stage, event),
+            State::Group(ringing) => ringing.on(stage, event),
+            State::Dial(ringing) => ringing.on(stage, event),
+            State::Voicemail(taking) => taking.on(stage, event),
+            State::Collect(collecting) => collecting.on(stage, event),
+            State::Consent(asking) => asking.on(stage, event),
+            State::Hangup(parting) => parting.on(event),
+        }
+    }
+
+    /// Follows an exit of the current step.
+    fn leave(&mut self, stage: &mut Stage<'_>, exit: &Exit) -> Turn {
+        stage.leave();
+        self.transitions += 1;
+        if self.transitions > TRANSITIONS_MAX {
+            return technical(stage, "the call went round in circles: 100 transitions");
+        }
+        match exit {
+            Exit::Step(step) => self.enter_step(stage, step),
+            // A flow called by a `flow` step comes back where its paths would hang up; the verb `hangup` does not.
+            Exit::To(Destination::Hangup) if self.frames.len() > 1 => {
+                self.frames.pop();
+                match self.frames.last().and_then(Frame::current) {
+                    Some(Step::Flow { next, .. }) => Turn::Go(next.clone()),
+                    _ => Turn::End(HangupCause::Normal),
+                }
+            }
+            Exit::To(to) => self.enter_destination(stage, to),
+        }
+    }
+
+    /// A user sends the call on; at most five times, so that two who forward to each other do not ring for ever.
+    fn forward(&mut self, stage: &mut Stage<'_>, to: Destination) -> Turn {
+        self.forwards += 1;
+        if self.forwards > FORWARDS_MAX {
+            stage.tell("forwarded five times already");
+            return dial::last_word(stage, action::Outcome::Unavailable);
+        }
+        Turn::Go(Exit::To(to))
+    }
+
+    fn enter_destination(&mut self, stage: &mut Stage<'_>, to: &Destination) -> Turn {
+        if let Destination::Flow(flow) = to {
+            let old = self.frames.pop().map(|frame| frame.company);
+            return self.enter_flow(stage, flow, old);
+        }
+        self.frames.clear();
+        stage.place(place(to));
+        match to {
+            Destination::User(user) => dial::user(stage, user),
+            Destination::Phone(number) => dial::phone(stage, number),
+            Destination::Group(group) => group::enter(stage, group, None, &BTreeMap::new()),
+            Destination::Queue(queue) => queue::enter(stage, queue, queue::Options::default()),
+            Destination::Voicemail(mailbox) => {
+                voicemail::enter(stage, mailbox, voicemail::Options::default())
+            }
+            Destination::Room(_) => technical(stage, "conference rooms are not carried out by this version"),
+            Destination::Flow(_) => technical(stage, "a flow inside no flow"),
+            Destination::Hangup => {
+                stage.tell("the call ends here");
+                Turn::End(HangupCause::Normal)
+            }
+        }
+    }
+
+    /// Begins a flow on top of the frames; one that a reload removed is taken from where the call comes from.
+    fn enter_flow(&mut self, stage: &mut Stage<'_>, flow: &FlowId, old: Option<Arc<Company>>) -> Turn {
+        let has = |company: &&Arc<Company>| company.flows.contains_key(flow);
+        let Some(company) = Some(stage.ctx.company).filter(has).or(old.as_ref().filter(has)).cloned() else {
+            stage.place(format!("flow:{flow}"));
+            return technical(stage, "the flow does not exist");
+        };
+        let start = company.flows[flow].start.clone();
+        self.frames.push(Frame { company, flow: flow.clone(), step: start.clone() });
+        self.enter_step(stage, &start)
+    }
+
+    /// Enters a step of the flow on top: of the newest configuration if it has the step, else of the one before.
+    fn enter_step(&mut self, stage: &mut Stage<'_>, id: &StepId) -> Turn {
+        let Some(frame) = self.frames.last_mut() else { return technical(stage, "a step outside a flow") };
+        let newest = stage.ctx.company;
+        if newest.flows.get(&frame.flow).is_some_and(|flow| flow.steps.contains_key(id)) {
+            frame.company = newest.clone();
+        }
+        frame.step = id.clone();
+        stage.place(format!("{}/{id}", frame.flow));
+        let Some(step) = frame.current().cloned() else {
+            return technical(stage, "the step does not exist");
+        };
+        match step {
+            Step::Hours { hours, exits } => hours::enter(stage, &hours, &exits),
+            Step::Play { media, repeat, barge_in, early_media, next, keys } => {
+                play::enter(stage, &media, play::Options { repeat, barge_in, early_media }, next, keys)
+            }
+            Step::Menu { media, wait, tries, invalid_play, extensions, keys, timeout, invalid } => {
+                menu::enter(
+                    stage,
+                    menu::Menu::new(menu::Settings {
+                        media,
+                        wait,
+                        tries,
+                        invalid_play,
+                        extensions,
+                        keys,
+                        timeout,
+                        invalid,
+                    }),
+                )
+            }
+            Step::Caller { matches, matched, otherwise } => {
+                caller::enter(stage, &matches, matched, otherwise)
+            }
+            Step::Toggle { toggle, on, off } => toggle::enter(stage, &toggle, on, off),
+            Step::Queue { queue, priority, carry_wait, exits, keys } => {
+                queue::enter(stage, &queue, queue::Options { priority, carry_wait, exits, keys })
+            }
+            Step::Group { group, ring, exits } => group::enter(stage, &group, ring, &exits),
+            Step::Dial { to, ring, confirm, show, forwarding, exits } => {
+                dial::enter(stage, dial::Ringing { to, forwarding, exits }, ring, confirm, show)
+            }
+            Step::Voicemail { mailbox, greeting, max, min, next, full } => {
+                voicemail::enter(stage, &mailbox, voicemail::Options { greeting, max, min, next, full })
+            }
+            Step::Collect { media, digits, end, check, tag, exits } => {
+                collect::enter(stage, &media, collect::Collecting::new(digits, end, check, tag, exits))
+            }
+            Step::Directory { none, .. } => directory::enter(stage, none),
+            Step::Consent { media, yes, no, accepted, declined } => {
+                consent::enter(stage, &media, consent::Asking { yes, no, accepted, declined })
+            }
+            Step::Ask { exits, .. } => ask::enter(stage, &exits),
+            Step::Set { name, language, priority, tag, next } => {
+                set::enter(stage, set::Values { name, language, priority, tag }, next)
+            }
+            Step::Split { branches } => split::enter(stage, &branches),
+            Step::Sms { next, .. } => sms::enter(stage, next),
+            Step::Flow { flow, .. } => {
+                if self.frames.len() >= DEPTH_MAX {
+                    return technical(stage, "eight flows inside each other already");
+                }
+                stage.tell(format!("goes through flow:{flow}"));
+                let old = self.frames.last().map(|frame| frame.company.clone());
+                self.enter_flow(stage, &flow, old)
+            }
+            Step::Hangup { cause, play } => {
+                stage.tell("the call ends here");
+                match play {
+                    Some(media) => Turn::Say(vec![stage.media(&media)], cause),
+                    None => Turn::End(cause),
+                }
+            }
+        }
+    }
+}
+
+/// An apology, and the end.
+fn technical(stage: &mut Stage<'_>, why: &str) -> Turn {
+    stage.tell(why);
+    Turn::Say(vec![stage.system("call/technical")], HangupCause::Status(500))
+}
+
+/// Where an exit leads, for people.
+pub fn leads_to(exit: &Exit) -> String {
+    match exit {
+        Exit::Step(step) => step.to_string(),
+        Exit::To(to) => place(to),
+    }
+}
+
+/// A destination, for people and logs: numbers of phones stay out of it.
+pub fn place(to: &Destination) -> String {
+    match to {
+        Destination::Phone(_) => "a phone".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,123 @@
+//! `queue` (kø): the caller waits for an agent. The queue itself is `switch::queue`; here is what the caller's
+//! keys do, and where the call goes when the queue gives it back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::company::Company;
+use crate::model::flow::Destination;
+use crate::model::flow::Exit;
+use crate::model::flow::HangupCause;
+use crate::model::id::QueueId;
+use crate::model::queue::Queue;
+use crate::switch::flow::State;
+use crate::switch::flow::Turn;
+use crate::switch::flow::action::Action;
+use crate::switch::flow::action::Event;
+use crate::switch::flow::action::QueueExit;
+use crate::switch::flow::leads_to;
+use crate::switch::flow::stage::Stage;
+
+/// What the step says; a queue reached as a destination has none of its own.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Of this caller.
+    pub priority: Option<i32>,
+    /// Keeps the time already waited.
+    pub carry_wait: bool,
+    /// By name.
+    pub exits: BTreeMap<Arc<str>, Exit>,
+    /// While waiting.
+    pub keys: BTreeMap<char, Exit>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { priority: None, carry_wait: true, exits: BTreeMap::new(), keys: BTreeMap::new() }
+    }
+}
+
+/// Waiting in a queue.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    queue: QueueId,
+    /// As it was on joining, for a queue that is removed meanwhile.
+    company: Arc<Company>,
+    exits: BTreeMap<Arc<str>, Exit>,
+    keys: BTreeMap<char, Exit>,
+}
+
+/// Answers and joins: welcome, music and announcements must be heard.
+pub fn enter(stage: &mut Stage<'_>, queue: &QueueId, options: Options) -> Turn {
+    stage.answer();
+    stage.tell(format!("joins queue:{queue}"));
+    let Options { priority, carry_wait, exits, keys } = options;
+    stage.add(Action::Enqueue { queue: queue.clone(), priority, carry_wait });
+    let company = stage.ctx.company.clone();
+    Turn::Wait(State::Queue(Waiting { queue: queue.clone(), company, exits, keys }))
+}
+
+impl Waiting {
+    /// Follows a key, or an exit: the step's own, else the step's `exit`, else the queue's own, else its
+    /// `overflow`, else the call ends with the reason.
+    pub fn on(&mut self, stage: &mut Stage<'_>, event: Event) -> Turn {
+        match event {
+            Event::Digit(key) => {
+                let Some(exit) = self
+                    .keys
+                    .get(&key)
+                    .cloned()
+                    .or_else(|| self.settings(stage)?.keys.get(&key).cloned().map(Exit::To))
+                else {
+                    return Turn::Stay;
+                };
+                stage.add(Action::Key(key));
+                stage.tell(format!("key {key}: {}", leads_to(&exit)));
+                stage.add(Action::LeaveQueue);
+                Turn::Go(exit)
+            }
+            Event::Queue(exit) => self.back(stage, exit),
+            _ => Turn::Stay,
+        }
+    }
+
+    /// The queue as it is, else as it was.
+    fn settings<'a>(&'a self, stage: &Stage<'a>) -> Option<&'a Queue> {
+        stage.ctx.company.queues.get(&self.queue).or_else(|| self.company.queues.get(&self.queue))
+    }
+
+    fn back(&self, stage: &mut Stage<'_>, exit: QueueExit) -> Turn {
+        let (name, prompt) = match exit {
+            QueueExit::Timeout => ("timeout", "queue/timeout"),
+            QueueExit::Full => ("full", "queue/full"),
+            QueueExit::Nobody => ("nobody", "queue/nobody"),
+            QueueExit::Closed => ("closed", "hours/closed"),
+            // Those who wait in a queue that is removed go where those go who waited too long.
+            QueueExit::Gone => ("timeout", "queue/timeout"),
+        };
+        let own = self.exits.get(name).or_else(|| self.exits.get("exit")).cloned();
+        let next = own.or_else(|| own_exit(self.settings(stage)?, name).cloned().map(Exit::To));
+        match next {
+            Some(next) => {
+                stage.tell(format!("leaves queue:{} ({name}): {}", self.queue, leads_to(&next)));
+                Turn::Go(next)
+            }
+            None => {
+                stage.tell(format!("leaves queue:{} ({name}): hangs up", self.queue));
+                Turn::Say(vec![stage.system(prompt)], HangupCause::Status(480))
+            }
+        }
+    }
+}
+
+/// Where a queue sends callers it cannot serve.
+pub fn own_exit<'a>(queue: &'a Queue, name: &str) -> Option<&'a Destination> {
+    let own = match name {
+        "timeout" => &queue.timeout,
+        "full" => &queue.full,
+        "nobody" => &queue.nobody,
+        "closed" => &queue.closed,
+        _ => &None,
+    };
+    own.as_ref().or(queue.overflow.as_ref())
+}

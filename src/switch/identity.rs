@@ -1,0 +1,353 @@
+//! Which number and name the other side sees: who calls (RFC 3325 and RFC 3323 from trunks), what a colleague's
+//! phone shows, what a carrier is told. Pure functions. Leaves out signed identities (STIR, RFC 8224).
+
+use std::sync::Arc;
+
+use crate::model::company::Company;
+use crate::model::flow::Destination;
+use crate::model::flow::Show;
+use crate::model::id::Number;
+use crate::model::id::UserId;
+use crate::model::number;
+use crate::model::queue::Queue;
+use crate::model::server::Language;
+use crate::model::trunk::NumberFormat;
+use crate::sip::header::NameAddr;
+use crate::sip::uri::Host;
+use crate::sip::uri::Uri;
+use crate::switch::flow::action::CallerFacts;
+
+/// Characters of a shown name at most.
+const NAME_MAX: usize = 64;
+
+/// What a request of a trunk says of who calls.
+#[derive(Clone, Debug)]
+pub struct Shows {
+    /// From.
+    pub from: Option<NameAddr>,
+    /// P-Asserted-Identity, only of a trunk that is trusted (RFC 3325 §5: any other is as if it were not there).
+    pub asserted: Option<String>,
+    /// Privacy.
+    pub privacy: Option<String>,
+}
+
+/// Who calls through a trunk; language and what was dialled are for the caller to fill in. A hidden number is kept,
+/// for the record and for emergency centres, if it was asserted.
+pub fn caller_outside(shows: &Shows) -> CallerFacts {
+    // RFC 3325 §9.1: there may be two, a `sip:` and a `tel:` one, of the same person.
+    let asserted = shows.asserted.as_deref().and_then(first).and_then(|text| NameAddr::parse(text).ok());
+    let user = |address: &NameAddr| address.uri.user().unwrap_or_default().to_owned();
+    let anonymous = shows.from.as_ref().is_none_or(|from| is_anonymous(&user(from)));
+    let withheld = anonymous || shows.privacy.as_deref().is_some_and(asks_privacy);
+    let number = asserted.as_ref().or(shows.from.as_ref()).and_then(|address| read(&user(address)));
+    let display = |address: &NameAddr| address.display.as_deref().and_then(name);
+    CallerFacts {
+        hidden: withheld || number.is_none(),
+        name: asserted
+            .as_ref()
+            .and_then(display)
+            .or_else(|| display(shows.from.as_ref()?))
+            .filter(|_| !withheld),
+        number,
+        ..nobody()
+    }
+}
+
+/// Who calls from a device of ours, in the user's language.
+pub fn caller_user(company: &Company, user: &UserId) -> CallerFacts {
+    let person = company.users.get(user);
+    CallerFacts {
+        number: person.and_then(|person| person.ext.clone().or_else(|| person.number.clone())),
+        name: person.map(|person| person.name.clone()),
+        user: Some(user.clone()),
+        own_device: true,
+        language: person.map_or(company.language, |person| person.language),
+        ..nobody()
+    }
+}
+
+fn nobody() -> CallerFacts {
+    CallerFacts {
+        number: None,
+        name: None,
+        hidden: false,
+        user: None,
+        own_device: false,
+        dialled: Number::new(""),
+        answered: false,
+        language: Language::default(),
+    }
+}
+
+/// The first value of a list: up to a comma that stands neither in quotes nor in angle brackets.
+fn first(list: &str) -> Option<&str> {
+    let (mut quoted, mut escaped, mut inside) = (false, false, false);
+    let end = list.find(|c| {
+        let was_escaped = std::mem::take(&mut escaped);
+        match c {
+            '\\' if quoted && !was_escaped => escaped = true,
+            '"' if !was_escaped => quoted = !quoted,
+            '<' if !quoted => inside = true,
+            '>' if !quoted => inside = false,
+            _ => {}
+        }
+        c == ',' && !quoted && !inside
+    });
+    let text = list[..end.unwrap_or(list.len())].trim();
+    (!text.is_empty()).then_some(text)
+}
+
+/// RFC 3323 §4.2, RFC 3325 §9.3: `id`, `user` and `header` ask that the caller is not told to others.
+fn asks_privacy(value: &str) -> bool {
+    let mut words = value.split([';', ',']).map(str::trim);
+    words.any(|word| ["id", "user", "header"].iter().any(|asked| word.eq_ignore_ascii_case(asked)))
+}
+
+/// RFC 3323 §4.1.1.3: what stands in From when nobody shall know.
+fn is_anonymous(user: &str) -> bool {
+    ["anonymous", "restricted", "unavailable", "unknown"].iter().any(|word| user.eq_ignore_ascii_case(word))
+}
+
+/// A number as a trunk writes it: parameters such as `;npdi` are no part of it.
+fn read(text: &str) -> Option<Number> {
+    let text = text.split(';').next().unwrap_or_default();
+    if is_anonymous(text) {
+        return None;
+    }
+    let number = number::read(text).unwrap_or_else(|| Number::new(text));
+    (!number.is_empty()).then_some(number)
+}
+
+fn name(display: &str) -> Option<Arc<str>> {
+    let kept = cut(display.trim());
+    (!kept.is_empty() && !is_anonymous(&kept)).then(|| kept.into())
+}
+
+/// At most [`NAME_MAX`] characters, and none that could end a header line.
+fn cut(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect()
+}
+
+/// What a dialled party is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Empty when there is none to show. Of a hidden caller it is there only for a trusted trunk, with
+    /// `Privacy: id`.
+    pub number: Number,
+    /// Display name.
+    pub name: Option<Arc<str>>,
+    /// From says nothing.
+    pub hidden: bool,
+    /// The number of ours that sent the call on, for Diversion (RFC 5806).
+    pub diverted_by: Option<Number>,
+}
+
+impl Shown {
+    /// Nobody.
+    pub fn hidden() -> Shown {
+        Shown { number: Number::new(""), name: None, hidden: true, diverted_by: None }
+    }
+
+    /// From: `"Kari" <sip:+4736000101@domain>`, or anonymous (RFC 3323 §4.1.1.3).
+    pub fn from(&self, domain: &str) -> NameAddr {
+        if self.hidden || self.number.is_empty() {
+            let host = Host::Name("anonymous.invalid".to_owned());
+            let mut from = NameAddr::new(Uri::sip(Some("anonymous"), host, None));
+            from.display = Some(self.name.as_deref().unwrap_or("Anonymous").to_owned());
+            return from;
+        }
+        self.name_addr(domain)
+    }
+
+    /// P-Asserted-Identity (RFC 3325 §9.1): the number even of a hidden caller, for those who may know.
+    pub fn name_addr(&self, domain: &str) -> NameAddr {
+        let host = match Uri::parse(&format!("sip:{domain}")) {
+            Ok(Uri::Sip(uri)) => uri.host,
+            _ => Host::Name(domain.to_owned()),
+        };
+        let mut address = NameAddr::new(Uri::sip(Some(self.number.as_str()), host, None));
+        address.display = self.name.as_deref().map(str::to_owned);
+        address
+    }
+
+    /// With the number as the carrier wants it.
+    pub fn for_trunk(&self, format: NumberFormat) -> Shown {
+        let write = |number: &Number| Number::new(&number::write(number, format));
+        Shown {
+            number: write(&self.number),
+            diverted_by: self.diverted_by.as_ref().map(write),
+            ..self.clone()
+        }
+    }
+}
+
+/// What a colleague's phone shows.
+pub fn shown_inside(facts: &CallerFacts) -> Shown {
+    if facts.hidden {
+        return Shown { name: Some(hidden_name(facts.language).into()), ..Shown::hidden() };
+    }
+    Shown {
+        number: facts.number.clone().unwrap_or_else(|| Number::new("")),
+        name: facts.name.clone(),
+        hidden: false,
+        diverted_by: None,
+    }
+}
+
+/// What an agent's phone shows: the queue's template, and the caller's number or the queue's.
+pub fn presented(company: &Company, queue: &Queue, facts: &CallerFacts) -> Shown {
+    let caller = shown_inside(facts);
+    let pretty = || facts.number.as_ref().map(number::pretty);
+    let who = caller.name.as_deref().map(str::to_owned).or_else(pretty).unwrap_or_default();
+    let name = present(&queue.present.name, &queue.name, &who);
+    let name = (!name.is_empty()).then(|| name.into());
+    if queue.present.caller_number {
+        return Shown { name, ..caller };
+    }
+    let number = queue_number(company, queue).unwrap_or_else(|| facts.dialled.clone());
+    Shown { number, name, hidden: false, diverted_by: None }
+}
+
+/// Fills in `{queue}` and `{caller}`; at most 64 characters. What is filled in is not read as a template again.
+pub fn present(template: &str, queue: &str, caller: &str) -> String {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (word, filled) = match () {
+            () if rest.starts_with("{queue}") => ("{queue}", queue),
+            () if rest.starts_with("{caller}") => ("{caller}", caller),
+            () => ("{", "{"),
+        };
+        text.push_str(filled);
+        rest = &rest[word.len()..];
+    }
+    text.push_str(rest);
+    cut(text.trim())
+}
+
+/// The public number that leads to the queue, else its extension.
+fn queue_number(company: &Company, queue: &Queue) -> Option<Number> {
+    let leads_here = |to: &Destination| match to {
+        Destination::Queue(id) => company.queues.get(id).is_some_and(|named| named == queue),
+        _ => false,
+    };
+    let public = company.numbers.iter().find(|(_, to)| leads_here(to)).map(|(number, _)| number.clone());
+    public.or_else(|| queue.ext.clone())
+}
+
+/// What the outside sees of a call of ours: the user's chosen number, else their own, else the company's.
+pub fn shown_outside(company: &Company, user: Option<&UserId>, hide: bool) -> Shown {
+    let person = user.and_then(|user| company.users.get(user));
+    let own = person.and_then(|person| person.show.clone().or_else(|| person.number.clone()));
+    let name = match (&own, person) {
+        (Some(_), Some(person)) => &person.name,
+        _ => &company.name,
+    };
+    Shown {
+        name: (!hide).then(|| cut(name).into()),
+        number: own.or_else(|| company.number.clone()).unwrap_or_else(|| Number::new("")),
+        hidden: hide,
+        diverted_by: None,
+    }
+}
+
+/// What the outside sees of a call that is sent on.
+pub fn shown_forwarded(company: &Company, facts: &CallerFacts, show: &Show) -> Shown {
+    match (show, &facts.user) {
+        (Show::Caller, Some(user)) => shown_outside(company, Some(user), facts.hidden),
+        (Show::Caller, None) => Shown {
+            number: facts.number.clone().unwrap_or_else(|| Number::new("")),
+            name: facts.name.clone().filter(|_| !facts.hidden),
+            hidden: facts.hidden,
+            // The number that was dialled is one of ours: it says who sends the call on.
+            diverted_by: Some(facts.dialled.clone()).filter(|number| number.as_str().starts_with('+')),
+        },
+        (Show::Company, _) => shown_outside(company, None, false),
+        (Show::Number(number), _) => Shown { number: number.clone(), ..shown_outside(company, None, false) },
+    }
+}
+
+fn hidden_name(language: Language) -> &'static str {
+    match language {
+        Language::Nb => "Skjult nummer",
+        Language::En => "Hidden number",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(from: &str, asserted: Option<&str>, privacy: Option<&str>) -> (Option<String>, bool) {
+        let facts = caller_outside(&Shows {
+            from: NameAddr::parse(from).ok(),
+            asserted: asserted.map(str::to_owned),
+            privacy: privacy.map(str::to_owned),
+        });
+        (facts.number.map(|number| number.to_string()), facts.hidden)
+    }
+
+    #[test]
+    fn who_calls_is_asserted_by_those_we_trust_and_hidden_when_they_ask() {
+        let seen = |number: &str, hidden| (Some(number.to_owned()), hidden);
+        let rows = [
+            // A plain call, in each way of writing.
+            (caller("<sip:+4736000777@a.example>", None, None), seen("+4736000777", false)),
+            (caller("<sip:36000777@a.example>", None, None), seen("+4736000777", false)),
+            (
+                caller("\"Per\" <sip:+4736000777;npdi@a.example>;tag=1", None, None),
+                seen("+4736000777", false),
+            ),
+            (caller("<tel:+47-36-00-07-77>", None, None), seen("+4736000777", false)),
+            // The asserted identity wins; of two, the first.
+            (
+                caller(
+                    "<sip:+4736000777@a.example>",
+                    Some("\"A, B\" <sip:+4736000778@a.example>, <tel:+4736000779>"),
+                    None,
+                ),
+                seen("+4736000778", false),
+            ),
+            // One that cannot be read is as none.
+            (caller("<sip:+4736000777@a.example>", Some("nonsense"), None), seen("+4736000777", false)),
+            // Hidden: asked for, or anonymous.
+            (caller("<sip:+4736000777@a.example>", None, Some("id")), seen("+4736000777", true)),
+            (caller("<sip:+4736000777@a.example>", None, Some("none")), seen("+4736000777", false)),
+            (
+                caller(
+                    "<sip:anonymous@anonymous.invalid>",
+                    Some("<sip:+4736000778@a.example>"),
+                    Some("critical; id"),
+                ),
+                seen("+4736000778", true),
+            ),
+            (caller("\"Anonymous\" <sip:anonymous@anonymous.invalid>", None, None), (None, true)),
+            (caller("<sip:a.example>", None, None), (None, true)),
+        ];
+        for (i, (given, expect)) in rows.into_iter().enumerate() {
+            assert_eq!(given, expect, "row {i}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_filled_in_once_and_cut() {
+        assert_eq!(present("{queue}: {caller}", "Salg", "Per"), "Salg: Per");
+        assert_eq!(present("{caller}", "Salg", "{queue}"), "{queue}");
+        assert_eq!(present("{q", "Salg", "Per"), "{q");
+        assert_eq!(present("{queue}:", "a\r\nb", ""), "ab:");
+        assert_eq!(present(&"x".repeat(200), "", "").len(), 64);
+    }
+
+    #[test]
+    fn a_hidden_caller_is_anonymous_in_from_and_known_to_the_trunk() {
+        let shown = Shown { number: Number::new("+4736000101"), ..Shown::hidden() };
+        assert_eq!(
+            shown.from("tlf.example.no").to_string(),
+            "\"Anonymous\" <sip:anonymous@anonymous.invalid>"
+        );
+        assert_eq!(shown.name_addr("tlf.example.no").to_string(), "<sip:+4736000101@tlf.example.no>");
+        assert_eq!(shown.for_trunk(NumberFormat::National).number.as_str(), "36000101");
+    }
+}

@@ -1,0 +1,237 @@
+//! A leg: one party, that is one dialog and one stream; where the two meet.
+//!
+//! Media follows one rule: a port is taken when our SDP first names it, the stream is opened when theirs is
+//! known (or when we answer a late offer), and both end with the leg.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use crate::media;
+use crate::media::Base;
+use crate::media::Codec;
+use crate::media::Command;
+use crate::media::Session;
+use crate::media::StreamId;
+use crate::model::id::CallId;
+use crate::model::id::LegId;
+use crate::model::id::TrunkId;
+use crate::model::id::UserKey;
+use crate::sdp::SessionDescription;
+use crate::sip::Body;
+use crate::sip::DialogId;
+use crate::switch::Output;
+use crate::switch::Switch;
+use crate::switch::dial::AttemptId;
+use crate::switch::negotiate;
+use crate::switch::negotiate::Agreed;
+use crate::switch::negotiate::Direction;
+use crate::switch::negotiate::Local;
+use crate::switch::negotiate::Refusal;
+
+/// How far a leg has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LegState {
+    /// They call us; no final answer yet.
+    Incoming,
+    /// We call them; no final answer yet.
+    Calling,
+    /// We have cancelled; their final answer is awaited.
+    Cancelled,
+    /// Answered.
+    Up,
+}
+
+/// One party of a call.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) call: CallId,
+    pub(crate) dialog: DialogId,
+    pub(crate) state: LegState,
+    /// Our side of the session: address, port, version.
+    pub(crate) local: Option<Local>,
+    /// Its port; opened when `agreed` is set.
+    pub(crate) stream: Option<StreamId>,
+    /// What was negotiated.
+    pub(crate) agreed: Option<Agreed>,
+    /// Their offer, until it is answered.
+    pub(crate) offer: Option<SessionDescription>,
+    /// Our offer went out in a 2xx; the ACK holds their answer.
+    pub(crate) awaiting_answer: bool,
+    /// Which attempt it belongs to; none for the caller.
+    pub(crate) attempt: Option<AttemptId>,
+    /// Whose device or mobile it is.
+    pub(crate) user: Option<UserKey>,
+    /// Which trunk it goes through or came from.
+    pub(crate) trunk: Option<TrunkId>,
+    /// The party must press 1 before it is connected.
+    pub(crate) confirm: bool,
+    /// The last key, when and from where, so that a phone that sends both ways is heard once.
+    pub(crate) last_key: Option<(char, Instant, KeyFrom)>,
+    /// 18x has been sent to, or got from, the party.
+    pub(crate) ringing: bool,
+}
+
+/// Which way a key came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyFrom {
+    /// RFC 4733 or the audio.
+    Media,
+    /// SIP INFO.
+    Info,
+}
+
+impl Leg {
+    /// A leg without media yet.
+    pub(crate) fn new(call: CallId, dialog: DialogId, state: LegState) -> Leg {
+        Leg {
+            call,
+            dialog,
+            state,
+            local: None,
+            stream: None,
+            agreed: None,
+            offer: None,
+            awaiting_answer: false,
+            attempt: None,
+            user: None,
+            trunk: None,
+            confirm: false,
+            last_key: None,
+            ringing: false,
+        }
+    }
+
+    /// Whether the party has put us on hold.
+    pub(crate) fn on_hold(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|agreed| agreed.hold)
+    }
+
+    /// The codec in use.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.agreed.as_ref().map(|agreed| agreed.session.codec)
+    }
+}
+
+impl Switch {
+    /// Takes a port for a leg and settles its side of the session. `None`: no port is free.
+    pub(crate) fn prepare_media(&mut self, leg: LegId, address: IpAddr, codecs: Vec<Codec>) -> Option<Local> {
+        let beside = self.stream_of_call(leg);
+        let stream = self.ports.take(beside)?;
+        let session = self.rng.bits() >> 1;
+        let local = Local {
+            address: self.config.server.external.unwrap_or(address),
+            port: stream.port,
+            codecs,
+            session,
+            version: 1,
+            direction: Direction::SendRecv,
+        };
+        let Some(of) = self.legs.get_mut(&leg) else {
+            self.ports.give_back(stream);
+            return None;
+        };
+        of.stream = Some(stream);
+        of.local = Some(local.clone());
+        self.by_stream.insert(stream, leg);
+        Some(local)
+    }
+
+    /// Our answer to the offer that a leg holds; opens its stream. The stream is open before the answer is sent.
+    pub(crate) fn answer_offer(&mut self, leg: LegId, prefer: Option<Codec>) -> Result<Body, Refusal> {
+        let Some(of) = self.legs.get_mut(&leg) else { return Err(Refusal::no_media()) };
+        let (Some(offer), Some(local)) = (of.offer.take(), of.local.as_ref()) else {
+            return Err(Refusal::no_media());
+        };
+        let (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
+        self.set_session(leg, agreed);
+        Ok(Body::sdp(sdp.to_string()))
+    }
+
+    /// Our offer for a leg: all codecs we may use with it.
+    pub(crate) fn make_offer(&mut self, leg: LegId) -> Option<Body> {
+        let local = self.legs.get(&leg)?.local.as_ref()?;
+        Some(Body::sdp(negotiate::offer(local).to_string()))
+    }
+
+    /// Takes their answer to our offer; opens the stream or changes it.
+    pub(crate) fn take_answer(&mut self, leg: LegId, body: &[u8]) -> Result<(), Refusal> {
+        let Some(local) = self.legs.get(&leg).and_then(|of| of.local.as_ref()) else {
+            return Err(Refusal::no_media());
+        };
+        let answer = crate::sdp::parse(body).map_err(|_| Refusal::no_media())?;
+        let agreed = negotiate::agreed(local, &answer)?;
+        self.set_session(leg, agreed);
+        Ok(())
+    }
+
+    /// Opens a leg's stream with what was agreed, or changes it.
+    pub(crate) fn set_session(&mut self, leg: LegId, agreed: Agreed) {
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        let Some(stream) = of.stream else { return };
+        let first = of.agreed.is_none();
+        let session: Session = agreed.session.clone();
+        of.agreed = Some(agreed);
+        let command = match first {
+            true => Command::Open { stream, session },
+            false => Command::Modify { stream, session },
+        };
+        self.outputs.push_back(Output::Media(command));
+    }
+
+    /// What a leg hears while nothing is played to it.
+    pub(crate) fn set_base(&mut self, leg: LegId, base: Base) {
+        if let Some(stream) = self.open_stream(leg) {
+            self.outputs.push_back(Output::Media(Command::Base { stream, base }));
+        }
+    }
+
+    /// The stream of a leg, when it is open.
+    pub(crate) fn open_stream(&self, leg: LegId) -> Option<StreamId> {
+        let of = self.legs.get(&leg)?;
+        of.agreed.as_ref()?;
+        of.stream
+    }
+
+    /// Ends a leg's stream: an open one returns its port when the media thread says so, another at once.
+    pub(crate) fn close_media(&mut self, leg: LegId) {
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        let Some(stream) = of.stream.take() else { return };
+        if of.agreed.is_some() {
+            if self.calls.get(&of.call).is_some_and(|call| call.caller == leg) {
+                self.last_words.insert(stream, of.call);
+            }
+            self.closing += 1;
+            self.outputs.push_back(Output::Media(Command::Close { stream }));
+        } else {
+            self.by_stream.remove(&stream);
+            self.ports.give_back(stream);
+        }
+    }
+
+    /// A stream of the call that a leg belongs to: its other legs go on the same thread.
+    fn stream_of_call(&self, leg: LegId) -> Option<StreamId> {
+        let call = self.calls.get(&self.legs.get(&leg)?.call)?;
+        self.legs.get(&call.caller)?.stream
+    }
+
+    /// Plays to a leg, when its stream is open; returns the name of the playing.
+    pub(crate) fn play(
+        &mut self,
+        leg: LegId,
+        items: Vec<media::PlayItem>,
+        repeat: u32,
+    ) -> Option<media::PlayId> {
+        let stream = self.open_stream(leg)?;
+        self.next_play += 1;
+        let play = media::PlayId(self.next_play);
+        self.outputs.push_back(Output::Media(Command::Play { stream, play, items, repeat }));
+        Some(play)
+    }
+
+    /// Stops what is played to a leg.
+    pub(crate) fn stop_play(&mut self, leg: LegId) {
+        if let Some(stream) = self.open_stream(leg) {
+            self.outputs.push_back(Output::Media(Command::Stop { stream }));
+        }
+    }
+}

@@ -1,0 +1,565 @@
+//! The softswitch: one value, owned by one thread, that is given inputs with the time and hands out outputs.
+//!
+//! [`Switch::handle_input`] is the only way in. It hands SIP to the endpoint, looks at the events that come out,
+//! lets calls run their programs and queues, and leaves what must be done in the order in which it must be done:
+//! facts and media commands of one input come before the datagrams that promise them.
+
+mod act;
+mod admission;
+mod bridge;
+mod call;
+mod dial;
+pub mod explain;
+pub mod flow;
+pub mod holidays;
+pub mod hours;
+pub mod identity;
+mod leg;
+mod location;
+pub mod mailbox;
+mod message_waiting;
+pub mod negotiate;
+mod on_change;
+mod on_command;
+mod on_media;
+mod on_sip;
+mod ports;
+pub mod queue;
+mod reach;
+mod registrar;
+pub mod route;
+pub mod say;
+pub mod service;
+mod trunks;
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::media;
+use crate::media::ClipName;
+use crate::media::Codec;
+use crate::media::RecordId;
+use crate::media::StreamId;
+use crate::model::Config;
+use crate::model::change::Change;
+use crate::model::command;
+use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::LegId;
+use crate::model::id::LineKey;
+use crate::model::id::NodeId;
+use crate::model::id::TrunkId;
+use crate::model::id::UserKey;
+use crate::model::prompt::PromptKey;
+use crate::model::server::Language;
+use crate::rand::Rng;
+use crate::sip;
+use crate::sip::Body;
+use crate::sip::DialogId;
+use crate::sip::TransactionId;
+use crate::sip::digest::Nonces;
+use crate::sip::endpoint::Endpoint;
+use crate::sip::endpoint::Settings;
+use crate::switch::act::PendingRecording;
+use crate::switch::call::Call;
+use crate::switch::dial::AttemptId;
+use crate::switch::flow::action::Toggles;
+use crate::switch::leg::Leg;
+use crate::switch::location::Aor;
+use crate::switch::location::Location;
+use crate::switch::mailbox::Mailboxes;
+use crate::switch::message_waiting::Subscription;
+use crate::switch::ports::Ports;
+use crate::switch::queue::OfferId;
+use crate::switch::queue::Queues;
+use crate::switch::trunks::TrunkState;
+use crate::time::Now;
+use crate::time::Timers;
+use crate::time::earliest;
+
+/// Requests of ours and of others that are served; also the Allow header.
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, SUBSCRIBE, NOTIFY";
+
+/// One question to the shell; its answer comes back as `Input::Answer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskId(pub u64);
+
+/// One order from a person; answered by `Output::Reply`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// What happens to a switch.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A message arrived; a connection closed; sending failed.
+    Sip(sip::Input),
+    /// A media thread says something.
+    Media(media::Event),
+    /// A fact from the store (at start), or from another node.
+    Change(Change),
+    /// A new configuration.
+    Config(Arc<Config>),
+    /// The answer to an `Output::Ask`.
+    Answer {
+        /// Which question.
+        id: AskId,
+        /// What was found.
+        answer: Answer,
+    },
+    /// A person's order.
+    Command {
+        /// Names it in the reply.
+        id: CommandId,
+        /// What.
+        command: command::Command,
+    },
+}
+
+/// What a switch wants done, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send this.
+    Transmit(sip::Transmit),
+    /// Do this on the stream's media thread.
+    Media(media::Command),
+    /// Others must know this; facts that the store keeps are durable before a later `Transmit` is sent.
+    Change(Change),
+    /// Find this out.
+    Ask {
+        /// Names it in the answer.
+        id: AskId,
+        /// What.
+        ask: Ask,
+    },
+    /// The answer to an order.
+    Reply {
+        /// Which order.
+        id: CommandId,
+        /// What came of it.
+        answer: command::Answer,
+    },
+    /// Every call is over after `Command::Drain`: the process may end.
+    Drained,
+}
+
+/// What the core cannot know by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Addresses of a carrier or contact (RFC 3263), best first.
+    Resolve {
+        /// Host name or address.
+        host: Arc<str>,
+        /// Port, when given.
+        port: Option<u16>,
+        /// Wanted transport.
+        transport: sip::Transport,
+    },
+    /// Put a recording (`voicemail/<id>.wav`) into the media bank under its name.
+    LoadClip {
+        /// File under the data folder, and its name in the bank.
+        file: Arc<str>,
+    },
+    /// Delete a recording that is no message.
+    DeleteFile {
+        /// File under the data folder.
+        file: Arc<str>,
+    },
+}
+
+/// What the shell found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Where to send, each with our own address towards it; empty when the name is not known.
+    Resolved(Vec<sip::Hop>),
+    /// The clip is in the bank (or cannot be read).
+    Loaded(bool),
+    /// Done.
+    Done,
+}
+
+/// What an answer of the shell is for.
+#[derive(Clone, Debug)]
+enum Asked {
+    Trunk(TrunkId),
+    Clip(CallId),
+    Nothing,
+}
+
+/// Deadlines of the switch itself; those of SIP, queues and bindings are kept where they belong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Timer {
+    /// A program's only timer.
+    Program(CallId),
+    /// The ring time of an attempt.
+    Attempt(CallId, AttemptId),
+    /// Who answered has not pressed 1.
+    Confirm(LegId),
+    /// A queue's hours change.
+    LineHours(LineKey),
+    /// A carrier's address is looked up again.
+    Resolve(TrunkId),
+    /// A registration at a carrier wants attention.
+    Trunk(TrunkId),
+    /// A subscription to message waiting ends.
+    Subscription(DialogId),
+    /// Invariants are audited.
+    Audit,
+}
+
+/// The softswitch.
+pub struct Switch {
+    config: Arc<Config>,
+    rng: Rng,
+    endpoint: Endpoint,
+    nonces: Nonces,
+    location: Location,
+    /// Devices by user, and users by device; made anew with each configuration.
+    devices: HashMap<UserKey, Vec<Aor>>,
+    /// Passwords that the switch made for devices without one.
+    passwords: HashMap<Aor, Arc<str>>,
+    queues: Queues,
+    mailboxes: Mailboxes,
+    toggles: Toggles,
+    trunks: BTreeMap<TrunkId, TrunkState>,
+    calls: HashMap<CallId, Call>,
+    legs: HashMap<LegId, Leg>,
+    by_dialog: HashMap<DialogId, LegId>,
+    by_stream: HashMap<StreamId, LegId>,
+    offers: HashMap<OfferId, (CallId, AttemptId)>,
+    recordings: HashMap<RecordId, PendingRecording>,
+    /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
+    early_body: HashMap<LegId, Body>,
+    subscriptions: HashMap<DialogId, Subscription>,
+    /// Transactions of our registrations at carriers.
+    trunk_transactions: HashMap<TransactionId, TrunkId>,
+    /// Users in calls that no queue gave them.
+    in_call: HashMap<UserKey, usize>,
+    ports: Ports,
+    /// Callers' streams that are being closed: what they counted goes to the record.
+    last_words: HashMap<StreamId, CallId>,
+    /// Streams that are being closed.
+    closing: usize,
+    timers: Timers<Timer>,
+    asked: HashMap<AskId, Asked>,
+    outputs: VecDeque<Output>,
+    decisions: HashMap<CompanyId, u64>,
+    next_call: u64,
+    next_leg: u64,
+    next_attempt: u64,
+    next_play: u64,
+    next_record: u64,
+    next_ask: u64,
+    started: Instant,
+    draining: bool,
+    divergence: u64,
+}
+
+impl Switch {
+    /// A switch with this configuration; give it what the store kept as `Input::Change` before anything else.
+    pub fn new(now: Now, config: Arc<Config>, mut rng: Rng) -> Switch {
+        let endpoint = Endpoint::new(settings(&config), rng.fork());
+        let nonces = Nonces::new(&mut rng);
+        let queues = Queues::new(rng.fork());
+        let mut switch = Switch {
+            config: Arc::new(Config::default()),
+            rng,
+            endpoint,
+            nonces,
+            location: Location::default(),
+            devices: HashMap::new(),
+            passwords: HashMap::new(),
+            queues,
+            mailboxes: Mailboxes::default(),
+            toggles: Toggles::default(),
+            trunks: BTreeMap::new(),
+            calls: HashMap::new(),
+            legs: HashMap::new(),
+            by_dialog: HashMap::new(),
+            by_stream: HashMap::new(),
+            offers: HashMap::new(),
+            recordings: HashMap::new(),
+            early_body: HashMap::new(),
+            subscriptions: HashMap::new(),
+            trunk_transactions: HashMap::new(),
+            in_call: HashMap::new(),
+            ports: Ports::default(),
+            last_words: HashMap::new(),
+            closing: 0,
+            timers: Timers::default(),
+            asked: HashMap::new(),
+            outputs: VecDeque::new(),
+            decisions: HashMap::new(),
+            next_call: u64::try_from(now.utc.as_microsecond()).unwrap_or(0),
+            next_leg: 0,
+            next_attempt: 0,
+            next_play: 0,
+            next_record: 0,
+            next_ask: 0,
+            started: now.mono,
+            draining: false,
+            divergence: 0,
+        };
+        switch.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
+        switch.adopt(now, config);
+        switch
+    }
+
+    /// One thing happens. Drain [`Switch::poll_output`] before the next one.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Sip(input) => self.endpoint.handle_input(now, input),
+            Input::Media(event) => self.on_media(now, event),
+            Input::Change(change) => self.on_change(now, change),
+            Input::Config(config) => self.adopt(now, config),
+            Input::Answer { id, answer } => self.on_answer(now, id, answer),
+            Input::Command { id, command } => self.on_command(now, id, command),
+        }
+        self.settle(now);
+    }
+
+    /// Deadlines have passed; harmless when none has.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.endpoint.handle_timeout(now);
+        self.settle(now);
+        self.queues.handle_timeout(now);
+        self.settle_queues(now);
+        while let Some((aor, contact)) = self.location.expired(now.utc) {
+            self.unbound(now, &aor, &contact, "expired");
+        }
+        while let Some(timer) = self.timers.expired(now.mono) {
+            self.on_timer(now, timer);
+        }
+        self.settle(now);
+    }
+
+    /// The next deadline, and whose it is.
+    pub fn poll_timeout(&self, now: Now) -> Option<(Instant, &'static str)> {
+        let expiry = self.location.next_expiry().map(|at| {
+            let wait = Duration::try_from(at.duration_since(now.utc)).unwrap_or(Duration::ZERO);
+            (now.mono + wait, "binding")
+        });
+        let own = self.timers.next().map(|(at, _)| (at, "switch"));
+        let sip = earliest(self.endpoint.poll_timeout(), self.queues.poll_timeout());
+        earliest(earliest(expiry, own), sip)
+    }
+
+    /// What must be done, in order; drain to `None`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Looks at what SIP and queues have to say until both are quiet. Datagrams are held back until the events
+    /// of the same input are handled, so that facts are told and streams opened before them.
+    fn settle(&mut self, now: Now) {
+        let mut transmits = Vec::new();
+        loop {
+            match self.endpoint.poll_output() {
+                Some(sip::Output::Transmit(transmit)) => transmits.push(transmit),
+                Some(sip::Output::Event(event)) => self.on_sip(now, event),
+                None => {
+                    if !self.settle_queues(now) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.outputs.extend(transmits.into_iter().map(Output::Transmit));
+        if self.draining && self.calls.is_empty() && self.closing == 0 {
+            self.outputs.push_back(Output::Drained);
+        }
+        #[cfg(debug_assertions)]
+        self.check_invariants();
+    }
+
+    fn on_timer(&mut self, now: Now, timer: Timer) {
+        match timer {
+            Timer::Program(call) => self.run_program(now, call, flow::action::Event::Timer),
+            Timer::Attempt(call, attempt) => self.attempt_timeout(now, call, attempt),
+            Timer::Confirm(leg) => self.not_confirmed(now, leg),
+            Timer::LineHours(line) => self.line_hours(now, &line, true),
+            Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
+            Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),
+            Timer::Subscription(dialog) => self.subscription_over(now, dialog),
+            Timer::Audit => {
+                self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
+                self.queues.check_invariants();
+                self.divergence += self.audit();
+            }
+        }
+    }
+
+    /// Asks the shell.
+    fn ask(&mut self, ask: Ask, why: Asked) {
+        self.next_ask += 1;
+        let id = AskId(self.next_ask);
+        self.asked.insert(id, why);
+        self.outputs.push_back(Output::Ask { id, ask });
+    }
+
+    fn on_answer(&mut self, now: Now, id: AskId, answer: Answer) {
+        let Some(asked) = self.asked.remove(&id) else { return };
+        match (asked, answer) {
+            (Asked::Trunk(trunk), Answer::Resolved(hops)) => self.trunk_resolved(now, &trunk, hops),
+            (Asked::Clip(call), Answer::Loaded(found)) => {
+                self.run_program(now, call, flow::action::Event::Loaded(found));
+            }
+            (Asked::Nothing | Asked::Trunk(_) | Asked::Clip(_), _) => {}
+        }
+    }
+
+    /// Tells a fact.
+    fn tell(&mut self, change: Change) {
+        self.outputs.push_back(Output::Change(change));
+    }
+
+    /// Tells a decision: one event, with a number of its own in the company.
+    fn decide(&mut self, now: Now, company: &CompanyId, call: Option<CallId>, event: &str, why: &str) {
+        let seq = self.decisions.entry(company.clone()).or_insert(0);
+        *seq += 1;
+        let (seq, company) = (*seq, company.clone());
+        self.tell(Change::Decision { company, seq, at: now.utc, call, event: event.into(), why: why.into() });
+    }
+
+    fn next_leg(&mut self) -> LegId {
+        self.next_leg += 1;
+        LegId(self.next_leg)
+    }
+
+    fn next_call(&mut self) -> CallId {
+        self.next_call += 1;
+        CallId { node: NodeId(0), seq: self.next_call }
+    }
+
+    /// The devices of a user.
+    fn devices_of(&self, user: &UserKey) -> &[Aor] {
+        self.devices.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// The language of the system's prompts to this call's caller.
+    fn language_of(&self, call: CallId) -> Language {
+        self.calls.get(&call).map_or(self.config.server.language, |of| of.facts.language)
+    }
+
+    /// The codecs that a call's caller offered or uses, best first.
+    fn caller_codecs(&self, call: CallId) -> Option<Vec<Codec>> {
+        let leg = self.legs.get(&self.calls.get(&call)?.caller)?;
+        match (leg.codec(), &leg.offer) {
+            (Some(codec), _) => Some(vec![codec]),
+            (None, Some(offer)) => Some(negotiate::offered(offer)),
+            (None, None) => None,
+        }
+    }
+
+    /// Calls through a trunk now.
+    fn trunk_calls(&self, trunk: &TrunkId) -> usize {
+        self.calls.values().filter(|call| call.trunk.as_ref() == Some(trunk)).count()
+    }
+
+    /// Checks what must hold between inputs; ends each public method in debug builds.
+    ///
+    /// # Panics
+    /// When it does not: that is a bug.
+    pub fn check_invariants(&self) {
+        let in_use = self.legs.values().filter(|leg| leg.stream.is_some()).count();
+        assert_eq!(
+            in_use + self.closing + self.ports.free(),
+            self.ports.total(),
+            "ports in legs + closing + free = all"
+        );
+        for (id, call) in &self.calls {
+            assert!(self.legs.contains_key(&call.caller), "call {id} has its caller's leg");
+            if let Some(callee) = call.callee {
+                assert!(self.legs.contains_key(&callee), "call {id} has its callee's leg");
+            }
+            for attempt in call.attempts.values() {
+                assert!(attempt.legs.iter().all(|leg| self.legs.contains_key(leg)), "call {id}: legs that ring");
+            }
+        }
+        let dialogs: HashSet<DialogId> = self.legs.values().map(|leg| leg.dialog).collect();
+        assert_eq!(dialogs.len(), self.legs.len(), "a leg has its own dialog");
+        assert_eq!(self.by_dialog.len(), self.legs.len(), "dialogs lead to legs");
+    }
+
+    /// Agents whose facts, counted anew, differ from what the queues were told.
+    fn audit(&self) -> u64 {
+        let mut counted: HashMap<UserKey, usize> = HashMap::new();
+        for call in self.calls.values() {
+            for user in bridge::busy_users(call, &self.legs) {
+                *counted.entry(user).or_insert(0) += 1;
+            }
+        }
+        let wrong = self.in_call.iter().filter(|(user, count)| counted.get(*user) != Some(count)).count();
+        let missing = counted.keys().filter(|user| !self.in_call.contains_key(*user)).count();
+        (wrong + missing) as u64
+    }
+
+    /// Whether nothing is left of any call: what a test asserts at its end.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty()
+            && self.legs.is_empty()
+            && self.by_dialog.is_empty()
+            && self.by_stream.is_empty()
+            && self.offers.is_empty()
+            && self.recordings.is_empty()
+            && self.early_body.is_empty()
+            && self.in_call.is_empty()
+            && self.closing == 0
+            && self.ports.free() == self.ports.total()
+            && self.endpoint.transactions() == 0
+            && self.queues.waiting() == 0
+    }
+
+    /// What is not idle, in words for a failing test.
+    pub fn leftovers(&self) -> String {
+        format!(
+            "calls {} legs {} dialogs {} streams {} offers {} recordings {} early {} in_call {} closing {} ports {}/{} transactions {} waiting {}",
+            self.calls.len(),
+            self.legs.len(),
+            self.by_dialog.len(),
+            self.by_stream.len(),
+            self.offers.len(),
+            self.recordings.len(),
+            self.early_body.len(),
+            self.in_call.len(),
+            self.closing,
+            self.ports.free(),
+            self.ports.total(),
+            self.endpoint.transactions(),
+            self.queues.waiting(),
+        )
+    }
+}
+
+/// How often the facts about agents are counted anew.
+const AUDIT_EVERY: Duration = Duration::from_secs(1);
+
+/// The endpoint's part of a configuration.
+fn settings(config: &Config) -> Settings {
+    Settings {
+        external: config.server.external,
+        agent: format!("Sentral/{}", env!("CARGO_PKG_VERSION")),
+        max_transactions: config.server.limits.transactions,
+        max_dialogs: config.server.limits.transactions,
+        allow: ALLOW,
+        t1: Duration::from_millis(500),
+    }
+}
+
+/// The bank's name for a prompt of the system.
+fn system_prompt(language: Language, id: &str) -> ClipName {
+    format!("{}/{id}", language.as_str()).into()
+}
+
+/// The bank's name for anything that can be played.
+pub fn clip_name(prompt: &PromptKey) -> ClipName {
+    match prompt {
+        PromptKey::System(language, id) => format!("{language}/{id}").into(),
+        PromptKey::Media(company, media) => format!("company/{company}/{media}").into(),
+        PromptKey::Recording(file) => Arc::clone(file),
+    }
+}

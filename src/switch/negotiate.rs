@@ -1,0 +1,340 @@
+//! Offer and answer (RFC 3264): which codec, which payload types, who sends.
+//!
+//! One audio stream over RTP/AVP; every other media of an offer is answered with port 0. An answer names one
+//! codec, so that nobody changes it in mid-stream. RTCP is on the port above, so `a=rtcp` (RFC 3605) is never
+//! needed. Left out: SRTP, ICE, and the bandwidth and time of a session.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+
+use crate::media;
+use crate::media::Codec;
+use crate::model::server::CodecName;
+use crate::sdp::Attribute;
+pub use crate::sdp::Direction;
+use crate::sdp::Host;
+use crate::sdp::Media;
+use crate::sdp::Origin;
+use crate::sdp::SessionDescription;
+
+/// Payload type of telephone-event in our own offers; the customary one.
+const DTMF_PAYLOAD: u8 = 101;
+/// The sixteen keys (RFC 4733 §3.2).
+const DTMF_EVENTS: &str = "0-15";
+/// Every codec here, G.722 too (RFC 3551 §4.5.2), and telephone-event beside them run on this RTP clock.
+const CLOCK: u32 = 8000;
+/// Packet length that we ask for and make unless told otherwise.
+const PACKET_MS: u8 = 20;
+
+/// Our side of one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// Where the other side shall send.
+    pub address: IpAddr,
+    /// RTP port there.
+    pub port: u16,
+    /// Codecs, the best liked first.
+    pub codecs: Vec<Codec>,
+    /// Session id in `o=`, the same for the whole dialog.
+    pub session: u64,
+    /// Version in `o=`; one higher with each description that differs from the last.
+    pub version: u64,
+    /// What we want to do.
+    pub direction: Direction,
+}
+
+/// What both sides have agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// For the stream.
+    pub session: media::Session,
+    /// What they said they do.
+    pub their_direction: Direction,
+    /// They do not want to hear us: `sendonly`, `inactive` or the old `c=0.0.0.0`.
+    pub hold: bool,
+}
+
+/// Why an offer is answered with 488, or an answer is no use; for the `Warning` header (RFC 3261 §20.43).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code} {warning}")]
+pub struct Refusal {
+    /// Warn-code: 301, 302, 304, 305 or 330.
+    pub code: u16,
+    /// Warn-text, without quotes.
+    pub warning: String,
+}
+
+impl Refusal {
+    fn new(code: u16, warning: &str) -> Refusal {
+        Refusal { code, warning: warning.to_owned() }
+    }
+
+    /// There is no session description where one is needed, or it cannot be read.
+    pub fn no_media() -> Refusal {
+        Refusal::new(304, "no usable audio described")
+    }
+
+    /// Nothing that is offered can be decoded here.
+    pub fn no_codec() -> Refusal {
+        Refusal::new(305, "no codec in common: PCMA, PCMU and G722 are known")
+    }
+
+    /// Value of a Warning header.
+    pub fn header(&self) -> String {
+        format!("{} sentral \"{}\"", self.code, self.warning)
+    }
+}
+
+/// The codecs of a configured list, in its order. Opus is passed over.
+pub fn codecs(names: &[CodecName]) -> Vec<Codec> {
+    let codec = |name: &CodecName| match name {
+        CodecName::Opus => None,
+        CodecName::G722 => Some(Codec::G722),
+        CodecName::Pcma => Some(Codec::Pcma),
+        CodecName::Pcmu => Some(Codec::Pcmu),
+    };
+    names.iter().filter_map(codec).collect()
+}
+
+/// Our offer: every codec in order, then telephone-event.
+pub fn offer(local: &Local) -> SessionDescription {
+    let mut audio = Media {
+        kind: "audio".into(),
+        port: local.port,
+        ports: 1,
+        protocol: "RTP/AVP".into(),
+        formats: Vec::new(),
+        connection: None,
+        attributes: Vec::new(),
+    };
+    for &codec in &local.codecs {
+        add_format(&mut audio, static_payload_type(codec), encoding(codec));
+    }
+    add_dtmf(&mut audio, DTMF_PAYLOAD);
+    add_manner(&mut audio, PACKET_MS, local.direction);
+    description(local, vec![audio], (0, 0))
+}
+
+/// The codecs that an offer names and we know, best first.
+pub fn offered(offer: &SessionDescription) -> Vec<Codec> {
+    let audio =
+        offer.media.iter().filter(|media| media.kind.eq_ignore_ascii_case("audio") && media.port != 0);
+    audio.flat_map(|media| media.formats.iter().filter_map(|format| codec_of(media, format))).collect()
+}
+
+/// Our answer to an offer, and what is agreed by it.
+///
+/// `prefer` is the codec in use: it is kept as long as the offer has it. Else the first of the offer that we
+/// have is taken (RFC 3264 §6.1), with the offer's payload types.
+///
+/// # Errors
+/// No audio that we can carry: the offer is to be answered with 488 and this warning.
+pub fn answer(
+    offer: &SessionDescription,
+    local: &Local,
+    prefer: Option<Codec>,
+) -> Result<(SessionDescription, Agreed), Refusal> {
+    let mut refusal = Refusal::new(304, "no audio offered");
+    let mut taken = None;
+    for (place, media) in offer.media.iter().enumerate() {
+        match usable(offer, media, local).and_then(|()| choose(media, local, prefer)) {
+            Ok(choice) => {
+                taken = Some((place, media, choice));
+                break;
+            }
+            // Of several refusals, tell the one that came nearest to an agreement.
+            Err(nearer) if media.kind.eq_ignore_ascii_case("audio") && media.port != 0 => refusal = nearer,
+            Err(_) => {}
+        }
+    }
+    let Some((taken_place, media, choice)) = taken else { return Err(refusal) };
+    let agreed = agree(offer, media, local, choice);
+
+    let mut audio = refused(media);
+    audio.port = local.port;
+    audio.formats.clear();
+    add_format(&mut audio, choice.payload_type, encoding(choice.codec));
+    if let Some(dtmf) = choice.dtmf {
+        add_dtmf(&mut audio, dtmf);
+    }
+    let direction = Direction::new(agreed.session.send, agreed.session.receive);
+    add_manner(&mut audio, agreed.session.packet_ms, direction);
+    let mut media: Vec<Media> = offer.media.iter().map(refused).collect();
+    media[taken_place] = audio;
+    // RFC 3264 §6: the time is the offer's.
+    Ok((description(local, media, offer.time), agreed))
+}
+
+/// What the other side's answer to our offer agrees on.
+///
+/// # Errors
+/// The answer refuses the audio, or names nothing that was offered.
+pub fn agreed(our_offer: &Local, answer: &SessionDescription) -> Result<Agreed, Refusal> {
+    // RFC 3264 §6: one answer for each stream of the offer, in order; ours has one.
+    let Some(media) = answer.media.first() else {
+        return Err(Refusal::new(304, "no audio in the answer"));
+    };
+    usable(answer, media, our_offer)?;
+    let choice = choose(media, our_offer, None)?;
+    Ok(agree(answer, media, our_offer, choice))
+}
+
+/// What is taken of a stream's formats.
+#[derive(Clone, Copy)]
+struct Choice {
+    codec: Codec,
+    payload_type: u8,
+    dtmf: Option<u8>,
+}
+
+/// Whether a stream is audio that could reach us and that we could reach.
+fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), Refusal> {
+    if !media.kind.eq_ignore_ascii_case("audio") || media.port == 0 {
+        return Err(Refusal::new(304, "no audio offered"));
+    }
+    // AVPF (RFC 4585) only adds feedback that nobody has to send.
+    if !["RTP/AVP", "RTP/AVPF"].iter().any(|known| media.protocol.eq_ignore_ascii_case(known)) {
+        return Err(Refusal::new(302, "only RTP/AVP is supported"));
+    }
+    match sdp.connection_of(media) {
+        Some(Host::Address(address)) if address.is_multicast() => {
+            Err(Refusal::new(330, "multicast is not available"))
+        }
+        Some(Host::Address(address))
+            if address.to_canonical().is_ipv6() != local.address.to_canonical().is_ipv6() =>
+        {
+            Err(Refusal::new(301, "the other version of IP is needed here"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn choose(media: &Media, local: &Local, prefer: Option<Codec>) -> Result<Choice, Refusal> {
+    let payload_types = || media.formats.iter().filter_map(|format| Some((format, payload_type(format)?)));
+    let known = || payload_types().filter_map(|(format, number)| Some((codec_of(media, format)?, number)));
+    let (codec, payload_type) = known()
+        .find(|(codec, _)| Some(*codec) == prefer)
+        .or_else(|| known().find(|(codec, _)| local.codecs.contains(codec)))
+        .ok_or_else(|| Refusal::new(305, "no codec in common"))?;
+    let dtmf = payload_types().find(|(format, _)| is_dtmf(media, format)).map(|(_, number)| number);
+    Ok(Choice { codec, payload_type, dtmf })
+}
+
+/// What `choice` of their description means for us.
+fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choice) -> Agreed {
+    let their_direction = theirs.direction_of(media);
+    let address = match theirs.connection_of(media) {
+        Some(Host::Address(address)) => Some(address.to_canonical()),
+        // A name is not looked up: packets tell where they come from.
+        Some(Host::Name(_)) | None => None,
+    };
+    // RFC 3264 §8.4: 0.0.0.0 is "send me nothing", whatever the direction says.
+    let nowhere = address.is_some_and(|address| address.is_unspecified());
+    let hold = nowhere || !their_direction.receives();
+    let session = media::Session {
+        remote: address.filter(|_| !nowhere).map(|address| SocketAddr::new(address, media.port)),
+        codec: choice.codec,
+        payload_type: choice.payload_type,
+        dtmf: choice.dtmf,
+        packet_ms: packet_ms(media),
+        send: local.direction.sends() && !hold,
+        receive: local.direction.receives() && their_direction.sends(),
+        symmetric: true,
+    };
+    Agreed { session, their_direction, hold }
+}
+
+/// The longest packet that we make and that is not longer than they ask for (`ptime`) and bear (`maxptime`).
+fn packet_ms(media: &Media) -> u8 {
+    let number = |name| {
+        let digits = media.attribute(name)?.trim().split(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse::<u32>().ok().filter(|&ms| ms > 0)
+    };
+    let wanted = number("ptime").unwrap_or(u32::from(PACKET_MS)).min(number("maxptime").unwrap_or(u32::MAX));
+    [60, 40, 30, 20].into_iter().find(|&ms| u32::from(ms) <= wanted).unwrap_or(10)
+}
+
+/// RFC 3551 §6: payload types are 0 to 127.
+fn payload_type(format: &str) -> Option<u8> {
+    format.parse().ok().filter(|&number| number <= 127)
+}
+
+/// The codec of a payload type, from its mapping or else from its static number.
+fn codec_of(media: &Media, format: &str) -> Option<Codec> {
+    let all = [Codec::Pcma, Codec::Pcmu, Codec::G722];
+    match media.rtpmap(format) {
+        Some(map) => all.into_iter().find(|&codec| {
+            map.encoding.eq_ignore_ascii_case(encoding(codec)) && is_clock(map.clock) && map.channels == 1
+        }),
+        None => all.into_iter().find(|&codec| Some(static_payload_type(codec)) == payload_type(format)),
+    }
+}
+
+fn is_dtmf(media: &Media, format: &str) -> bool {
+    let is_event = |map: crate::sdp::RtpMap<'_>| {
+        map.encoding.eq_ignore_ascii_case("telephone-event") && is_clock(map.clock)
+    };
+    media.rtpmap(format).is_some_and(is_event)
+}
+
+fn is_clock(clock: Option<u32>) -> bool {
+    clock.is_none_or(|clock| clock == CLOCK)
+}
+
+/// RFC 3551 §6, table 4.
+fn static_payload_type(codec: Codec) -> u8 {
+    match codec {
+        Codec::Pcmu => 0,
+        Codec::Pcma => 8,
+        Codec::G722 => 9,
+    }
+}
+
+fn encoding(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Pcmu => "PCMU",
+        Codec::Pcma => "PCMA",
+        Codec::G722 => "G722",
+    }
+}
+
+fn description(local: &Local, media: Vec<Media>, time: (u64, u64)) -> SessionDescription {
+    let address = Host::Address(local.address);
+    SessionDescription {
+        origin: Origin {
+            user: "-".into(),
+            id: local.session.to_string(),
+            version: local.version.to_string(),
+            address: address.clone(),
+        },
+        name: "-".into(),
+        connection: Some(address),
+        time,
+        attributes: Vec::new(),
+        media,
+    }
+}
+
+/// The `m=` line that refuses an offered media: port 0, the rest as offered (RFC 3264 §6).
+fn refused(offered: &Media) -> Media {
+    Media { port: 0, ports: 1, connection: None, attributes: Vec::new(), ..offered.clone() }
+}
+
+fn add_format(media: &mut Media, payload_type: u8, encoding: &str) {
+    media.formats.push(payload_type.to_string());
+    media.attributes.push(attribute("rtpmap", format!("{payload_type} {encoding}/{CLOCK}")));
+}
+
+fn add_dtmf(media: &mut Media, payload_type: u8) {
+    add_format(media, payload_type, "telephone-event");
+    media.attributes.push(attribute("fmtp", format!("{payload_type} {DTMF_EVENTS}")));
+}
+
+fn add_manner(media: &mut Media, packet_ms: u8, direction: Direction) {
+    media.attributes.push(attribute("ptime", packet_ms.to_string()));
+    media.attributes.push((direction.as_str().into(), None));
+}
+
+fn attribute(name: &str, value: String) -> Attribute {
+    (name.into(), Some(value))
+}

@@ -1,0 +1,236 @@
+//! What happens when a person asks or orders something.
+
+use crate::model::cdr::CallResult;
+use crate::model::change::Change;
+use crate::model::change::Source;
+use crate::model::command::Answer;
+use crate::model::command::BindingView;
+use crate::model::command::CallView;
+use crate::model::command::Command;
+use crate::model::command::DeviceView;
+use crate::model::command::Simulate;
+use crate::model::command::Status;
+use crate::model::command::Told;
+use crate::model::id::CompanyId;
+use crate::model::id::LineId;
+use crate::model::id::LineKey;
+use crate::model::id::ToggleId;
+use crate::model::id::UserId;
+use crate::model::id::UserKey;
+use crate::switch::CommandId;
+use crate::switch::Output;
+use crate::switch::Switch;
+use crate::switch::act::presence_of;
+use crate::switch::bridge::Ending;
+use crate::switch::call::Call;
+use crate::switch::explain;
+use crate::switch::flow::action::World;
+use crate::switch::location::Aor;
+use crate::switch::queue;
+use crate::time::Now;
+
+impl Switch {
+    pub(crate) fn on_command(&mut self, now: Now, id: CommandId, command: Command) {
+        let answer = match command {
+            Command::Status => Answer::Status(Box::new(self.status(now))),
+            Command::Calls => Answer::Calls { calls: self.call_views(now) },
+            Command::HangUp { call } => {
+                if self.calls.contains_key(&call) {
+                    self.end_call(now, call, Ending::refused(480, CallResult::Failed));
+                    Answer::Done
+                } else {
+                    not_found(format!("hang up call {call}: there is no such call; `sentral calls` lists them"))
+                }
+            }
+            Command::Queues { company } => Answer::Queues { queues: self.queues.views(now, company.as_ref()) },
+            Command::Agents { company } => {
+                Answer::Agents { agents: self.queues.agent_views(now, company.as_ref()) }
+            }
+            Command::Login { company, user, line, logged_in } => {
+                self.login(now, &company, &user, line, logged_in)
+            }
+            Command::Pause { company, user, reason } => match self.known_user(&company, &user) {
+                Ok(agent) => {
+                    self.queue_input(now, queue::Input::Pause { agent, reason, by: Source::Cli });
+                    Answer::Done
+                }
+                Err(refused) => refused,
+            },
+            Command::Toggle { company, toggle, on, until } => self.order_toggle(now, &company, &toggle, on, until),
+            Command::Devices => Answer::Devices { devices: self.device_views(now) },
+            Command::Trunks => Answer::Trunks { trunks: self.trunk_views() },
+            Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
+            Command::Drain => {
+                self.draining = true;
+                Answer::Done
+            }
+        };
+        self.outputs.push_back(Output::Reply { id, answer });
+    }
+
+    fn known_user(&self, company: &CompanyId, user: &UserId) -> Result<UserKey, Answer> {
+        let Some(of) = self.config.companies.get(company) else {
+            return Err(not_found(format!("there is no company \"{company}\"")));
+        };
+        if !of.users.contains_key(user) {
+            return Err(not_found(format!("company \"{company}\" has no user \"{user}\"")));
+        }
+        Ok(UserKey { company: company.clone(), user: user.clone() })
+    }
+
+    fn login(
+        &mut self,
+        now: Now,
+        company: &CompanyId,
+        user: &UserId,
+        line: Option<LineId>,
+        logged_in: bool,
+    ) -> Answer {
+        let agent = match self.known_user(company, user) {
+            Ok(agent) => agent,
+            Err(refused) => return refused,
+        };
+        if let Some(line) = &line {
+            let of = self.config.companies.get(company);
+            let member = of.is_some_and(|of| match line {
+                LineId::Queue(id) => of.queues.get(id).is_some_and(|q| q.agents.iter().any(|m| m.user == *user)),
+                LineId::Group(id) => of.groups.get(id).is_some_and(|g| g.members.contains(user)),
+            });
+            if !member {
+                return not_found(format!("user \"{user}\" is not listed in {line} of company \"{company}\""));
+            }
+        }
+        let line = line.map(|line| LineKey { company: company.clone(), line });
+        self.queue_input(now, queue::Input::Login { agent, line, logged_in, by: Source::Cli });
+        Answer::Done
+    }
+
+    fn order_toggle(
+        &mut self,
+        now: Now,
+        company: &CompanyId,
+        toggle: &ToggleId,
+        on: bool,
+        until: Option<crate::time::Timestamp>,
+    ) -> Answer {
+        let known = self.config.companies.get(company).is_some_and(|of| of.toggles.contains_key(toggle));
+        if !known {
+            return not_found(format!("company \"{company}\" has no toggle \"{toggle}\""));
+        }
+        self.set_toggle(
+            now,
+            Change::ToggleSet {
+                company: company.clone(),
+                toggle: toggle.clone(),
+                on,
+                until,
+                by: Source::Cli,
+                user: None,
+                at: now.utc,
+            },
+        );
+        Answer::Done
+    }
+
+    fn status(&self, now: Now) -> Status {
+        Status {
+            name: self.config.server.name.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            up_s: now.mono.saturating_duration_since(self.started).as_secs(),
+            companies: self.config.companies.len(),
+            calls: self.calls.len(),
+            legs: self.legs.len(),
+            dialogs: self.endpoint.dialogs(),
+            transactions: self.endpoint.transactions(),
+            bindings: self.location.len(),
+            ports_free: self.ports.free(),
+            ports: self.ports.total(),
+            waiting: self.queues.waiting(),
+            agent_state_divergence: self.divergence,
+            draining: self.draining,
+        }
+    }
+
+    fn call_views(&self, now: Now) -> Vec<CallView> {
+        let mut calls: Vec<&Call> = self.calls.values().collect();
+        calls.sort_by_key(|call| call.id);
+        calls
+            .into_iter()
+            .map(|call| CallView {
+                id: call.id,
+                company: Some(call.company.clone()),
+                direction: call.cdr.direction,
+                from: call.facts.number.as_ref().map(ToString::to_string).unwrap_or_default(),
+                to: call.facts.dialled.to_string(),
+                state: call.state().to_owned(),
+                at: match &call.waiting {
+                    Some(waiting) => waiting.line.line.to_string(),
+                    None => call.cdr.path.last().map(ToString::to_string).unwrap_or_default(),
+                },
+                with: self.parties(call),
+                age_s: u64::try_from(now.utc.duration_since(call.cdr.started).as_secs()).unwrap_or(0),
+                codec: self.legs.get(&call.caller).and_then(|leg| leg.codec()).map(|c| c.name().to_owned()),
+            })
+            .collect()
+    }
+
+    /// Whom a call talks with or rings.
+    fn parties(&self, call: &Call) -> Vec<String> {
+        let ringing = call.attempts.values().flat_map(|attempt| attempt.legs.iter().copied());
+        call.callee
+            .into_iter()
+            .chain(ringing)
+            .filter_map(|leg| self.legs.get(&leg))
+            .filter_map(|leg| match (&leg.user, &leg.trunk) {
+                (Some(user), _) => Some(user.user.to_string()),
+                (None, Some(trunk)) => Some(format!("trunk {trunk}")),
+                (None, None) => None,
+            })
+            .collect()
+    }
+
+    fn device_views(&self, now: Now) -> Vec<DeviceView> {
+        let mut views = Vec::new();
+        for (id, company) in &self.config.companies {
+            for (device, of) in &company.devices {
+                let aor = Aor { domain: company.domain.clone(), device: device.clone() };
+                let bindings = self.location.of(&aor).iter().map(|b| BindingView {
+                    contact: b.record.contact.to_string(),
+                    remote: format!("{} {}", b.record.transport, b.record.remote),
+                    expires_s: b.record.expires.duration_since(now.utc).as_secs(),
+                    agent: b.record.agent.as_ref().map(ToString::to_string),
+                });
+                views.push(DeviceView {
+                    company: id.clone(),
+                    device: device.to_string(),
+                    user: of.user.clone(),
+                    bindings: bindings.collect(),
+                });
+            }
+        }
+        views
+    }
+
+    fn simulate(&self, now: Now, simulate: &Simulate) -> Vec<Told> {
+        let presence = |company: &CompanyId, line: &LineId, user: &UserId| {
+            let agent = UserKey { company: company.clone(), user: user.clone() };
+            presence_of(&self.queues.state(now, &agent, &LineKey { company: company.clone(), line: line.clone() }))
+        };
+        let company = explain::company_of(&self.config, simulate);
+        let in_company = |line: &LineId, user: &UserId| match &company {
+            Some(company) => presence(company, line, user),
+            None => crate::switch::flow::action::Presence::LoggedOut,
+        };
+        let world = World {
+            toggles: &self.toggles,
+            mailboxes: &self.mailboxes,
+            presence: &in_company,
+            random: 0,
+        };
+        explain::simulate(&self.config, &world, simulate, simulate.at.unwrap_or(now.utc))
+    }
+}
+
+fn not_found(why: String) -> Answer {
+    Answer::Refused { why, not_found: true }
+}

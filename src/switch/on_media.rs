@@ -1,0 +1,54 @@
+//! What happens when a media thread says something.
+
+use crate::media::Event;
+use crate::switch::Switch;
+use crate::switch::call::Listener;
+use crate::switch::flow;
+use crate::switch::leg::KeyFrom;
+use crate::switch::queue;
+use crate::time::Now;
+
+impl Switch {
+    pub(crate) fn on_media(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Ports { thread, ports } => self.ports.add(thread, &ports),
+            Event::Digit { stream, digit } => {
+                if let Some(leg) = self.by_stream.get(&stream).copied() {
+                    self.on_key(now, leg, digit, KeyFrom::Media);
+                }
+            }
+            Event::PlayFinished { stream, play } => {
+                let leg = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg));
+                let Some(call) = leg.map(|leg| leg.call) else { return };
+                let Some(of) = self.calls.get_mut(&call) else { return };
+                let Some((_, listener)) = of.playing.take_if(|(playing, _)| *playing == play) else { return };
+                match listener {
+                    Listener::Program => self.run_program(now, call, flow::action::Event::PlayFinished),
+                    Listener::Queue => self.queue_input(now, queue::Input::Announced { entry: call }),
+                }
+            }
+            Event::Recorded { record, length, error, .. } => self.recorded(now, record, length, error),
+            Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
+            Event::Quiet { stream, silent } => {
+                let leg = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg));
+                if let Some(leg) = leg {
+                    tracing::warn!(call = %leg.call, ?silent, "no audio comes from a party: look at NAT and firewalls");
+                }
+            }
+            Event::Closed { stream, stats } => {
+                if self.by_stream.remove(&stream).is_some() {
+                    self.closing = self.closing.saturating_sub(1);
+                    self.ports.give_back(stream);
+                    if let Some(call) = self.last_words.remove(&stream) {
+                        self.tell(crate::model::change::Change::CallMedia {
+                            call,
+                            received: stats.received,
+                            sent: stats.sent,
+                            lost: stats.lost,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! What happens when SIP says something.
+
+use bytes::Bytes;
+
+use crate::media::Command;
+use crate::model::cdr::CallResult;
+use crate::model::cdr::Direction;
+use crate::model::cdr::EndedBy;
+use crate::model::flow::Destination;
+use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::LegId;
+use crate::model::id::Number;
+use crate::model::id::TrunkId;
+use crate::model::id::UserId;
+use crate::sdp;
+use crate::sdp::SessionDescription;
+use crate::sip;
+use crate::sip::DialogId;
+use crate::sip::Extra;
+use crate::sip::Hop;
+use crate::sip::Method;
+use crate::sip::Request;
+use crate::sip::TransactionId;
+use crate::sip::message::Name;
+use crate::switch::ALLOW;
+use crate::switch::Output;
+use crate::switch::Switch;
+use crate::switch::admission::Admitted;
+use crate::switch::bridge;
+use crate::switch::bridge::Ending;
+use crate::switch::call::Begin;
+use crate::switch::call::Call;
+use crate::switch::flow::Program;
+use crate::switch::flow::action::CallerFacts;
+use crate::switch::flow::action::Event;
+use crate::switch::identity;
+use crate::switch::leg::KeyFrom;
+use crate::switch::leg::Leg;
+use crate::switch::leg::LegState;
+use crate::switch::negotiate;
+use crate::switch::negotiate::Refusal;
+use crate::switch::route;
+use crate::switch::route::Origin;
+use crate::switch::route::Target;
+use crate::time::Now;
+
+/// A key that comes by RFC 4733 and by INFO within this long is one key.
+const SAME_KEY: std::time::Duration = std::time::Duration::from_millis(150);
+
+impl Switch {
+    pub(crate) fn on_sip(&mut self, now: Now, event: sip::Event) {
+        match event {
+            sip::Event::Invite { dialog, request, hop } => self.on_invite(now, dialog, &request, hop),
+            sip::Event::Cancelled { dialog, .. } => self.caller_gone(now, dialog),
+            sip::Event::Acked { dialog, body } => self.on_ack(now, dialog, body),
+            sip::Event::NotAcked { dialog } | sip::Event::Gone { dialog } => self.dialog_lost(now, dialog),
+            sip::Event::Progress { dialog, response } => {
+                if let Some(leg) = self.by_dialog.get(&dialog).copied() {
+                    self.leg_progress(now, leg, &response);
+                }
+            }
+            sip::Event::Answered { dialog, response } => match self.by_dialog.get(&dialog).copied() {
+                Some(leg) => self.leg_answered(now, leg, &response),
+                None => {
+                    self.endpoint.ack(now, dialog, None);
+                    self.endpoint.bye(now, dialog, Vec::new());
+                }
+            },
+            sip::Event::Failed { dialog, status, .. } => {
+                if let Some(leg) = self.by_dialog.get(&dialog).copied() {
+                    self.leg_failed(now, leg, status);
+                }
+            }
+            sip::Event::Reoffer { dialog, request } => self.on_reoffer(now, dialog, &request),
+            sip::Event::Reanswered { dialog, .. } => self.endpoint.ack(now, dialog, None),
+            sip::Event::ReofferFailed { .. } => {}
+            sip::Event::Bye { dialog, .. } => self.on_bye(now, dialog),
+            sip::Event::Request { transaction, dialog, request, hop } => {
+                self.on_request(now, transaction, dialog, &request, hop);
+            }
+            sip::Event::Response { transaction, dialog, status, response } => {
+                if let Some(trunk) = self.trunk_transactions.remove(&transaction) {
+                    self.trunk_response(now, &trunk, status, response.as_ref());
+                } else if let Some(dialog) = dialog {
+                    self.notify_response(now, dialog, status);
+                }
+            }
+            sip::Event::Closed { connection } => {
+                for (aor, contact) in self.location.closed(connection) {
+                    self.unbound(now, &aor, &contact, "connection closed");
+                }
+            }
+            sip::Event::Refused { why } => tracing::debug!(why, "SIP message refused"),
+        }
+    }
+
+    fn on_invite(&mut self, now: Now, dialog: DialogId, request: &Request, hop: Hop) {
+        if self.draining || self.calls.len() >= self.config.server.limits.calls {
+            self.endpoint.reject(now, dialog, 503, bridge::retry_after());
+            return;
+        }
+        let admitted = match self.admit(now, request, hop) {
+            Ok(admitted) => admitted,
+            Err((status, extra)) => {
+                self.endpoint.reject(now, dialog, status, extra);
+                return;
+            }
+        };
+        let offer = match offer_of(request) {
+            Ok(offer) => offer,
+            Err((status, extra)) => {
+                self.endpoint.reject(now, dialog, status, extra);
+                return;
+            }
+        };
+        let dialled = request.uri.user().unwrap_or_default().to_owned();
+        let target = match self.target(&admitted, &dialled) {
+            Ok(target) => target,
+            Err(status) => {
+                self.refused(now, &admitted, request, &dialled, status);
+                self.endpoint.reject(now, dialog, status, Vec::new());
+                return;
+            }
+        };
+        self.begin(now, dialog, request, &admitted, &dialled, offer, target);
+    }
+
+    /// Where a dialled number leads.
+    fn target(&self, admitted: &Admitted, dialled: &str) -> Result<Target, u16> {
+        let origin = match admitted {
+            Admitted::Trunk(trunk) => Origin::Trunk(trunk),
+            Admitted::Device { company, user } => Origin::User { company, user },
+        };
+        match route::route(&self.config, &origin, dialled) {
+            Ok(target) => Ok(target),
+            // A phone may also call a colleague by the name of the user.
+            Err(no) => match admitted {
+                Admitted::Device { company, .. } => {
+                    let of = self.config.companies.get(company);
+                    let user = of.and_then(|of| of.users.get_key_value(dialled)).map(|(id, _)| id.clone());
+                    user.map(|id| Target::Inside {
+                        company: company.clone(),
+                        destination: Destination::User(id),
+                    })
+                    .ok_or(no.status())
+                }
+                Admitted::Trunk(_) => Err(no.status()),
+            },
+        }
+    }
+
+    /// A new call begins to run what its number leads to.
+    #[expect(clippy::too_many_arguments, reason = "all that is known of one INVITE")]
+    fn begin(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        request: &Request,
+        admitted: &Admitted,
+        dialled: &str,
+        offer: Option<SessionDescription>,
+        target: Target,
+    ) {
+        let (company, direction) = match &target {
+            Target::Inside { company, .. } => {
+                let direction = match admitted {
+                    Admitted::Trunk(_) => Direction::In,
+                    Admitted::Device { .. } => Direction::Internal,
+                };
+                (company.clone(), direction)
+            }
+            Target::Toggle { company, .. } | Target::Service { company, .. } => {
+                (company.clone(), Direction::Internal)
+            }
+            Target::Outside { .. } => match admitted {
+                Admitted::Device { company, .. } => (company.clone(), Direction::Out),
+                // A trunk's call never leads to a trunk.
+                Admitted::Trunk(_) => {
+                    self.endpoint.reject(now, dialog, 404, Vec::new());
+                    return;
+                }
+            },
+        };
+        let (trunk, user) = match admitted {
+            Admitted::Trunk(trunk) => (Some(trunk.clone()), None),
+            Admitted::Device { user, .. } => (None, Some(user.clone())),
+        };
+        let facts = self.facts(request, &company, user, dialled, trunk.as_ref());
+        let (call, caller) = (self.next_call(), self.next_leg());
+        let mut leg = Leg::new(call, dialog, LegState::Incoming);
+        leg.offer = offer;
+        leg.trunk = trunk.clone();
+        self.legs.insert(caller, leg);
+        self.by_dialog.insert(dialog, caller);
+        let sip_call_id = self.endpoint.call_id(dialog).unwrap_or_default().into();
+        tracing::info!(%call, %company, ?direction, "call begins");
+        self.tell(crate::model::change::Change::CallStarted { call, company: Some(company.clone()), direction });
+        let mut of = Call::new(Begin {
+            id: call,
+            company,
+            direction,
+            caller,
+            facts,
+            trunk,
+            sip_call_id,
+            at: now.utc,
+        });
+        of.max_forwards = forwards_left(request);
+        of.program = Some(Program::to(target));
+        self.calls.insert(call, of);
+        self.update_busy(now, call);
+        self.run_program(now, call, Event::Start);
+    }
+
+    /// What is known of a caller.
+    fn facts(
+        &self,
+        request: &Request,
+        company: &CompanyId,
+        user: Option<UserId>,
+        dialled: &str,
+        trunk: Option<&TrunkId>,
+    ) -> CallerFacts {
+        let dialled = crate::model::number::read(dialled).unwrap_or_else(|| Number::new(dialled));
+        let of = self.config.companies.get(company);
+        if let (Some(user), Some(of)) = (&user, of) {
+            return CallerFacts { dialled, ..identity::caller_user(of, user) };
+        }
+        let language = of.map_or(self.config.server.language, |of| of.language);
+        let mut facts = identity::caller_outside(&identity::Shows {
+            from: request.from(),
+            asserted: trunk.and_then(|_| request.headers.get(&Name::PAssertedIdentity)).map(|t| t.into_owned()),
+            privacy: request.headers.get(&Name::Privacy).map(|text| text.into_owned()),
+        });
+        facts.dialled = dialled;
+        facts.language = language;
+        facts
+    }
+
+    /// Keeps a record of a call that was refused before it began.
+    fn refused(&mut self, now: Now, admitted: &Admitted, request: &Request, dialled: &str, status: u16) {
+        let (company, user, trunk) = match admitted {
+            Admitted::Trunk(trunk) => (None, None, Some(trunk.clone())),
+            Admitted::Device { company, user } => (Some(company.clone()), Some(user.clone()), None),
+        };
+        let known = company.clone().unwrap_or_else(|| CompanyId::from(""));
+        let facts = self.facts(request, &known, user, dialled, trunk.as_ref());
+        let id = self.next_call();
+        let direction = if trunk.is_some() { Direction::In } else { Direction::Out };
+        let sip_call_id = request.call_id().unwrap_or_default().as_ref().into();
+        let caller = LegId(0);
+        let begin = Begin { id, company: known, direction, caller, facts, trunk, sip_call_id, at: now.utc };
+        let mut cdr = Call::new(begin).cdr;
+        cdr.company = company;
+        cdr.result = CallResult::Rejected;
+        cdr.status = status;
+        tracing::info!(call = %id, status, "call refused");
+        self.tell(crate::model::change::Change::CallEnded { cdr: Box::new(cdr) });
+    }
+
+    /// The caller gave up before an answer.
+    fn caller_gone(&mut self, now: Now, dialog: DialogId) {
+        let Some(call) = self.call_of(dialog) else { return };
+        self.end_call(now, call, Ending::hung_up(EndedBy::Caller));
+    }
+
+    fn on_ack(&mut self, now: Now, dialog: DialogId, body: Option<Bytes>) {
+        let Some(leg) = self.by_dialog.get(&dialog).copied() else { return };
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        let call = of.call;
+        if !std::mem::take(&mut of.awaiting_answer) {
+            return;
+        }
+        // RFC 3261 §13.2.2.4: a 2xx with our offer is answered in the ACK; without an answer there is no session.
+        let answered = body.is_some_and(|body| self.take_answer(leg, &body).is_ok());
+        if answered {
+            self.refresh_bridge(call);
+        } else {
+            self.end_call(now, call, Ending::refused(488, CallResult::Failed));
+        }
+    }
+
+    /// A dialog ended by itself: no ACK came, or the other side does not know it any longer.
+    fn dialog_lost(&mut self, now: Now, dialog: DialogId) {
+        let Some(leg) = self.by_dialog.get(&dialog).copied() else { return };
+        self.party_gone(now, leg, EndedBy::System);
+    }
+
+    fn on_bye(&mut self, now: Now, dialog: DialogId) {
+        let Some(leg) = self.by_dialog.get(&dialog).copied() else { return };
+        let is_caller = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call)).map(|call| call.caller == leg);
+        let by = if is_caller == Some(true) { EndedBy::Caller } else { EndedBy::Callee };
+        self.party_gone(now, leg, by);
+    }
+
+    /// A party's dialog is over: the call ends, unless it was one of several that ring.
+    fn party_gone(&mut self, now: Now, leg: LegId, by: EndedBy) {
+        let Some(of) = self.legs.get(&leg) else { return };
+        let call = of.call;
+        let Some(in_call) = self.calls.get(&call) else {
+            self.forget_leg(now, leg);
+            return;
+        };
+        if in_call.caller == leg {
+            // Its dialog is gone: nothing may be sent in it, whoever is said to have ended the call.
+            self.dialog_over(leg);
+            self.end_call(now, call, Ending::hung_up(by));
+        } else if in_call.callee == Some(leg) {
+            if let Some(in_call) = self.calls.get_mut(&call) {
+                in_call.callee = None;
+            }
+            self.forget_leg(now, leg);
+            self.end_call(now, call, Ending::hung_up(by));
+        } else {
+            // Answered, but hung up before pressing 1.
+            self.leg_failed(now, leg, 480);
+        }
+    }
+
+    /// Marks a leg whose dialog is over.
+    fn dialog_over(&mut self, leg: LegId) {
+        if let Some(of) = self.legs.get_mut(&leg) {
+            of.state = LegState::Cancelled;
+        }
+    }
+
+    /// A re-INVITE: hold, resume, another address, or a wish for our offer (RFC 3264 §8).
+    fn on_reoffer(&mut self, now: Now, dialog: DialogId, request: &Request) {
+        let Some(leg) = self.by_dialog.get(&dialog).copied() else {
+            self.endpoint.reject(now, dialog, 481, Vec::new());
+            return;
+        };
+        let offer = match offer_of(request) {
+            Ok(offer) => offer,
+            Err((status, extra)) => {
+                self.endpoint.reject(now, dialog, status, extra);
+                return;
+            }
+        };
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        let (call, codec) = (of.call, of.codec());
+        if let Some(local) = of.local.as_mut() {
+            local.version += 1;
+        }
+        let body = match offer {
+            Some(offer) => {
+                of.offer = Some(offer);
+                self.answer_offer(leg, codec)
+            }
+            None => {
+                of.awaiting_answer = true;
+                self.make_offer(leg).ok_or_else(Refusal::no_media)
+            }
+        };
+        match body {
+            Ok(body) => {
+                self.endpoint.accept(now, dialog, Vec::new(), body);
+                self.refresh_bridge(call);
+            }
+            Err(refusal) => {
+                self.endpoint.reject(now, dialog, 488, vec![("Warning", refusal.header())]);
+            }
+        }
+    }
+
+    fn on_request(
+        &mut self,
+        now: Now,
+        transaction: TransactionId,
+        dialog: Option<DialogId>,
+        request: &Request,
+        hop: Hop,
+    ) {
+        let (status, extra): (u16, Extra) = match (&request.method, dialog) {
+            (Method::Register, None) => {
+                self.on_register(now, transaction, request, hop);
+                return;
+            }
+            (Method::Subscribe, _) => {
+                self.on_subscribe(now, transaction, dialog, request, hop);
+                return;
+            }
+            (Method::Options, _) => (200, vec![("Allow", ALLOW.into()), ("Accept", "application/sdp".into())]),
+            (Method::Info, Some(dialog)) => self.on_info(now, dialog, request),
+            (Method::Info | Method::Notify, None) => (481, Vec::new()),
+            (Method::Notify, Some(_)) => (489, Vec::new()),
+            (Method::Other(_), _) => (501, vec![("Allow", ALLOW.into())]),
+            _ => (405, vec![("Allow", ALLOW.into())]),
+        };
+        self.endpoint.respond(now, transaction, status, extra, None);
+    }
+
+    /// A key by INFO: `application/dtmf-relay` (`Signal=5`) or `application/dtmf` (`5`).
+    fn on_info(&mut self, now: Now, dialog: DialogId, request: &Request) -> (u16, Extra) {
+        let Some(leg) = self.by_dialog.get(&dialog).copied() else { return (481, Vec::new()) };
+        let content = request.headers.get(&Name::ContentType).unwrap_or_default().to_ascii_lowercase();
+        if request.body.is_empty() {
+            return (200, Vec::new());
+        }
+        if !content.starts_with("application/dtmf") {
+            return (415, vec![("Accept", "application/dtmf-relay, application/dtmf".into())]);
+        }
+        match info_key(&String::from_utf8_lossy(&request.body)) {
+            Some(key) => {
+                self.on_key(now, leg, key, KeyFrom::Info);
+                (200, Vec::new())
+            }
+            None => (400, Vec::new()),
+        }
+    }
+
+    /// A party pressed a key.
+    pub(crate) fn on_key(&mut self, now: Now, leg: LegId, key: char, from: KeyFrom) {
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        if let Some((last, at, way)) = of.last_key
+            && last == key
+            && way != from
+            && now.mono.saturating_duration_since(at) < SAME_KEY
+        {
+            return;
+        }
+        of.last_key = Some((key, now.mono, from));
+        let call = of.call;
+        let confirms = of.confirm && of.attempt.is_some() && of.state == LegState::Up;
+        let Some(in_call) = self.calls.get(&call) else { return };
+        if confirms {
+            if key == '1' {
+                self.leg_won(now, leg);
+            }
+        } else if in_call.caller == leg && in_call.callee.is_none() {
+            self.run_program(now, call, Event::Digit(key));
+        } else if from == KeyFrom::Info {
+            // A key by INFO does not travel with the audio: it is played on to the other party.
+            let other = if in_call.caller == leg { in_call.callee } else { Some(in_call.caller) };
+            if let Some(stream) = other.and_then(|other| self.open_stream(other)) {
+                self.outputs.push_back(Output::Media(Command::SendDigit { stream, digit: key }));
+            }
+        }
+    }
+
+    fn call_of(&self, dialog: DialogId) -> Option<CallId> {
+        let leg = self.by_dialog.get(&dialog)?;
+        self.legs.get(leg).map(|of| of.call)
+    }
+}
+
+/// The offer in a request, if it has one; else the answer that it deserves.
+fn offer_of(request: &Request) -> Result<Option<SessionDescription>, (u16, Extra)> {
+    if request.body.is_empty() {
+        return Ok(None);
+    }
+    let content = request.headers.get(&Name::ContentType).unwrap_or_default().to_ascii_lowercase();
+    if !content.trim_start().starts_with("application/sdp") {
+        return Err((415, vec![("Accept", "application/sdp".into())]));
+    }
+    let offer = sdp::parse(&request.body)
+        .map_err(|error| (400, vec![("Warning", format!("399 sentral \"{error}\""))]))?;
+    if negotiate::offered(&offer).is_empty() {
+        return Err((488, vec![("Warning", Refusal::no_codec().header())]));
+    }
+    Ok(Some(offer))
+}
+
+/// How many hops a call may still travel: ours counts (RFC 3261 §16.6, applied by a back-to-back user agent).
+fn forwards_left(request: &Request) -> u8 {
+    match request.max_forwards() {
+        Some(Ok(hops)) => u8::try_from(hops).unwrap_or(70).clamp(1, 70) - 1,
+        Some(Err(_)) | None => 69,
+    }
+}
+
+/// The key in an INFO body.
+fn info_key(body: &str) -> Option<char> {
+    let text = body
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Signal").map(|rest| rest.trim_start_matches([' ', '='])))
+        .unwrap_or(body)
+        .trim();
+    let key = match text {
+        "10" => '*',
+        "11" => '#',
+        _ => text.chars().next()?.to_ascii_uppercase(),
+    };
+    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D').then_some(key)
+}

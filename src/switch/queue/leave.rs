@@ -1,0 +1,298 @@
+//! How callers leave: hanging up, talked to, or by an exit (waited too long, nobody there, closed …).
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::model::change::Change;
+use crate::model::id::CallId;
+use crate::model::id::LineKey;
+use crate::model::queue::Drain;
+use crate::model::queue::JoinPolicy;
+use crate::switch::queue::Deadline;
+use crate::switch::queue::ExitReason;
+use crate::switch::queue::Failure;
+use crate::switch::queue::Left;
+use crate::switch::queue::OfferId;
+use crate::switch::queue::Output;
+use crate::switch::queue::Queues;
+use crate::switch::queue::Withdrawn;
+use crate::switch::queue::line::Counters;
+use crate::switch::queue::line::Entry;
+use crate::switch::queue::line::Stage;
+use crate::switch::queue::tier;
+use crate::time::Now;
+
+/// After the longest wait, what rings may ring on for so long at most.
+const LAST_CHANCE: Duration = Duration::from_secs(10);
+/// Whoever hangs up earlier did not really wait.
+const SHORT: Duration = Duration::from_secs(5);
+/// Between two callers who leave a line without agents: ten a second.
+const EVICT_EVERY: Duration = Duration::from_millis(100);
+
+impl Queues {
+    /// A caller goes; who rings for them stops in the same turn, and no miss is counted.
+    pub(super) fn on_leave(&mut self, now: Now, call: CallId, why: Left) {
+        let Some(entry) = self.entries.get(&call) else { return };
+        if let Stage::Talking { .. } = entry.stage {
+            return self.end_talk(now, call);
+        }
+        let wait = entry.waited(now);
+        let withdrawn = match why {
+            Left::HungUp => Withdrawn::CallerGone,
+            Left::Key | Left::System => Withdrawn::Exit,
+        };
+        let Some(entry) = self.remove(now, call, &withdrawn) else { return };
+        match why {
+            Left::HungUp => self.abandoned(call, &entry.line, wait),
+            Left::Key => self.overflowed(call, &entry.line, "key", wait),
+            Left::System => self.overflowed(call, &entry.line, "system", wait),
+        }
+    }
+
+    /// The agent's part is over; before the bridge that is a winner who dropped.
+    pub(super) fn on_talk_ended(&mut self, now: Now, call: CallId) {
+        match self.entries.get(&call).map(|entry| &entry.stage) {
+            Some(Stage::Talking { .. }) => self.end_talk(now, call),
+            Some(&Stage::Connecting(winner)) => self.on_failed(now, winner, Failure::Error),
+            Some(Stage::Waiting) | None => {}
+        }
+    }
+
+    /// Wrap-up begins, unless the agent has logged out meanwhile.
+    fn end_talk(&mut self, now: Now, call: CallId) {
+        let Some(entry) = self.remove(now, call, &Withdrawn::CallerGone) else { return };
+        let Stage::Talking { agent, since, wait, counted } = entry.stage else { return };
+        self.talks.remove(&agent);
+        if !counted {
+            self.abandoned(call, &entry.line, wait);
+        }
+        let day = self.rules(&entry.line).map(|rules| rules.today(now));
+        if let (Some(seat), Some(day)) = (self.seat_mut(&agent, &entry.line), day) {
+            seat.tally = seat.tally.of(day);
+            seat.tally.talk += now.mono.saturating_duration_since(since);
+        }
+        let wrap_up = match self.rules(&entry.line) {
+            Some(rules) if self.logged_in(&agent, &entry.line) => rules.wrap_up,
+            Some(_) | None => Duration::ZERO,
+        };
+        self.start_wrap_up(now, &agent, wrap_up);
+        self.touch_agent(&agent);
+    }
+
+    /// A talk has lasted a second: it counts as answered.
+    pub(super) fn count_answered(&mut self, now: Now, call: CallId) {
+        let Some(entry) = self.entries.get_mut(&call) else { return };
+        let Stage::Talking { agent, wait, counted, .. } = &mut entry.stage else { return };
+        *counted = true;
+        let (key, agent, wait) = (entry.line.clone(), agent.clone(), *wait);
+        self.count(&key, |counters| counters.answered += 1);
+        self.done(&key, "answered", wait);
+        let day = self.rules(&key).map(|rules| rules.today(now));
+        if let (Some(seat), Some(day)) = (self.seat_mut(&agent, &key), day) {
+            seat.tally = seat.tally.of(day);
+            seat.tally.calls = seat.tally.calls.saturating_add(1);
+        }
+    }
+
+    /// A caller takes an exit; nothing happens when an agent has answered.
+    pub(super) fn exit(&mut self, now: Now, call: CallId, exit: ExitReason) {
+        let Some(entry) = self.entries.get(&call).filter(|entry| entry.stage == Stage::Waiting) else {
+            return;
+        };
+        let (wait, since, key) = (entry.waited(now), entry.place.since, entry.line.clone());
+        let withdrawn = if exit == ExitReason::NoAnswer { Withdrawn::NoAnswer } else { Withdrawn::Exit };
+        self.remove(now, call, &withdrawn);
+        self.exit_told(call, &key, exit, since, wait);
+    }
+
+    /// Tells that a caller took an exit.
+    pub(super) fn exit_told(
+        &mut self,
+        call: CallId,
+        key: &LineKey,
+        exit: ExitReason,
+        since: Instant,
+        wait: Duration,
+    ) {
+        self.overflowed(call, key, exit.as_str(), wait);
+        self.outputs.push_back(Output::Exit { entry: call, line: key.clone(), exit, waited_since: since });
+    }
+
+    /// The longest wait is over. In a queue what rings gets a last chance; a group's time is total.
+    pub(super) fn on_max_wait(&mut self, now: Now, call: CallId) {
+        let Some(entry) = self.entries.get_mut(&call) else { return };
+        let group = match self.lines.get(&entry.line) {
+            Some(line) => line.rules.group,
+            None => false,
+        };
+        match entry.stage {
+            // An agent has answered: looked at again should they drop before the bridge.
+            Stage::Talking { .. } | Stage::Connecting(_) => {}
+            Stage::Waiting if group => self.exit(now, call, ExitReason::NoAnswer),
+            Stage::Waiting if entry.last_chance || entry.offers.is_empty() => {
+                self.exit(now, call, ExitReason::Timeout);
+            }
+            Stage::Waiting => {
+                entry.last_chance = true;
+                self.timers.set(Deadline::MaxWait(call), now.mono + LAST_CHANCE);
+            }
+        }
+    }
+
+    /// Sets when the longest wait of a caller is over, counted from joining; none when it lasts for ever.
+    pub(super) fn arm_max_wait(&mut self, call: CallId) {
+        let Some(entry) = self.entries.get(&call) else { return };
+        let Some(rules) = self.rules(&entry.line) else { return };
+        match entry.ring.filter(|_| rules.group).or(rules.max_wait) {
+            Some(max_wait) => self.timers.set(Deadline::MaxWait(call), entry.entered + max_wait),
+            None => {
+                self.timers.clear(&Deadline::MaxWait(call));
+            }
+        }
+    }
+
+    /// Starts or stops the grace of a line whose last agent has gone while callers wait.
+    pub(super) fn review_staff(&mut self, now: Now, key: &LineKey) {
+        let Some(line) = self.lines.get(key) else { return };
+        if line.rules.join == JoinPolicy::Always || line.order.is_empty() || self.staffed(key) {
+            self.timers.clear(&Deadline::Grace(key.clone()));
+            self.timers.clear(&Deadline::Evict(key.clone()));
+            return;
+        }
+        let running = self.timers.get(&Deadline::Evict(key.clone())).is_some();
+        let grace = Deadline::Grace(key.clone());
+        if !running && self.timers.get(&grace).is_none() {
+            self.timers.set(grace, now.mono + line.rules.leave_grace);
+        }
+    }
+
+    /// The first in order leaves a line without agents, and the next one a little later.
+    pub(super) fn evict_one(&mut self, now: Now, key: &LineKey) {
+        let Some(call) = self.lines.get(key).and_then(|line| line.order.first_key_value()).map(|(_, c)| *c)
+        else {
+            return;
+        };
+        // Set first: it tells `review_staff` that the grace is over, and goes when the line is empty.
+        self.timers.set(Deadline::Evict(key.clone()), now.mono + EVICT_EVERY);
+        self.exit(now, call, ExitReason::Nobody);
+    }
+
+    /// A queue's hours begin or end.
+    pub(super) fn on_hours(&mut self, now: Now, key: &LineKey, open: bool) {
+        let Some(line) = self.lines.get_mut(key).filter(|line| line.open != open) else { return };
+        line.open = open;
+        self.timers.clear(&Deadline::Drain(key.clone()));
+        if open {
+            return;
+        }
+        match line.rules.drain {
+            Drain::Finish => {}
+            Drain::ExitNow => self.exit_all(now, key, ExitReason::Closed),
+            Drain::ExitAfter(after) => self.timers.set(Deadline::Drain(key.clone()), now.mono + after),
+        }
+    }
+
+    /// Whether nobody may wait any longer since the hours have ended.
+    pub(super) fn drained(&self, key: &LineKey) -> bool {
+        self.lines.get(key).is_some_and(|line| {
+            !line.open
+                && match line.rules.drain {
+                    Drain::Finish => false,
+                    Drain::ExitNow => true,
+                    Drain::ExitAfter(_) => self.timers.get(&Deadline::Drain(key.clone())).is_none(),
+                }
+        })
+    }
+
+    /// Everybody who waits takes the exit, in order.
+    pub(super) fn exit_all(&mut self, now: Now, key: &LineKey, exit: ExitReason) {
+        let Some(line) = self.lines.get(key) else { return };
+        for call in line.order.values().copied().collect::<Vec<CallId>>() {
+            self.exit(now, call, exit);
+        }
+    }
+
+    /// Sets when the next tier counts for a caller by time.
+    pub(super) fn arm_tier(&mut self, now: Now, call: CallId) {
+        let Some(entry) = self.entries.get(&call) else { return };
+        let Some(rules) = self.rules(&entry.line) else { return };
+        if let Some(after) = tier::next_after(rules.tiers.len(), entry.waited(now), rules.tier_after) {
+            self.timers.set(Deadline::Tier(call), entry.entered + after);
+        }
+    }
+
+    /// The next tier counts.
+    pub(super) fn on_tier(&mut self, now: Now, call: CallId) {
+        let Some(entry) = self.entries.get(&call) else { return };
+        self.dirty.insert(entry.line.clone());
+        self.arm_tier(now, call);
+    }
+
+    /// Takes a caller out, with all offers and deadlines.
+    fn remove(&mut self, now: Now, call: CallId, why: &Withdrawn) -> Option<Entry> {
+        let offers: Vec<OfferId> = self.entries.get(&call)?.offers.iter().copied().collect();
+        for id in offers {
+            self.withdraw(now, id, why.clone());
+        }
+        let entry = self.entries.remove(&call)?;
+        self.unarm(call);
+        if let Some(line) = self.lines.get_mut(&entry.line) {
+            line.order.remove(&entry.place);
+        }
+        self.unarm_line(&entry.line);
+        Some(entry)
+    }
+
+    /// Clears every deadline of a caller.
+    pub(super) fn unarm(&mut self, call: CallId) {
+        for deadline in [
+            Deadline::Guard(call),
+            Deadline::MaxWait(call),
+            Deadline::Retry(call),
+            Deadline::Tier(call),
+            Deadline::Place(call),
+            Deadline::Comfort(call),
+            Deadline::Counted(call),
+        ] {
+            self.timers.clear(&deadline);
+        }
+    }
+
+    /// Nobody waits any longer: nobody needs a grace.
+    pub(super) fn unarm_line(&mut self, key: &LineKey) {
+        if self.lines.get(key).is_none_or(|line| line.order.is_empty()) {
+            self.timers.clear(&Deadline::Grace(key.clone()));
+            self.timers.clear(&Deadline::Evict(key.clone()));
+        }
+    }
+
+    /// A caller went before an agent had them for a second.
+    fn abandoned(&mut self, call: CallId, key: &LineKey, wait: Duration) {
+        let result = if wait < SHORT { "short_abandoned" } else { "abandoned" };
+        self.count(key, |counters| {
+            let counter = if wait < SHORT { &mut counters.short_abandoned } else { &mut counters.abandoned };
+            *counter += 1;
+        });
+        self.tell(call, key, "queue.abandoned", format!("{result} after {} s", wait.as_secs()));
+        self.done(key, result, wait);
+    }
+
+    /// A caller left in any other way.
+    fn overflowed(&mut self, call: CallId, key: &LineKey, result: &'static str, wait: Duration) {
+        self.count(key, |counters| counters.overflowed += 1);
+        self.tell(call, key, "queue.overflowed", format!("{result} after {} s", wait.as_secs()));
+        self.done(key, result, wait);
+    }
+
+    fn count(&mut self, key: &LineKey, count: impl FnOnce(&mut Counters)) {
+        if let Some(line) = self.lines.get_mut(key) {
+            count(&mut line.counters);
+        }
+    }
+
+    fn done(&mut self, key: &LineKey, result: &'static str, wait: Duration) {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let change = Change::QueueDone { line: key.clone(), result: result.into(), wait_ms };
+        self.outputs.push_back(Output::Change(change));
+    }
+}

@@ -1,0 +1,139 @@
+//! What people see of queues and agents, and what must always hold.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::model::command::AgentView;
+use crate::model::command::QueueView;
+use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::LineKey;
+use crate::switch::queue::Queues;
+use crate::switch::queue::line::Stage;
+use crate::time::Now;
+
+impl Queues {
+    /// Queues and ring groups by company, queues first; only of `company` when given.
+    pub fn views(&self, now: Now, company: Option<&CompanyId>) -> Vec<QueueView> {
+        let wanted = |key: &LineKey| company.is_none_or(|company| key.company == *company);
+        let lines = self.lines.iter().filter(|(key, _)| wanted(key));
+        lines
+            .map(|(key, line)| {
+                let waits = line.order.values().filter_map(|call| self.entries.get(call));
+                let members = line.rules.members.iter();
+                QueueView {
+                    company: key.company.clone(),
+                    line: key.line.clone(),
+                    name: line.rules.name.to_string(),
+                    waiting: line.order.len(),
+                    longest_s: waits.map(|entry| entry.waited(now).as_secs()).max().unwrap_or(0),
+                    agents: members
+                        .map(|m| (m.agent.user.clone(), self.state(now, &m.agent, key).to_string()))
+                        .collect(),
+                    offered: line.counters.offered,
+                    answered: line.counters.answered,
+                    abandoned: line.counters.abandoned,
+                    overflowed: line.counters.overflowed,
+                }
+            })
+            .collect()
+    }
+
+    /// Everybody who is listed in some queue or ring group; only of `company` when given.
+    pub fn agent_views(&self, now: Now, company: Option<&CompanyId>) -> Vec<AgentView> {
+        let agents = self.agents.iter().filter(|(key, agent)| {
+            !agent.seats.is_empty() && company.is_none_or(|company| key.company == *company)
+        });
+        agents
+            .map(|(key, agent)| {
+                let user = self.config.companies.get(&key.company).and_then(|c| c.users.get(&key.user));
+                AgentView {
+                    agent: key.clone(),
+                    name: user.map_or(key.user.as_str(), |user| &user.name).to_string(),
+                    paused: agent.paused.as_ref().map(|reason| reason.to_string()),
+                    lines: agent
+                        .seats
+                        .keys()
+                        .map(|line| (line.line.clone(), self.state(now, key, line).to_string()))
+                        .collect(),
+                }
+            })
+            .collect()
+    }
+
+    /// Callers who are not yet with an agent.
+    pub fn waiting(&self) -> usize {
+        self.entries.len() - self.talks.len()
+    }
+
+    /// Place of a waiting caller, 1 first; none for anybody else.
+    pub fn place(&self, entry: CallId) -> Option<u32> {
+        let entry = self.entries.get(&entry).filter(|entry| entry.stage == Stage::Waiting)?;
+        Some(self.lines.get(&entry.line)?.rank(&entry.place))
+    }
+
+    /// Whether nobody waits, rings or talks, and no answer can still come.
+    pub fn is_idle(&self) -> bool {
+        self.entries.is_empty() && self.offers.is_empty() && self.late.is_empty() && self.talks.is_empty()
+    }
+
+    /// Agents whose reservation or talk is not borne out by an offer or a caller; always 0.
+    pub fn divergence(&self) -> usize {
+        let offers = self.reserved.iter().filter(|(agent, id)| {
+            let offer = self.offers.get(id);
+            let waits = offer.and_then(|offer| self.entries.get(&offer.entry));
+            offer.is_none_or(|offer| offer.agent != **agent)
+                || waits.is_none_or(|entry| !entry.offers.contains(id))
+        });
+        let talks = self.talks.iter().filter(|(agent, call)| {
+            let stage = self.entries.get(call).map(|entry| &entry.stage);
+            !matches!(stage, Some(Stage::Talking { agent: with, .. }) if with == *agent)
+        });
+        offers.count() + talks.count() + self.offers.len().abs_diff(self.reserved.len())
+    }
+
+    /// Checks, in builds with debug assertions, that the tables agree.
+    ///
+    /// # Panics
+    ///
+    /// When something that must always hold does not: a bug in the engine.
+    pub fn check_invariants(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        assert_eq!(self.divergence(), 0, "reservations and talks are borne out by offers and callers");
+        let mut waiting: BTreeMap<&LineKey, usize> = BTreeMap::new();
+        let mut talking = 0;
+        for (call, entry) in &self.entries {
+            let line = self.lines.get(&entry.line);
+            let ordered = line.is_some_and(|line| line.order.get(&entry.place) == Some(call));
+            assert_eq!(ordered, entry.stage == Stage::Waiting, "{call} stands in order just while it waits");
+            for id in &entry.offers {
+                let offer = &self.offers[id];
+                assert_eq!(offer.answered, entry.stage == Stage::Connecting(*id), "only the winner has won");
+            }
+            match &entry.stage {
+                Stage::Waiting => *waiting.entry(&entry.line).or_default() += 1,
+                Stage::Connecting(winner) => assert!(entry.offers.contains(winner), "the winner is there"),
+                Stage::Talking { .. } => {
+                    talking += 1;
+                    assert!(entry.offers.is_empty(), "nobody rings for {call}, who talks");
+                }
+            }
+        }
+        assert_eq!(talking, self.talks.len(), "an agent talks in one call, a caller with one agent");
+        for (line, waiting) in waiting {
+            assert_eq!(self.lines[line].order.len(), waiting, "{line} orders those who wait");
+        }
+    }
+
+    /// Checks, in builds with debug assertions, that nobody waits for an agent who is free for them.
+    pub(super) fn check_nobody_stalls(&self, now: Now) {
+        if cfg!(debug_assertions) {
+            let lines: BTreeSet<&LineKey> = self.entries.values().map(|entry| &entry.line).collect();
+            for line in lines {
+                assert!(!self.stalls(now, line), "a caller of {line} waits while an agent is free");
+            }
+        }
+    }
+}

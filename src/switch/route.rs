@@ -1,0 +1,336 @@
+//! Dialled number → where the call goes: a pure function, tested by table (`tests/tables/route.rs`).
+//!
+//! From a device, first that holds: emergency number, service code, extension, public number of any company
+//! (the call stays inside), a route to the outside. From a trunk: public numbers only.
+
+use std::sync::Arc;
+
+use crate::model::Config;
+use crate::model::company::Company;
+use crate::model::company::Extension;
+use crate::model::flow::Destination;
+use crate::model::id::CompanyId;
+use crate::model::id::LineId;
+use crate::model::id::Number;
+use crate::model::id::ToggleId;
+use crate::model::id::TrunkId;
+use crate::model::id::UserId;
+use crate::model::number;
+use crate::model::number::Class;
+use crate::model::trunk::Route;
+use crate::switch::mailbox;
+use crate::switch::service::Service;
+
+/// Who dials.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin<'a> {
+    /// A carrier.
+    Trunk(&'a TrunkId),
+    /// A device of a user.
+    User {
+        /// Whose.
+        company: &'a CompanyId,
+        /// Who.
+        user: &'a UserId,
+    },
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Somewhere in a company.
+    Inside {
+        /// Whose; not always the caller's.
+        company: CompanyId,
+        /// Where.
+        destination: Destination,
+    },
+    /// The extension of a toggle, which flips it.
+    Toggle {
+        /// The caller's.
+        company: CompanyId,
+        /// Which.
+        toggle: ToggleId,
+    },
+    /// A service code.
+    Service {
+        /// The caller's.
+        company: CompanyId,
+        /// Which.
+        service: Service,
+    },
+    /// Through a trunk.
+    Outside {
+        /// The caller's.
+        company: CompanyId,
+        /// E.164 or short.
+        number: Number,
+        /// Tried in order.
+        trunks: Vec<TrunkId>,
+        /// Bypasses every rule.
+        emergency: bool,
+        /// The caller's number is hidden for this call.
+        hide: bool,
+    },
+}
+
+/// Why a call goes nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// Nobody has this number, and no route leads to it.
+    #[error("nobody has this number")]
+    Unknown,
+    /// More digits are needed.
+    #[error("the number is not complete")]
+    Incomplete,
+    /// A route refuses it.
+    #[error("route \"{route}\" bars this number")]
+    Barred {
+        /// Its name.
+        route: Arc<str>,
+    },
+    /// A service code that this version knows but does not carry out.
+    #[error("this service code is not carried out by this version")]
+    NotYet,
+}
+
+impl NoRoute {
+    /// The final SIP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            NoRoute::Unknown => 404,
+            // RFC 3261 §21.4.22: a phone that sends digits one by one goes on after 484.
+            NoRoute::Incomplete => 484,
+            NoRoute::Barred { .. } => 403,
+            NoRoute::NotYet => 501,
+        }
+    }
+}
+
+/// Where a call from `origin` to `dialled` goes. `dialled` is the user part of the Request-URI without parameters.
+///
+/// # Errors
+/// When it goes nowhere.
+pub fn route(config: &Config, origin: &Origin<'_>, dialled: &str) -> Result<Target, NoRoute> {
+    match origin {
+        Origin::Trunk(_) => public(config, dialled).ok_or(NoRoute::Unknown),
+        Origin::User { company, user } => {
+            let company = config.companies.get(*company).ok_or(NoRoute::Unknown)?;
+            from_user(config, company, user, dialled)
+        }
+    }
+}
+
+/// Whether what was dialled begins with the code that hides the caller's number for this call. A call that
+/// [`route`] keeps inside must be hidden too.
+pub fn hides_number(company: &Company, dialled: &str) -> bool {
+    matches!(code(company, dialled), Some(Ok(Code::Hide(_))))
+}
+
+/// The trunks that a call to `number` takes, tried in order: the first route that it matches decides.
+///
+/// # Errors
+/// When no route leads there, or the one that does refuses the call.
+pub fn outside(config: &Config, number: &Number, international: bool) -> Result<Vec<TrunkId>, NoRoute> {
+    let route = config.routes.iter().find(|route| matches(route, number)).ok_or(NoRoute::Unknown)?;
+    // A right that this version does not know is a right that nobody has.
+    let allowed = match route.needs.as_deref() {
+        None => true,
+        Some("international") => international,
+        Some(_) => false,
+    };
+    if route.block || !allowed {
+        return Err(NoRoute::Barred { route: route.name.clone() });
+    }
+    if route.via.is_empty() { Err(NoRoute::Unknown) } else { Ok(route.via.clone()) }
+}
+
+/// Whole short numbers match exactly, prefixes from the front; a public short number is also one of `+47`.
+fn matches(route: &Route, number: &Number) -> bool {
+    let short = !number.as_str().starts_with('+') && number::class(number) != Class::Internal;
+    let national = short.then(|| format!("+47{number}"));
+    let number = number.as_str();
+    route.to.iter().map(|to| &**to).any(|to| match to.starts_with('+') {
+        true => {
+            number.starts_with(to) || national.as_deref().is_some_and(|national| national.starts_with(to))
+        }
+        false if to.len() <= 3 => number == to,
+        false => number.starts_with(to),
+    })
+}
+
+fn from_user(config: &Config, company: &Company, user: &UserId, dialled: &str) -> Result<Target, NoRoute> {
+    if number::is_emergency(dialled) {
+        return emergency(config, company, dialled);
+    }
+    if let Some(code) = code(company, dialled) {
+        return match code? {
+            Code::Service(service) => Ok(Target::Service { company: company.id.clone(), service }),
+            // An emergency call shows its number, whatever was dialled before it.
+            Code::Hide(rest) if number::is_emergency(rest) => emergency(config, company, rest),
+            Code::Hide(rest) => inside_or_outside(config, company, user, rest, true),
+        };
+    }
+    inside_or_outside(config, company, user, dialled, false)
+}
+
+/// An extension, a public number of any company, or the outside.
+fn inside_or_outside(
+    config: &Config,
+    company: &Company,
+    user: &UserId,
+    dialled: &str,
+    hide: bool,
+) -> Result<Target, NoRoute> {
+    let id = company.id.clone();
+    match company.extensions.get(dialled) {
+        Some(Extension::To(destination)) => {
+            return Ok(Target::Inside { company: id, destination: destination.clone() });
+        }
+        Some(Extension::Toggle(toggle)) => return Ok(Target::Toggle { company: id, toggle: toggle.clone() }),
+        None => {}
+    }
+    if let Some(target) = public(config, dialled) {
+        return Ok(target);
+    }
+    let Some(number) = number::read(dialled) else { return Err(unknown(company, dialled)) };
+    let international = company.users.get(user).is_some_and(|user| user.international);
+    match outside(config, &number, international) {
+        Ok(trunks) => Ok(Target::Outside { company: id, number, trunks, emergency: false, hide }),
+        Err(NoRoute::Unknown) => Err(unknown(company, dialled)),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// A public number, in whatever form it was dialled or sent.
+fn public(config: &Config, dialled: &str) -> Option<Target> {
+    let number = number::read(dialled)?;
+    let (company, destination) = config.numbers.get(&number)?;
+    Some(Target::Inside { company: company.clone(), destination: destination.clone() })
+}
+
+/// By the emergency routes; without one by any route that leads there, blocked or not, and at last by every trunk:
+/// an emergency call is never refused for want of configuration.
+fn emergency(config: &Config, company: &Company, dialled: &str) -> Result<Target, NoRoute> {
+    let number = Number::new(dialled);
+    let fits = |route: &&Route| matches(route, &number) && !route.via.is_empty();
+    let mut routes = config.routes.iter().filter(fits);
+    let route = routes.clone().find(|route| route.priority).or_else(|| routes.next());
+    let trunks: Vec<TrunkId> = match route {
+        Some(route) => route.via.clone(),
+        None => config.trunks.keys().cloned().collect(),
+    };
+    if trunks.is_empty() {
+        return Err(NoRoute::Unknown);
+    }
+    Ok(Target::Outside { company: company.id.clone(), number, trunks, emergency: true, hide: false })
+}
+
+/// Something that begins with a service code.
+enum Code<'a> {
+    /// The code does all.
+    Service(Service),
+    /// This number is called with hidden number.
+    Hide(&'a str),
+}
+
+/// What a service code needs behind it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Argument {
+    Never,
+    May,
+    Must,
+}
+
+/// Reads a service code; of several that fit, the longest. `None` when none does.
+fn code<'a>(company: &Company, dialled: &'a str) -> Option<Result<Code<'a>, NoRoute>> {
+    use Argument::May;
+    use Argument::Must;
+    use Argument::Never;
+    let codes = &company.codes;
+    let known = [
+        (&codes.login, "login", May),
+        (&codes.logout, "logout", May),
+        (&codes.pause, "pause", Never),
+        (&codes.unpause, "unpause", Never),
+        (&codes.wrap_up_end, "wrap_up_end", Never),
+        (&codes.voicemail, "voicemail", May),
+        (&codes.toggle, "toggle", Must),
+        (&codes.echo, "echo", Never),
+        (&codes.own_number, "own_number", Never),
+        (&codes.hide_number, "hide_number", Must),
+    ];
+    let known = known.iter().filter_map(|(code, name, argument)| Some((code.as_deref()?, *name, *argument)));
+    let later =
+        codes.forward.iter().flatten().chain(codes.later.values()).map(|code| (&**code, "later", May));
+    let fits = |(code, _, argument): &(&str, &str, Argument)| {
+        dialled.strip_prefix(code).is_some_and(|rest| rest.is_empty() || *argument != Never)
+    };
+    let (code, name, argument) = known.chain(later).filter(fits).max_by_key(|(code, ..)| code.len())?;
+    let rest = &dialled[code.len()..];
+    if rest.is_empty() && argument == Must {
+        return Some(Err(NoRoute::Incomplete));
+    }
+    Some(match name {
+        "hide_number" => Ok(Code::Hide(rest)),
+        "later" => Err(NoRoute::NotYet),
+        name => service(company, name, rest).map(Code::Service).ok_or_else(|| unknown(company, rest)),
+    })
+}
+
+/// The service of a code; its argument is an extension.
+fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
+    let to = company.extensions.get(ext);
+    let line = || match to {
+        _ if ext.is_empty() => Some(None),
+        Some(Extension::To(Destination::Queue(id))) => Some(Some(LineId::Queue(id.clone()))),
+        Some(Extension::To(Destination::Group(id))) => Some(Some(LineId::Group(id.clone()))),
+        _ => None,
+    };
+    match name {
+        "login" => Some(Service::Login(line()?)),
+        "logout" => Some(Service::Logout(line()?)),
+        "pause" => Some(Service::Pause),
+        "unpause" => Some(Service::Unpause),
+        "wrap_up_end" => Some(Service::WrapUpEnd),
+        "echo" => Some(Service::Echo),
+        "own_number" => Some(Service::OwnNumber),
+        "voicemail" => match to {
+            _ if ext.is_empty() => Some(Service::Voicemail(None)),
+            Some(Extension::To(Destination::Voicemail(id))) => Some(Service::Voicemail(Some(id.clone()))),
+            Some(Extension::To(Destination::User(user))) => {
+                Some(Service::Voicemail(Some(mailbox::of_user(user))))
+            }
+            _ => None,
+        },
+        "toggle" => match to {
+            Some(Extension::Toggle(toggle)) => Some(Service::Toggle(toggle.clone())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Incomplete when an extension or code begins with what was dialled, else unknown.
+fn unknown(company: &Company, dialled: &str) -> NoRoute {
+    let begins = |whole: &str| whole.len() > dialled.len() && whole.starts_with(dialled);
+    let codes = &company.codes;
+    let codes = [
+        &codes.login,
+        &codes.logout,
+        &codes.pause,
+        &codes.unpause,
+        &codes.wrap_up_end,
+        &codes.voicemail,
+        &codes.toggle,
+        &codes.echo,
+        &codes.own_number,
+        &codes.hide_number,
+    ];
+    let code = codes.into_iter().flatten().any(|code| begins(code));
+    if code || company.extensions.keys().any(|ext| begins(ext.as_str())) {
+        NoRoute::Incomplete
+    } else {
+        NoRoute::Unknown
+    }
+}

@@ -1,0 +1,199 @@
+//! Service codes: logging in and out, pause, wrap-up, toggles, echo, own number. Each answers, does one thing and
+//! says what it did. Listening to voicemail is `switch::mailbox`.
+
+use std::time::Duration;
+
+use crate::model::flow::HangupCause;
+use crate::model::id::LineId;
+use crate::model::id::MailboxId;
+use crate::model::id::ToggleId;
+use crate::model::id::UserId;
+use crate::model::prompt::PromptKey;
+use crate::switch::flow::Program;
+use crate::switch::flow::action::Action;
+use crate::switch::flow::action::Context;
+use crate::switch::flow::action::Event;
+use crate::switch::flow::stage::Held;
+use crate::switch::flow::stage::Stage;
+use crate::switch::mailbox;
+use crate::switch::say::What;
+
+/// A caller who forgets the echo is let go after this.
+const ECHO_MAX: Duration = Duration::from_secs(300);
+
+/// What a service code does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Logs the caller in, everywhere or in one place.
+    Login(Option<LineId>),
+    /// Logs the caller out.
+    Logout(Option<LineId>),
+    /// The caller goes on pause.
+    Pause,
+    /// The pause ends.
+    Unpause,
+    /// Wrap-up ends.
+    WrapUpEnd,
+    /// Flips a toggle.
+    Toggle(ToggleId),
+    /// Listens to the caller's own box, or to this one.
+    Voicemail(Option<MailboxId>),
+    /// The caller hears themselves.
+    Echo,
+    /// The caller's number is read back.
+    OwnNumber,
+}
+
+/// The program of a service code.
+pub fn program(service: Service) -> Program {
+    match service {
+        Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
+        service => Program::Service(Run::new(service)),
+    }
+}
+
+/// A service code being carried out.
+#[derive(Clone, Debug)]
+pub struct Run {
+    service: Service,
+    state: State,
+    held: Held,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The call begins.
+    Start,
+    /// The toggle is being flipped.
+    Flipping,
+    /// What was done is told.
+    Telling,
+    /// The caller hears themselves.
+    Echo,
+    /// The call was hung up.
+    Ended,
+}
+
+impl Run {
+    /// Carries out any code but that of voicemail, for which see [`program`].
+    pub fn new(service: Service) -> Run {
+        Run { service, state: State::Start, held: Held::default() }
+    }
+
+    /// Flips a toggle.
+    pub fn toggle(toggle: ToggleId) -> Run {
+        Run::new(Service::Toggle(toggle))
+    }
+
+    /// Handles one event. Events that nothing waits for are passed over.
+    pub fn handle(&mut self, ctx: &Context<'_>, event: Event) -> Vec<Action> {
+        let mut stage = Stage::new(ctx, std::mem::take(&mut self.held), event);
+        match (self.state, event) {
+            (State::Start, Event::Start) => self.start(&mut stage),
+            (State::Flipping, Event::Toggled(on)) => {
+                stage.tell(if on { "the toggle is on" } else { "the toggle is off" });
+                // The bank has no words for on and off: as on every switch, 1 is on and 0 is off.
+                let prompts = stage.said(&What::Digits(if on { "1" } else { "0" }));
+                self.say(&mut stage, prompts);
+            }
+            (State::Telling, Event::PlayFinished) | (State::Echo, Event::Timer) => {
+                self.state = State::Ended;
+                stage.leave();
+                stage.add(Action::HangUp(HangupCause::Normal));
+            }
+            _ => {}
+        }
+        let (held, actions) = stage.finish();
+        self.held = held;
+        actions
+    }
+
+    fn start(&mut self, stage: &mut Stage<'_>) {
+        stage.place("service");
+        let Some(user) = stage.ctx.caller.user.clone() else {
+            stage.tell("service codes are for users: refused");
+            self.state = State::Ended;
+            stage.add(Action::HangUp(HangupCause::Status(403)));
+            return;
+        };
+        stage.answer();
+        match self.service.clone() {
+            Service::Login(line) => self.login(stage, &user, line, true),
+            Service::Logout(line) => self.login(stage, &user, line, false),
+            Service::Pause => {
+                stage.tell("pause");
+                stage.add(Action::Pause { reason: Some("code".into()) });
+                self.done(stage);
+            }
+            Service::Unpause => {
+                stage.tell("end of the pause");
+                stage.add(Action::Pause { reason: None });
+                self.done(stage);
+            }
+            Service::WrapUpEnd => {
+                stage.tell("end of wrap-up");
+                stage.add(Action::WrapUpEnd);
+                self.done(stage);
+            }
+            Service::Toggle(toggle) => {
+                stage.tell(format!("flips toggle \"{toggle}\""));
+                self.state = State::Flipping;
+                stage.add(Action::FlipToggle(toggle));
+            }
+            Service::Echo => {
+                stage.tell("echo");
+                self.state = State::Echo;
+                stage.add(Action::Echo);
+                stage.timer(ECHO_MAX);
+            }
+            Service::OwnNumber => self.own_number(stage, &user),
+            Service::Voicemail(_) => self.done(stage),
+        }
+    }
+
+    /// Only where the caller is an agent or a member; elsewhere it is no valid choice.
+    fn login(&mut self, stage: &mut Stage<'_>, user: &UserId, line: Option<LineId>, logged_in: bool) {
+        let company = stage.ctx.company;
+        let in_queue = |id| {
+            company.queues.get(id).is_some_and(|queue| queue.agents.iter().any(|agent| agent.user == *user))
+        };
+        let in_group = |id| company.groups.get(id).is_some_and(|group| group.members.contains(user));
+        let may = match &line {
+            Some(LineId::Queue(id)) => in_queue(id),
+            Some(LineId::Group(id)) => in_group(id),
+            None => company.queues.keys().any(in_queue) || company.groups.keys().any(in_group),
+        };
+        if !may {
+            stage.tell("the caller is no agent there");
+            let prompt = stage.system("menu/invalid");
+            return self.say(stage, vec![prompt]);
+        }
+        let place = line.as_ref().map_or("every queue and group".to_owned(), LineId::to_string);
+        stage.tell(format!("logs {} {place}", if logged_in { "in to" } else { "out of" }));
+        stage.add(Action::Login { line, logged_in });
+        let prompt = stage.system(if logged_in { "queue/logged-in" } else { "queue/logged-out" });
+        self.say(stage, vec![prompt]);
+    }
+
+    fn own_number(&mut self, stage: &mut Stage<'_>, user: &UserId) {
+        stage.tell("reads the caller's number back");
+        let person = stage.ctx.company.users.get(user);
+        let public = person.and_then(|person| person.number.as_ref());
+        let prompts = match (public, person.and_then(|person| person.ext.as_ref())) {
+            (Some(number), _) => stage.said(&What::Phone(number)),
+            (None, Some(ext)) => stage.said(&What::Digits(ext.as_str())),
+            (None, None) => vec![stage.system("vm/unknown")],
+        };
+        self.say(stage, prompts);
+    }
+
+    fn done(&mut self, stage: &mut Stage<'_>) {
+        let prompt = stage.system("menu/goodbye");
+        self.say(stage, vec![prompt]);
+    }
+
+    fn say(&mut self, stage: &mut Stage<'_>, prompts: Vec<PromptKey>) {
+        self.state = State::Telling;
+        stage.play(prompts, 1);
+    }
+}

@@ -1,0 +1,215 @@
+//! Carriers: their addresses, our registrations with them, and whether they can be used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::change::Change;
+use crate::model::command::TrunkView;
+use crate::model::id::TrunkId;
+use crate::model::trunk::Trunk;
+use crate::model::trunk::TrunkTransport;
+use crate::sip::Hop;
+use crate::sip::Response;
+use crate::sip::Transport;
+use crate::sip::Uri;
+use crate::sip::endpoint::Credentials;
+use crate::sip::header::NameAddr;
+use crate::sip::register::Account;
+use crate::sip::register::Output;
+use crate::sip::register::Registration;
+use crate::switch::Ask;
+use crate::switch::Asked;
+use crate::switch::Switch;
+use crate::switch::Timer;
+use crate::time::Now;
+
+/// How long an address is believed; a name that is not known is asked again sooner.
+const RESOLVE_EVERY: Duration = Duration::from_secs(60);
+const RESOLVE_AGAIN: Duration = Duration::from_secs(10);
+/// Asked of registrars.
+const EXPIRES_S: u32 = 600;
+
+/// What is known of a carrier at run time.
+#[derive(Debug, Default)]
+pub(crate) struct TrunkState {
+    /// Its addresses, best first.
+    pub(crate) hops: Vec<Hop>,
+    /// Our registration, when it wants one.
+    registration: Option<Registration>,
+    /// As last told.
+    told: Option<bool>,
+    /// What the registration was made for: another account begins a new one.
+    account: Option<Trunk>,
+}
+
+impl Switch {
+    /// Takes up new carriers and lets go of those that are gone; calls through them go on.
+    pub(crate) fn adopt_trunks(&mut self, now: Now) {
+        let gone: Vec<TrunkId> =
+            self.trunks.keys().filter(|id| !self.config.trunks.contains_key(*id)).cloned().collect();
+        for id in gone {
+            if let Some(registration) = self.trunks.get_mut(&id).and_then(|state| state.registration.as_mut()) {
+                registration.unregister(now);
+                self.settle_trunk(now, &id);
+            }
+            self.trunks.remove(&id);
+            self.timers.clear(&Timer::Resolve(id.clone()));
+            self.timers.clear(&Timer::Trunk(id));
+        }
+        let config = Arc::clone(&self.config);
+        for (id, trunk) in &config.trunks {
+            let state = self.trunks.entry(id.clone()).or_default();
+            let same = state.account.as_ref().is_some_and(|old| same_account(old, trunk));
+            state.account = Some(trunk.clone());
+            if !same {
+                if let Some(registration) = state.registration.as_mut() {
+                    registration.unregister(now);
+                    self.settle_trunk(now, id);
+                }
+                if let Some(state) = self.trunks.get_mut(id) {
+                    state.registration = None;
+                }
+                self.resolve_trunk(now, id);
+            }
+        }
+    }
+
+    /// Looks up a carrier's address.
+    pub(crate) fn resolve_trunk(&mut self, now: Now, id: &TrunkId) {
+        let Some(trunk) = self.config.trunks.get(id) else { return };
+        let transport = match trunk.transport {
+            TrunkTransport::Udp => Transport::Udp,
+            TrunkTransport::Tcp => Transport::Tcp,
+            TrunkTransport::Tls => Transport::Tls,
+        };
+        let ask = Ask::Resolve { host: Arc::clone(&trunk.host), port: trunk.port, transport };
+        self.timers.set(Timer::Resolve(id.clone()), now.mono + RESOLVE_EVERY);
+        self.ask(ask, Asked::Trunk(id.clone()));
+    }
+
+    /// A carrier's address is known, or is not.
+    pub(crate) fn trunk_resolved(&mut self, now: Now, id: &TrunkId, hops: Vec<Hop>) {
+        let Some(trunk) = self.config.trunks.get(id).cloned() else { return };
+        if hops.is_empty() {
+            self.timers.set(Timer::Resolve(id.clone()), now.mono + RESOLVE_AGAIN);
+        }
+        let rng = self.rng.fork();
+        let Some(state) = self.trunks.get_mut(id) else { return };
+        // A name that is not known for a moment is no reason to forget where the carrier was.
+        if !hops.is_empty() {
+            state.hops = hops;
+        }
+        let Some(hop) = state.hops.first().copied() else {
+            self.trunk_told(id, false, "address not known");
+            return;
+        };
+        match state.registration.as_mut() {
+            Some(registration) => registration.set_hop(hop),
+            None if trunk.register => {
+                if let Some(account) = account(&trunk) {
+                    let mut registration = Registration::new(account, hop, rng);
+                    registration.register();
+                    state.registration = Some(registration);
+                }
+            }
+            None => self.trunk_told(id, true, "by address"),
+        }
+        self.settle_trunk(now, id);
+    }
+
+    /// A registration's deadline has passed.
+    pub(crate) fn trunk_timeout(&mut self, now: Now, id: &TrunkId) {
+        if let Some(registration) = self.trunks.get_mut(id).and_then(|state| state.registration.as_mut()) {
+            registration.handle_timeout(now);
+        }
+        self.settle_trunk(now, id);
+    }
+
+    /// What a carrier said to our REGISTER.
+    pub(crate) fn trunk_response(&mut self, now: Now, id: &TrunkId, status: u16, response: Option<&Response>) {
+        if let Some(registration) = self.trunks.get_mut(id).and_then(|state| state.registration.as_mut()) {
+            registration.handle_response(now, status, response);
+        }
+        self.settle_trunk(now, id);
+    }
+
+    /// Sends what a registration wants sent, and tells its state.
+    fn settle_trunk(&mut self, now: Now, id: &TrunkId) {
+        loop {
+            let Some(registration) = self.trunks.get_mut(id).and_then(|state| state.registration.as_mut()) else {
+                return;
+            };
+            match registration.poll_output() {
+                Some(Output::Send(request)) => {
+                    let transaction = self.endpoint.request(now, *request);
+                    self.trunk_transactions.insert(transaction, id.clone());
+                }
+                Some(Output::State { up, why }) => self.trunk_told(id, up, &why),
+                None => break,
+            }
+        }
+        let deadline = self.trunks.get(id).and_then(|state| state.registration.as_ref()?.poll_timeout());
+        match deadline {
+            Some((at, _)) => self.timers.set(Timer::Trunk(id.clone()), at),
+            None => {
+                self.timers.clear(&Timer::Trunk(id.clone()));
+            }
+        }
+    }
+
+    fn trunk_told(&mut self, id: &TrunkId, up: bool, why: &str) {
+        let Some(state) = self.trunks.get_mut(id) else { return };
+        if state.told == Some(up) {
+            return;
+        }
+        state.told = Some(up);
+        match up {
+            true => tracing::info!(trunk = %id, why, "trunk up"),
+            false => tracing::warn!(trunk = %id, why, "trunk down"),
+        }
+        self.tell(Change::Trunk { trunk: id.clone(), up, why: why.into() });
+    }
+
+    pub(crate) fn trunk_views(&self) -> Vec<TrunkView> {
+        let state_of = |id: &TrunkId, trunk: &Trunk| match self.trunks.get(id).and_then(|state| state.told) {
+            Some(true) if trunk.register => "registered",
+            Some(true) => "by address",
+            Some(false) => "down",
+            None if trunk.register => "registering",
+            None => "looking up its address",
+        };
+        self.config
+            .trunks
+            .iter()
+            .map(|(id, trunk)| TrunkView {
+                id: id.to_string(),
+                name: trunk.name.to_string(),
+                state: state_of(id, trunk).to_owned(),
+                calls: self.trunk_calls(id),
+                channels: trunk.channels,
+            })
+            .collect()
+    }
+}
+
+/// Whether nothing changed that a registration or an address follows from.
+fn same_account(old: &Trunk, new: &Trunk) -> bool {
+    (&old.host, old.port, old.transport, &old.user, &old.password, old.register, &old.domain)
+        == (&new.host, new.port, new.transport, &new.user, &new.password, new.register, &new.domain)
+}
+
+fn account(trunk: &Trunk) -> Option<Account> {
+    let user = trunk.user.as_ref()?;
+    let credentials = trunk
+        .password
+        .as_ref()
+        .map(|secret| Credentials { user: user.to_string(), password: secret.0.to_string() });
+    Some(Account {
+        registrar: Uri::parse(&format!("sip:{}", trunk.domain)).ok()?,
+        aor: NameAddr::new(Uri::parse(&format!("sip:{user}@{}", trunk.domain)).ok()?),
+        contact_user: user.to_string(),
+        credentials,
+        expires_s: EXPIRES_S,
+        route: Vec::new(),
+    })
+}

@@ -1,0 +1,286 @@
+//! Configuration folders: the sample loads, and every mistake is told where it stands.
+//!
+//! Each file under `data/config/<kind>/` is loaded as the only file of its kind; its last lines say what must
+//! be found: `#!` an error, `#?` a warning, all of them and no others.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sentral::model::Config;
+use sentral::model::company::Extension;
+use sentral::model::flow::Destination;
+use sentral::model::flow::Exit;
+use sentral::model::flow::Step;
+use sentral::model::id::Number;
+use sentral::model::queue::Queue;
+use sentral::model::queue::Strategy as QueueStrategy;
+use sentral::shell::store::files::Loaded;
+use sentral::shell::store::files::load;
+use sentral::shell::store::files::load_texts;
+use sentral::shell::store::files::watch;
+
+const COMPANY: &str = "companies/prove.toml";
+
+#[test]
+fn the_sample_loads_from_the_disk_without_errors() {
+    let loaded = load(&sample());
+    assert_eq!(told(&loaded).0, Vec::<String>::new());
+    let config = loaded.config.expect("no errors");
+    assert_eq!(config.companies.len(), 1);
+    assert_eq!(config.trunks.len(), 1);
+    assert_eq!(config.plans.len(), 2);
+}
+
+#[test]
+fn every_file_of_the_sample_is_read() {
+    let texts = sample_texts();
+    assert_eq!(texts.len(), 5, "{:?}", texts.keys());
+    for path in texts.keys() {
+        // A key that nobody knows is found in whichever file it stands.
+        let mut broken = texts.clone();
+        broken.entry(path.clone()).and_modify(|text| text.insert_str(0, "ukjent = 1\n"));
+        let (errors, _) = told(&load_all(&broken));
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(
+            errors[0].starts_with(&format!("{}:1:1: unknown key \"ukjent\"", path.display())),
+            "{errors:?}"
+        );
+    }
+}
+
+#[test]
+fn the_sample_means_what_it_says() {
+    let config = load_all(&sample_texts()).config.expect("the sample is right");
+    let company = &config.companies["nordlys-bakeri"];
+    let number = |text: &str| Number::new(text);
+    // Numbers of the company, and of its users.
+    assert_eq!(config.numbers[&number("+4736000300")].1, Destination::Flow("hovednummer".into()));
+    assert_eq!(config.numbers[&number("+4736000303")].1, Destination::User("maja".into()));
+    assert_eq!(company.extensions[&number("601")], Extension::To(Destination::Queue("salg".into())));
+    assert_eq!(company.extensions[&number("580")], Extension::Toggle("natt".into()));
+    assert_eq!(&*config.devices[&(Arc::from("127.0.0.1"), "ovnen".into())].to_string(), "nordlys-bakeri");
+    // Boxes are made for users who have voicemail.
+    assert!(company.mailboxes.contains_key("user:maja") && !company.mailboxes.contains_key("user:tor"));
+    // From the queue, from its type, and from what every queue has.
+    let switchboard: &Queue = &company.queues["sentralbord"];
+    assert_eq!(switchboard.ring, Duration::from_secs(20));
+    assert_eq!(switchboard.strategy, QueueStrategy::InOrder);
+    assert_eq!(switchboard.max_calls, 20);
+    assert_eq!((switchboard.agents[0].user.as_str(), switchboard.agents[1].tier), ("tor", 2));
+    // A closure by dates ends when the day after begins.
+    assert_eq!(company.closures["sommerferie-2027"].to.to_string(), "2027-07-31T00:00:00");
+    // Exits that are not written.
+    let Step::Dial { exits, .. } = &company.flows["ingen-pa-jobb"].steps["ring"] else {
+        panic!("a dial step")
+    };
+    assert_eq!(exits["unavailable"], Exit::To(Destination::Voicemail("felles".into())));
+    let names: Vec<&str> = config.routes.iter().map(|route| &*route.name).collect();
+    assert_eq!(names, ["emergency", "premium", "short", "norway", "international"]);
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let mut wrong = Vec::new();
+    for (path, kind) in broken_files() {
+        let text = std::fs::read_to_string(&path).expect("readable test data");
+        let expect = |mark: &str| -> Vec<String> {
+            text.lines().filter_map(|line| line.strip_prefix(mark)).map(str::to_owned).collect()
+        };
+        let expected = (expect("#! "), expect("#? "));
+        let found = told(&load_all(&BTreeMap::from([(kind, text.clone())])));
+        if found != expected {
+            let lines = |mark: &str, all: &[String]| {
+                all.iter().map(|line| format!("{mark} {line}\n")).collect::<String>()
+            };
+            wrong.push(format!("{}:\n{}{}", path.display(), lines("#!", &found.0), lines("#?", &found.1)));
+        }
+    }
+    assert!(wrong.is_empty(), "found other problems than expected:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn mistakes_in_several_files_are_told_together_and_nothing_is_loaded() {
+    let mut texts = sample_texts();
+    texts.insert("plans.toml".into(), "[plans.kontor]\n[plans.mobil]\ndata = 10\n".into());
+    texts.insert(
+        "companies/annen.toml".into(),
+        "[company]\nname = \"Annen\"\n[numbers]\n\"+4736000300\" = \"hangup\"\n".into(),
+    );
+    let loaded = load_all(&texts);
+    assert!(loaded.config.is_none());
+    let (errors, _) = told(&loaded);
+    assert_eq!(
+        errors,
+        [
+            "companies/nordlys-bakeri.toml:14:1: number +4736000300 is already given to hangup of annen",
+            "plans.toml:3:8: a size needs its unit: write \"10MB\"",
+        ]
+    );
+}
+
+#[test]
+fn a_device_belongs_to_one_company_of_its_domain() {
+    let company = |domain: &str| {
+        format!(
+            "[company]\nname = \"A\"\ndomain = \"{domain}\"\n[users.u]\n[devices]\nbord = {{ user = \"u\" }}\n"
+        )
+    };
+    let texts = |first: &str, second: &str| {
+        BTreeMap::from([
+            (PathBuf::from("companies/a.toml"), company(first)),
+            (PathBuf::from("companies/b.toml"), company(second)),
+        ])
+    };
+    assert_eq!(told(&load_all(&texts("a.example", "b.example"))).0, Vec::<String>::new());
+    assert_eq!(
+        told(&load_all(&texts("a.example", "a.example"))).0,
+        ["companies/b.toml:6:1: device \"bord\" is already one of a in the SIP domain a.example"]
+    );
+}
+
+#[test]
+fn a_setting_of_a_queue_wins_over_its_company_s_type_and_that_over_the_operator_s() {
+    let operator = "[queue_types.min]\nring = \"10s\"\nwrap_up = \"10s\"\nmax_calls = 1\n";
+    let company = "[company]\nname = \"A\"\n[users.u]\n[queue_types.min]\nring = \"11s\"\nwrap_up = \"11s\"\n\
+                   [queues.q]\ntype = \"min\"\nring = \"12s\"\nagents = [\"u\"]\noverflow = \"hangup\"\n";
+    let texts = BTreeMap::from([
+        (PathBuf::from("queue_types.toml"), operator.to_owned()),
+        (PathBuf::from(COMPANY), company.to_owned()),
+    ]);
+    let config = load_all(&texts).config.expect("no errors");
+    let queue = &config.companies["prove"].queues["q"];
+    let seconds = |length: Duration| length.as_secs();
+    assert_eq!((seconds(queue.ring), seconds(queue.wrap_up), queue.max_calls), (12, 11, 1));
+}
+
+#[test]
+fn an_empty_folder_is_a_working_switch_without_customers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = load(folder.path()).config.expect("defaults");
+    assert_eq!(*config, Config::default());
+}
+
+#[test]
+fn a_secret_comes_from_the_environment_or_a_file() {
+    let company = "[company]\nname = \"A\"\n[users.u]\n[devices]\na = { user = \"u\", password = \"env:A\" }\n\
+                   b = { user = \"u\", password = \"file:/b\" }\n";
+    let texts =
+        BTreeMap::from([(PathBuf::from(COMPANY), company.to_owned()), ("/b".into(), "fra fil\n".to_owned())]);
+    let loaded = load_all(&texts);
+    assert_eq!(loaded.warnings, []);
+    let config = loaded.config.expect("no errors");
+    let password =
+        |id: &str| config.companies["prove"].devices[id].password.clone().map(|secret| secret.0.to_string());
+    assert_eq!((password("a"), password("b")), (Some("verdi av A".into()), Some("fra fil".into())));
+}
+
+#[test]
+fn a_watched_folder_tells_of_changes_and_not_of_writes_that_change_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("server.toml");
+    let write = |text: &str| std::fs::write(&path, text).expect("writing");
+    write("");
+    let (tell, told) = std::sync::mpsc::channel();
+    let changed = move || tell.send(()).expect("the test listens");
+    let watcher = watch(folder.path().to_owned(), changed).expect("watching");
+    let wait = Duration::from_secs(20);
+    write("[server]\n");
+    told.recv_timeout(wait).expect("a change in place");
+    // As editors do: written aside, then renamed over the file.
+    let aside = folder.path().join(".server.toml.swp");
+    std::fs::write(&aside, "[server]\nname = \"a\"\n").expect("writing");
+    std::fs::rename(&aside, &path).expect("renaming");
+    told.recv_timeout(wait).expect("a renamed file");
+    // As deployments do: a symbolic link swapped for another.
+    let link = folder.path().join("link");
+    std::fs::write(folder.path().join("target"), "[server]\nname = \"b\"\n").expect("writing");
+    std::os::unix::fs::symlink("target", &link).expect("linking");
+    std::fs::rename(&link, &path).expect("renaming");
+    told.recv_timeout(wait).expect("a swapped link");
+    // The same content again, and then another: one change is told, so the first was not.
+    for name in ["b", "c"] {
+        std::fs::write(&aside, format!("[server]\nname = \"{name}\"\n")).expect("writing");
+        std::fs::rename(&aside, &path).expect("renaming");
+    }
+    told.recv_timeout(wait).expect("a change");
+    drop(watcher);
+    assert!(told.recv_timeout(wait).is_err(), "the watcher is gone, and so is its thread");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_loader_panic(text in "\\PC{0,200}", path in file()) {
+        load_all(&BTreeMap::from([(path, text)]));
+    }
+
+    #[test]
+    fn no_damage_to_the_sample_makes_the_loader_panic(
+        path in file(),
+        at in any::<prop::sample::Index>(),
+        length in 0usize..40,
+        put in "[\\[\\]{}=\"',.#:a-z0-9 \n+-]{0,12}",
+    ) {
+        let mut texts = sample_texts();
+        if let Some(text) = texts.get_mut(&path) {
+            let signs: Vec<char> = text.chars().collect();
+            let from = at.index(signs.len());
+            let rest = signs[from..].iter().skip(length);
+            *text = signs[..from].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(rest).collect();
+        }
+        let loaded = load_all(&texts);
+        prop_assert_eq!(loaded.config.is_some(), loaded.errors.is_empty());
+    }
+}
+
+fn file() -> impl Strategy<Value = PathBuf> {
+    let names =
+        ["server.toml", "trunks.toml", "plans.toml", "queue_types.toml", "companies/nordlys-bakeri.toml"];
+    prop::sample::select(names.to_vec()).prop_map(PathBuf::from)
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}
+
+fn sample_texts() -> BTreeMap<PathBuf, String> {
+    let folders = [sample(), sample().join("companies")];
+    let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("the sample is there"));
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    let toml = paths.filter(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        (path.strip_prefix(sample()).expect("inside").to_owned(), text)
+    };
+    toml.map(read).collect()
+}
+
+/// Every broken file, and the path it is loaded as.
+fn broken_files() -> Vec<(PathBuf, PathBuf)> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config");
+    let mut files = Vec::new();
+    for kind in ["company", "server", "trunks", "plans", "queue_types"] {
+        let path = if kind == "company" { COMPANY.into() } else { format!("{kind}.toml").into() };
+        let folder = std::fs::read_dir(data.join(kind)).expect("the test data is there");
+        files.extend(folder.map(|entry| (entry.expect("readable").path(), PathBuf::clone(&path))));
+    }
+    assert!(files.len() >= 12, "{files:?}");
+    files.sort();
+    files
+}
+
+fn load_all(texts: &BTreeMap<PathBuf, String>) -> Loaded {
+    let env = |name: &str| (name.len() == 1).then(|| format!("verdi av {name}"));
+    load_texts(texts, &env, &|company, file| Ok(Path::new("/media").join(company.as_str()).join(file)))
+}
+
+/// Errors and warnings as people read them.
+fn told(loaded: &Loaded) -> (Vec<String>, Vec<String>) {
+    let lines = |problems: &[sentral::shell::store::files::Problem]| {
+        problems.iter().map(ToString::to_string).collect()
+    };
+    (lines(&loaded.errors), lines(&loaded.warnings))
+}

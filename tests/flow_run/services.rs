@@ -1,0 +1,148 @@
+//! Service codes, listening to voicemail, and the dry run.
+
+use crate::bench::Bench;
+use crate::bench::config;
+use crate::bench::flow;
+use sentral::model::command::Simulate;
+use sentral::model::id::LineId;
+use sentral::model::id::Number;
+use sentral::model::mailbox::MessageState;
+use sentral::switch::explain;
+use sentral::switch::flow::action::Event;
+use sentral::switch::flow::action::Presence;
+use sentral::switch::flow::action::World;
+use sentral::switch::service;
+use sentral::switch::service::Service;
+
+#[test]
+fn service_codes_do_their_one_thing_and_say_so() {
+    let run = |service, user: &str| {
+        let mut bench = Bench::with("", service::program(service)).calling(user);
+        (bench.start(), bench)
+    };
+    let salg = || Some(LineId::Queue("salg".into()));
+    let rows = [
+        (Service::Login(None), "answer; login all; play queue/logged-in"),
+        (Service::Login(salg()), "answer; login queue:salg; play queue/logged-in"),
+        (Service::Logout(salg()), "answer; logout queue:salg; play queue/logged-out"),
+        (Service::Login(Some(LineId::Group("bar".into()))), "answer; play menu/invalid"),
+        (Service::Pause, "answer; pause code; play menu/goodbye"),
+        (Service::Unpause, "answer; unpause; play menu/goodbye"),
+        (Service::WrapUpEnd, "answer; wrap-up end; play menu/goodbye"),
+        (Service::Toggle("natt".into()), "answer; flip natt"),
+        (Service::Echo, "answer; echo; timer 300s"),
+    ];
+    for (service, expect) in rows {
+        assert_eq!(run(service.clone(), "kari").0, expect, "{service:?}");
+    }
+    let mut toggle = run(Service::Toggle("natt".into()), "kari").1;
+    assert_eq!(toggle.on(Event::Toggled(true)), "play num/1");
+    assert_eq!(toggle.on(Event::PlayFinished), "hangup Normal");
+    assert!(run(Service::OwnNumber, "kari").0.starts_with("answer; play num/"));
+    assert_eq!(Bench::with("", service::program(Service::Pause)).start(), "hangup Status(403)");
+}
+
+#[test]
+fn voicemail_is_listened_to_message_by_message() {
+    let mut bench = Bench::with("", service::program(Service::Voicemail(None))).calling("kari");
+    bench = bench.message("user:kari", "gammel", MessageState::Saved).message(
+        "user:kari",
+        "ny",
+        MessageState::New,
+    );
+    assert_eq!(bench.start(), "answer; play vm/you-have+vm/new-one+num/and+vm/old-one");
+    assert_eq!(bench.on(Event::PlayFinished), "load voicemail/ny.wav");
+    let heard = bench.on(Event::Loaded(true));
+    assert!(heard.starts_with("play vm/first+vm/received+time/today"), "{heard}");
+    assert!(heard.ends_with("vm/from+vm/unknown+voicemail/ny.wav"), "{heard}");
+    assert_eq!(bench.on(Event::PlayFinished), "mark ny Saved; play vm/options");
+    assert_eq!(bench.clone().on(Event::Digit('2')), "stop; play vm/saved");
+    assert!(bench.clone().on(Event::Digit('1')).ends_with("voicemail/ny.wav"));
+    assert_eq!(bench.clone().on(Event::Digit('4')), "stop; play menu/invalid+vm/options");
+    assert_eq!(bench.on(Event::Digit('3')), "stop; delete ny; play vm/deleted");
+    assert_eq!(bench.on(Event::PlayFinished), "load voicemail/gammel.wav");
+    assert_eq!(bench.on(Event::Loaded(false)), "play call/technical");
+    assert_eq!(bench.on(Event::PlayFinished), "play menu/goodbye");
+    assert_eq!(bench.on(Event::PlayFinished), "hangup Normal");
+}
+
+#[test]
+fn a_box_asks_others_than_its_owners_for_its_pin() {
+    let listen = |user: &str, mailbox: &str| {
+        let mut bench =
+            Bench::with("", service::program(Service::Voicemail(Some(mailbox.into())))).calling(user);
+        (bench.start(), bench)
+    };
+    assert_eq!(listen("kari", "felles").0, "answer; play vm/you-have+vm/none");
+    assert_eq!(listen("ola", "liten").0, "hangup Status(403)");
+    assert_eq!(listen("ola", "nowhere").0, "hangup Status(404)");
+    let (started, mut bench) = listen("ola", "felles");
+    assert_eq!(started, "answer; play vm/enter-pin");
+    for key in "4321".chars() {
+        bench.on(Event::Digit(key));
+    }
+    assert_eq!(bench.clone().on(Event::Digit('#')), "clear; play vm/you-have+vm/none");
+    assert_eq!(bench.clone().on(Event::Timer), "play vm/you-have+vm/none");
+    bench.on(Event::Digit('9'));
+    assert_eq!(bench.on(Event::Digit('#')), "clear; play vm/wrong-pin+vm/enter-pin");
+    bench.on(Event::PlayFinished);
+    assert_eq!(bench.on(Event::Timer), "play vm/wrong-pin+vm/enter-pin");
+    assert_eq!(bench.on(Event::Digit('#')), "stop; play vm/wrong-pin+menu/goodbye");
+    assert_eq!(bench.on(Event::PlayFinished), "hangup Normal");
+}
+
+#[test]
+fn a_dry_run_tells_every_decision_and_what_follows() {
+    let config = config(&flow(
+        "s = { hours = 'lager', open = 'm', closed = 'voicemail:felles' }\nm = { menu = 'meny', 1 = 'queue:salg', 2 = 'user:jonas' }",
+    ));
+    let told = |number: &str, keys: &str, at: &str| {
+        let bench = Bench::at_destination("hangup");
+        let world = World {
+            toggles: &bench.toggles,
+            mailboxes: &bench.mailboxes,
+            presence: &|_, user| if user.as_str() == "kari" { Presence::Ready } else { Presence::LoggedOut },
+            random: 0,
+        };
+        let simulate = Simulate {
+            number: Number::new(number),
+            from: Some(Number::new("+4722000000")),
+            at: None,
+            keys: keys.to_owned(),
+        };
+        let told = explain::simulate(&config, &world, &simulate, at.parse().expect("a time"));
+        told.into_iter().map(|told| format!("{}: {}", told.at, told.what)).collect::<Vec<_>>().join("\n")
+    };
+    let contains = |told: &str, parts: &[&str]| {
+        for part in parts {
+            assert!(told.contains(part), "{part:?} is not in\n{told}");
+        }
+    };
+    let open = "2026-11-23T10:00:00+01:00";
+    contains(
+        &told("+4736000100", "1", open),
+        &[
+            "number: +4736000100 at Fjell: leads to flow:t",
+            "t/s: hours \"lager\": open (week) until 2026-11-23T10:00:00Z",
+            "t/m: the caller hears: \"Tast 1\"",
+            "t/m: key 1: queue:salg",
+            "Salg has Kari Fjell (ready), Ola Berg (logged out)",
+            "after waiting too long: leaves queue:salg (timeout): group:lager",
+            "if nobody is logged in any longer: leaves queue:salg (nobody): user:ola",
+        ],
+    );
+    contains(
+        &told("+4736000100", "2", open),
+        &[
+            "rings for 15 s: Jonas",
+            "if busy: busy: the user forwards to user:ola",
+            "if nobody answers:",
+            "Salg has",
+        ],
+    );
+    contains(&told("+4736000100", "", open), &["presses nothing", "the call is hung up"]);
+    let closed = told("+4736000100", "", "2026-11-23T20:00:00+01:00");
+    contains(&closed, &["closed (default)", "a message of at most 180 s is recorded in voicemail:felles"]);
+    contains(&told("+4736999999", "", open), &["leads nowhere: nobody has this number; the caller gets 404"]);
+    contains(&told("102", "", open), &["leads to user:jonas"]);
+}

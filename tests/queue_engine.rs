@@ -1,0 +1,12 @@
+//! The queue engine by its edge cases, each with its exact outcome, and by random simulation.
+
+#[path = "queue_engine/announcements.rs"]
+mod announcements;
+#[path = "queue_engine/cases.rs"]
+mod cases;
+#[path = "queue_engine/groups.rs"]
+mod groups;
+#[path = "queue_engine/harness.rs"]
+mod harness;
+#[path = "queue_engine/simulation.rs"]
+mod simulation;

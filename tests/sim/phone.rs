@@ -1,0 +1,355 @@
+//! A scripted phone, or a carrier: an endpoint of our own stack that answers as it is told.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::time::Instant;
+
+use sentral::rand::Rng;
+use sentral::sip;
+use sentral::sip::Body;
+use sentral::sip::DialogId;
+use sentral::sip::Event;
+use sentral::sip::Hop;
+use sentral::sip::Method;
+use sentral::sip::Transmit;
+use sentral::sip::Transport;
+use sentral::sip::Uri;
+use sentral::sip::endpoint::Credentials;
+use sentral::sip::endpoint::Endpoint;
+use sentral::sip::endpoint::OutOfDialog;
+use sentral::sip::endpoint::Settings;
+use sentral::sip::header::NameAddr;
+use sentral::sip::invite::Invite;
+use sentral::time::Now;
+
+/// What a phone does with a call that comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 180 at once, 200 after this long.
+    After(Duration),
+    /// 180, and nothing more.
+    Ring,
+    /// This final status at once.
+    Refuse(u16),
+}
+
+/// Where a dialog of a phone stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Our INVITE has no final answer.
+    Calling,
+    /// Their INVITE has no final answer.
+    Ringing,
+    /// Up.
+    Up,
+    /// Over, with the status or 0 for BYE.
+    Over(u16),
+}
+
+/// One call of a phone.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub stage: Stage,
+    /// Where we want to receive audio: names this line to the media of the world.
+    pub audio: SocketAddr,
+    /// Statuses and events, in order, for tests to look at.
+    pub log: Vec<String>,
+    /// From of an incoming call.
+    pub from: String,
+    /// Our INVITE had no offer.
+    pub late: bool,
+}
+
+/// A user agent at one address.
+pub struct Phone {
+    pub name: String,
+    pub address: SocketAddr,
+    pub server: SocketAddr,
+    pub domain: String,
+    pub password: Option<String>,
+    pub answer: Answer,
+    /// Final status of the last REGISTER.
+    pub registered: Option<u16>,
+    pub lines: HashMap<DialogId, Line>,
+    pub endpoint: Endpoint,
+    due: Vec<(Instant, DialogId)>,
+    next_audio: u16,
+    outbox: VecDeque<Transmit>,
+}
+
+impl Phone {
+    pub fn new(name: &str, address: &str, server: &str, domain: &str, rng: Rng) -> Phone {
+        let settings = Settings {
+            external: None,
+            agent: "sim".into(),
+            max_transactions: 10_000,
+            max_dialogs: 10_000,
+            allow: "INVITE, ACK, BYE, CANCEL",
+            t1: Duration::from_millis(500),
+        };
+        Phone {
+            name: name.into(),
+            address: address.parse().unwrap(),
+            server: server.parse().unwrap(),
+            domain: domain.into(),
+            password: None,
+            answer: Answer::After(Duration::from_secs(1)),
+            registered: None,
+            lines: HashMap::new(),
+            endpoint: Endpoint::new(settings, rng),
+            due: Vec::new(),
+            next_audio: 30_000,
+            outbox: VecDeque::new(),
+        }
+    }
+
+    fn hop(&self) -> Hop {
+        Hop { transport: Transport::Udp, local: self.address, remote: self.server, connection: None }
+    }
+
+    fn uri(&self, user: &str) -> Uri {
+        Uri::parse(&format!("sip:{user}@{}", self.domain)).unwrap()
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        self.password.clone().map(|password| Credentials { user: self.name.clone(), password })
+    }
+
+    pub fn register(&mut self, now: Now, expires: u32) {
+        let me = NameAddr::new(self.uri(&self.name.clone()));
+        self.registered = None;
+        self.endpoint.request(
+            now,
+            OutOfDialog {
+                method: Method::Register,
+                uri: Uri::parse(&format!("sip:{}", self.domain)).unwrap(),
+                hop: self.hop(),
+                route: Vec::new(),
+                from: me.clone(),
+                to: me,
+                call_id: None,
+                cseq: None,
+                extra: vec![("Expires", expires.to_string())],
+                body: None,
+                credentials: self.credentials(),
+                contact_user: Some(self.name.clone()),
+            },
+        );
+        self.settle(now);
+    }
+
+    /// Calls a number; `late` leaves the offer to the other side.
+    pub fn call(&mut self, now: Now, number: &str, late: bool) -> DialogId {
+        let audio = self.audio();
+        let body = (!late).then(|| self.sdp(audio, "sendrecv"));
+        let dialog = self.endpoint.invite(
+            now,
+            Invite {
+                uri: self.uri(number),
+                hop: self.hop(),
+                route: Vec::new(),
+                from: NameAddr::new(self.uri(&self.name.clone())),
+                to: NameAddr::new(self.uri(number)),
+                contact_user: self.name.clone(),
+                call_id: None,
+                extra: Vec::new(),
+                body,
+                credentials: self.credentials(),
+                max_forwards: 70,
+            },
+        );
+        self.lines.insert(dialog, Line { stage: Stage::Calling, audio, log: Vec::new(), from: String::new(), late });
+        self.settle(now);
+        dialog
+    }
+
+    pub fn cancel(&mut self, now: Now, dialog: DialogId) {
+        self.endpoint.cancel(now, dialog, Vec::new());
+        self.settle(now);
+    }
+
+    pub fn hang_up(&mut self, now: Now, dialog: DialogId) {
+        if let Some(line) = self.lines.get_mut(&dialog) {
+            if matches!(line.stage, Stage::Over(_)) {
+                return;
+            }
+            line.stage = Stage::Over(0);
+        }
+        self.endpoint.bye(now, dialog, Vec::new());
+        self.settle(now);
+    }
+
+    /// Hangs up, or cancels, or refuses: whatever ends the line as it stands.
+    pub fn end(&mut self, now: Now, dialog: DialogId) {
+        match self.lines.get(&dialog).map(|line| line.stage.clone()) {
+            Some(Stage::Calling) => self.cancel(now, dialog),
+            Some(Stage::Ringing) => {
+                self.endpoint.reject(now, dialog, 486, Vec::new());
+                self.over(dialog, 486);
+                self.settle(now);
+            }
+            Some(Stage::Up) => self.hang_up(now, dialog),
+            Some(Stage::Over(_)) | None => {}
+        }
+    }
+
+    /// Puts the other side on hold, or takes it back.
+    pub fn hold(&mut self, now: Now, dialog: DialogId, on: bool) {
+        let audio = self.lines[&dialog].audio;
+        let body = self.sdp(audio, if on { "sendonly" } else { "sendrecv" });
+        self.endpoint.reinvite(now, dialog, Some(body)).expect("nothing else is in progress");
+        self.settle(now);
+    }
+
+    pub fn receive(&mut self, now: Now, from: SocketAddr, message: sip::Message) {
+        let hop = Hop { transport: Transport::Udp, local: self.address, remote: from, connection: None };
+        self.endpoint.handle_input(now, sip::Input::Message { hop, message });
+        self.settle(now);
+    }
+
+    pub fn timeout(&mut self, now: Now) {
+        self.endpoint.handle_timeout(now);
+        let due: Vec<DialogId> = self.due.iter().filter(|(at, _)| *at <= now.mono).map(|(_, d)| *d).collect();
+        self.due.retain(|(at, _)| *at > now.mono);
+        for dialog in due {
+            self.pick_up(now, dialog);
+        }
+        self.settle(now);
+    }
+
+    /// Answers a ringing line.
+    pub fn pick_up(&mut self, now: Now, dialog: DialogId) {
+        let Some(line) = self.lines.get_mut(&dialog) else { return };
+        if line.stage == Stage::Ringing {
+            line.stage = Stage::Up;
+            let audio = line.audio;
+            let body = self.sdp(audio, "sendrecv");
+            self.endpoint.accept(now, dialog, Vec::new(), body);
+            self.settle(now);
+        }
+    }
+
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let own = self.due.iter().map(|(at, _)| *at).min();
+        let sip = self.endpoint.poll_timeout().map(|(at, _)| at);
+        own.into_iter().chain(sip).min()
+    }
+
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.outbox.pop_front()
+    }
+
+    /// The first line in this stage.
+    pub fn line(&self, stage: &Stage) -> Option<DialogId> {
+        self.lines.iter().filter(|(_, line)| line.stage == *stage).map(|(dialog, _)| *dialog).min()
+    }
+
+    pub fn live_lines(&self) -> usize {
+        self.lines.values().filter(|line| !matches!(line.stage, Stage::Over(_))).count()
+    }
+
+    fn over(&mut self, dialog: DialogId, status: u16) {
+        if let Some(line) = self.lines.get_mut(&dialog) {
+            line.stage = Stage::Over(status);
+        }
+        self.due.retain(|(_, due)| *due != dialog);
+    }
+
+    fn log(&mut self, dialog: DialogId, what: String) {
+        if let Some(line) = self.lines.get_mut(&dialog) {
+            line.log.push(what);
+        }
+    }
+
+    fn settle(&mut self, now: Now) {
+        while let Some(output) = self.endpoint.poll_output() {
+            match output {
+                sip::Output::Transmit(transmit) => self.outbox.push_back(transmit),
+                sip::Output::Event(event) => self.on_event(now, event),
+            }
+        }
+    }
+
+    fn on_event(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Invite { dialog, request, .. } => {
+                let audio = self.audio();
+                let from = request.from().map(|from| from.to_string()).unwrap_or_default();
+                let line = Line { stage: Stage::Ringing, audio, log: Vec::new(), from, late: false };
+                self.lines.insert(dialog, line);
+                match self.answer {
+                    Answer::Refuse(status) => {
+                        self.over(dialog, status);
+                        self.endpoint.reject(now, dialog, status, Vec::new());
+                    }
+                    Answer::Ring => self.endpoint.ring(now, dialog, 180, Vec::new(), None),
+                    Answer::After(after) => {
+                        self.endpoint.ring(now, dialog, 180, Vec::new(), None);
+                        self.due.push((now.mono + after, dialog));
+                    }
+                }
+            }
+            Event::Cancelled { dialog, reason } => {
+                self.log(dialog, format!("cancelled {}", reason.unwrap_or_default()));
+                self.over(dialog, 487);
+            }
+            Event::Progress { dialog, response } => self.log(dialog, response.status.to_string()),
+            Event::Answered { dialog, response } => {
+                self.log(dialog, "200".into());
+                let mut audio = None;
+                if let Some(line) = self.lines.get_mut(&dialog) {
+                    line.stage = Stage::Up;
+                    // A late offer is in the 200: our answer goes into the ACK.
+                    audio = line.late.then_some(line.audio);
+                }
+                assert!(!response.body.is_empty(), "a 200 to INVITE has SDP");
+                let body = audio.map(|audio| self.sdp(audio, "sendrecv"));
+                self.endpoint.ack(now, dialog, body);
+            }
+            Event::Failed { dialog, status, .. } => {
+                self.log(dialog, status.to_string());
+                self.over(dialog, status);
+            }
+            Event::Bye { dialog, .. } | Event::NotAcked { dialog } | Event::Gone { dialog } => {
+                self.log(dialog, "bye".into());
+                self.over(dialog, 0);
+            }
+            Event::Reoffer { dialog, .. } => {
+                let audio = self.lines.get(&dialog).map(|line| line.audio);
+                if let Some(audio) = audio {
+                    let body = self.sdp(audio, "sendrecv");
+                    self.endpoint.accept(now, dialog, Vec::new(), body);
+                }
+            }
+            Event::Reanswered { dialog, response } => {
+                let direction = String::from_utf8_lossy(&response.body)
+                    .lines()
+                    .find(|line| matches!(*line, "a=sendrecv" | "a=recvonly" | "a=sendonly" | "a=inactive"))
+                    .unwrap_or("a=sendrecv")
+                    .to_owned();
+                self.log(dialog, direction);
+                self.endpoint.ack(now, dialog, None);
+            }
+            Event::Request { transaction, .. } => {
+                self.endpoint.respond(now, transaction, 200, Vec::new(), None);
+            }
+            Event::Response { status, .. } => self.registered = Some(status),
+            Event::Acked { .. } | Event::ReofferFailed { .. } | Event::Closed { .. } | Event::Refused { .. } => {}
+        }
+    }
+
+    fn audio(&mut self) -> SocketAddr {
+        self.next_audio += 2;
+        SocketAddr::new(self.address.ip(), self.next_audio)
+    }
+
+    fn sdp(&self, audio: SocketAddr, direction: &str) -> Body {
+        let (ip, port) = (audio.ip(), audio.port());
+        Body::sdp(format!(
+            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8 101\r\n\
+             a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+        ))
+    }
+}

@@ -1,0 +1,14 @@
+//! Table tests of the pure functions: rows of what is given and what must come of it.
+
+#[path = "tables/hours.rs"]
+mod hours;
+#[path = "tables/negotiate.rs"]
+mod negotiate;
+#[path = "tables/number.rs"]
+mod number;
+#[path = "tables/route.rs"]
+mod route;
+#[path = "tables/say.rs"]
+mod say;
+#[path = "tables/strategy.rs"]
+mod strategy;
