@@ -1,7 +1,8 @@
 #!/bin/sh
 # Records the system's prompts from prompts.tsv with a speech synthesiser (Debian: espeak-ng, sox), and composes
 # the hold music: 16 kHz mono 16-bit WAV, band-limited, levelled, trimmed. The daemon needs neither program.
-# usage: media/make.sh [nb|en|music]...   (all by default)
+# The recordings of the sample company in config/ are made from the texts in its file.
+# usage: media/make.sh [nb|en|music|sample]...   (all by default)
 set -eu
 cd "$(dirname "$0")"
 raw=$(mktemp --suffix=.wav)
@@ -18,18 +19,30 @@ speak() { # voice, text, file
 }
 
 language() { # nb|en, column, voice
+    mkdir -p "$1/num"
+    # Silence between the groups of a telephone number.
+    sox -D -n -r 16000 -b 16 -c 1 "$1/num/pause.wav" trim 0 0.25
     grep -v '^#' prompts.tsv | cut -f1,"$2" | while IFS="$tab" read -r id text; do
         [ -n "$text" ] && speak "$3" "$text" "$1/$id.wav"
     done
     :
 }
 
-[ $# -gt 0 ] || set -- nb en music
+sample() {
+    for company in ../config/companies/*.toml; do
+        folder=../config/media/$(basename "$company" .toml)
+        sed -n 's/.*file = "\([^"]*\)\.wav",[[:space:]]*text = "\([^"]*\)".*/\1\t\2/p' "$company" |
+            while IFS="$tab" read -r name text; do speak nb "$text" "$folder/$name.wav"; done
+    done
+}
+
+[ $# -gt 0 ] || set -- nb en music sample
 for what; do
     case $what in
     nb) language nb 2 nb ;;
     en) language en 3 en-gb ;;
     music) python3 music.py music.wav ;;
-    *) echo "usage: media/make.sh [nb|en|music]..." >&2; exit 2 ;;
+    sample) sample ;;
+    *) echo "usage: media/make.sh [nb|en|music|sample]..." >&2; exit 2 ;;
     esac
 done

@@ -1,6 +1,8 @@
 //! rsip as a second opinion on our parser: of generated sound messages we must read what was put in, and wherever
 //! rsip reads them too, it must see the same. Where the two differ, `Differs` names the sentence that decides.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use rsip::prelude::HeadersExt;

@@ -1,6 +1,8 @@
 //! The 49 messages of RFC 4475, bit by bit as its appendix has them: what we read of the sound ones, what we
 //! answer to the others. Where the RFC leaves a choice, the row says which one is ours.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::fs;
 use std::path::Path;
 

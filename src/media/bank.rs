@@ -213,7 +213,7 @@ mod tests {
             im += f64::from(*sample) * angle.sin();
         }
         let peak = 2.0 * (re * re + im * im).sqrt() / samples.len() as f64;
-        20.0 * (peak.max(1e-9) / 32767.0).log10() + 3.14
+        20.0 * (peak.max(1e-9) / 22_826.0).log10()
     }
 
     fn sine(hertz: f64, rate: u32) -> Vec<i16> {

@@ -1,8 +1,11 @@
 //! Call-progress tones of the Norwegian network and the keys' tone pairs, as samples made once at start.
 //!
-//! Levels are those of a telephone network: a full-scale sine is +3.14 dBm0 (ITU-T G.711).
+//! Levels are those of a telephone network, in dBm0.
 
 use std::f64::consts::TAU;
+
+/// Peak of a sine of 0 dBm0: 3.14 dB below full scale (ITU-T G.711).
+const ZERO_DBM0: f64 = 22_826.0;
 
 /// A tone with its cadence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,7 +78,7 @@ pub fn key_samples(code: u8, rate: u32) -> Vec<i16> {
 fn sines(parts: &[(f64, f64)], rate: u32, count: usize) -> impl Iterator<Item = i16> {
     let parts: Vec<(f64, f64)> = parts
         .iter()
-        .map(|(hertz, dbm0)| (TAU * hertz / f64::from(rate), 32767.0 * 10f64.powf((dbm0 - 3.14) / 20.0)))
+        .map(|(hertz, dbm0)| (TAU * hertz / f64::from(rate), ZERO_DBM0 * 10f64.powf(dbm0 / 20.0)))
         .collect();
     (0..count)
         .map(move |at| parts.iter().map(|(step, peak)| peak * (step * at as f64).sin()).sum::<f64>() as i16)

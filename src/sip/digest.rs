@@ -263,6 +263,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "an `Instant` has no other beginning")]
     fn start() -> Now {
         Now { mono: Instant::now(), utc: "2026-01-01T12:00:00Z".parse().unwrap() }
     }

@@ -380,6 +380,7 @@ mod tests {
         }
     }
 
+    #[allow(clippy::disallowed_methods, reason = "a test begins at some moment")]
     fn registration() -> (Registration, Now) {
         let now = Now { mono: Instant::now(), utc: crate::time::Timestamp::UNIX_EPOCH };
         let hop = Hop {

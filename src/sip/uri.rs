@@ -25,8 +25,8 @@ pub enum Uri {
 pub struct SipUri {
     /// `sips:`.
     pub secure: bool,
-    /// User part, unescaped, with its own parameters (`;phone-context=…`). `%3B`, `%25` and octets that are not
-    /// UTF-8 stay escaped: without it they would be read differently.
+    /// User part, unescaped, with its own parameters (`;phone-context=…`). `%3B` and `%25` stay escaped, since
+    /// without it they would be read differently; so does all of a user part that is not UTF-8.
     pub user: Option<String>,
     /// Password as it stands, escaped.
     pub password: Option<String>,
@@ -67,7 +67,6 @@ const UNRESERVED: ByteSet = ByteSet::alphanumeric_and(b"-_.!~*'()");
 static USER: ByteSet = UNRESERVED.and(b"&=+$,;?/");
 static PASSWORD: ByteSet = UNRESERVED.and(b"&=+$,");
 static PARAM: ByteSet = UNRESERVED.and(b"[]/:&+$");
-static PARAM_ESCAPED: ByteSet = UNRESERVED.and(b"[]/:&+$%");
 static HEADERS: ByteSet = UNRESERVED.and(b"[]/:&+$?=;@,");
 /// `_` is no host name byte, but names of containers and of Windows machines have it.
 static HOST: ByteSet = ByteSet::alphanumeric_and(b"-._");
@@ -173,7 +172,7 @@ impl SipUri {
                     None => (userinfo, None),
                 };
                 let password = match password {
-                    Some(text) if text.bytes().all(|byte| byte == b'%' || PASSWORD.has(byte)) => Some(text),
+                    Some(text) if sound(text, &PASSWORD) => Some(text),
                     Some(_) => return Err(WRONG),
                     None => None,
                 };
@@ -182,6 +181,7 @@ impl SipUri {
             None => (None, None, rest),
         };
         let (rest, headers) = match rest.split_once('?') {
+            Some((_, headers)) if !sound(headers, &HEADERS) => return Err(WRONG),
             Some((rest, headers)) => (rest, Some(headers.to_owned())),
             None => (rest, None),
         };
@@ -351,7 +351,7 @@ fn parse_params(text: &str) -> Result<Params, Malformed> {
             Some((name, value)) => (name, Some(value)),
             None => (part, None),
         };
-        if name.is_empty() || !PARAM_ESCAPED.has_all(name) || !PARAM_ESCAPED.has_all(value.unwrap_or("")) {
+        if name.is_empty() || !sound(name, &PARAM) || !sound(value.unwrap_or(""), &PARAM) {
             return Err(WRONG);
         }
         params.push(name, value);
@@ -423,7 +423,7 @@ fn write_params(f: &mut fmt::Formatter, params: &Params) -> fmt::Result {
 }
 
 /// Writes `text` with all bytes escaped but those that may stand; escapes already there stay.
-fn write_escaped(f: &mut fmt::Formatter, text: &str, may_stand: &ByteSet) -> fmt::Result {
+fn write_escaped(f: &mut impl fmt::Write, text: &str, may_stand: &ByteSet) -> fmt::Result {
     let mut written = 0;
     for (at, byte) in text.bytes().enumerate() {
         if may_stand.has(byte) || (byte == b'%' && escape_at(text.as_bytes(), at).is_some()) {
@@ -435,6 +435,13 @@ fn write_escaped(f: &mut fmt::Formatter, text: &str, may_stand: &ByteSet) -> fmt
         written = at + 1;
     }
     f.write_str(text.get(written..).unwrap_or(""))
+}
+
+/// Whether `text` is made of octets that may stand and of escapes.
+fn sound(text: &str, may_stand: &ByteSet) -> bool {
+    let octet =
+        |(at, byte)| may_stand.has(byte) || (byte == b'%' && escape_at(text.as_bytes(), at).is_some());
+    text.bytes().enumerate().all(octet)
 }
 
 /// The octet that `%XX` at this place stands for.
@@ -481,8 +488,13 @@ fn unescape_user(text: &str) -> Result<String, Malformed> {
         }
         at += 3;
     }
-    // Octets that are no text stay as they were.
-    String::from_utf8(out).or_else(|_| Ok(text.to_owned()))
+    // With octets that are no text in it, the whole stays escaped.
+    Ok(String::from_utf8(out).unwrap_or_else(|_| {
+        let mut escaped = String::with_capacity(text.len());
+        // Writing to a String cannot fail.
+        let _ = write_escaped(&mut escaped, text, &USER);
+        escaped
+    }))
 }
 
 #[cfg(test)]
@@ -546,6 +558,9 @@ mod tests {
             "sip:a\r\nX:y@h",
             "sip:a@h;=x",
             "sip:a@ho^st",
+            "sip:a%@h",
+            "sip:a@h;x=%zz",
+            "sip:a@h?%",
         ];
         for text in table {
             assert_eq!(Uri::parse(text), Err(WRONG), "{text}");

@@ -43,6 +43,7 @@ use crate::switch::queue::Failure;
 use crate::switch::queue::OfferId;
 use crate::switch::reach;
 use crate::switch::reach::Contact;
+use crate::switch::route;
 use crate::switch::system_prompt;
 use crate::time::Now;
 
@@ -223,7 +224,10 @@ impl Switch {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let emergency = number::is_emergency(phone.as_str());
-        let Some(trunks) = self.trunks_for(&phone) else { return };
+        // A user's own number obeys the user's rights; what the company wrote into a flow is the company's choice.
+        let person = user.as_ref().and_then(|key| company.users.get(&key.user));
+        let international = person.is_none_or(|person| person.international);
+        let Ok(trunks) = route::outside(&self.config, &phone, international) else { return };
         let shown = identity::shown_forwarded(company, &of.facts, show);
         let must = reach::must_confirm(&Contact::Phone(phone.clone()), confirm) && !emergency;
         let confirm = must && (user.is_some() || confirm == Confirm::Always);
@@ -238,17 +242,6 @@ impl Switch {
                 return;
             }
         }
-    }
-
-    /// The trunks that a call of ours to `number` may take, first one first.
-    fn trunks_for(&self, number: &Number) -> Option<Vec<TrunkId>> {
-        let route = self.config.routes.iter().find(|route| {
-            route.to.iter().any(|prefix| match prefix.starts_with('+') {
-                true => number.as_str().starts_with(&**prefix),
-                false => number.as_str() == &**prefix,
-            })
-        })?;
-        (!route.block).then(|| route.via.clone())
     }
 
     fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
@@ -347,6 +340,10 @@ impl Switch {
         }
         if shown.hidden && !emergency {
             extra.push(("Privacy", "id".into()));
+        }
+        if let Some(by) = &shown.diverted_by {
+            // RFC 5806 §4: which number of ours sent the call on.
+            extra.push(("Diversion", format!("<sip:{by}@{}>;reason=unconditional", trunk.domain)));
         }
         let credentials = match (&trunk.user, &trunk.password) {
             (Some(user), Some(secret)) => {

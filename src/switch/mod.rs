@@ -209,6 +209,8 @@ enum Timer {
     Subscription(DialogId),
     /// Invariants are audited.
     Audit,
+    /// Old voicemail is deleted.
+    OldMessages,
 }
 
 /// The softswitch.
@@ -305,6 +307,7 @@ impl Switch {
             divergence: 0,
         };
         switch.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
+        switch.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
         switch.adopt(now, config);
         switch
     }
@@ -385,6 +388,12 @@ impl Switch {
             Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
             Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),
             Timer::Subscription(dialog) => self.subscription_over(now, dialog),
+            Timer::OldMessages => {
+                self.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
+                for (mailbox, id) in self.mailboxes.expired(&self.config, now.utc) {
+                    self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
+                }
+            }
             Timer::Audit => {
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
                 self.queues.check_invariants();
@@ -537,6 +546,8 @@ impl Switch {
 
 /// How often the facts about agents are counted anew.
 const AUDIT_EVERY: Duration = Duration::from_secs(1);
+/// How often mailboxes are looked through for messages that have been kept long enough.
+const OLD_MESSAGES_EVERY: Duration = Duration::from_secs(3600);
 
 /// The endpoint's part of a configuration.
 fn settings(config: &Config) -> Settings {

@@ -222,10 +222,11 @@ impl Switch {
         dialled: &str,
         trunk: Option<&TrunkId>,
     ) -> CallerFacts {
-        let dialled = crate::model::number::read(dialled).unwrap_or_else(|| Number::new(dialled));
         let of = self.config.companies.get(company);
+        let hidden = of.is_some_and(|of| route::hides_number(of, dialled));
+        let dialled = crate::model::number::read(dialled).unwrap_or_else(|| Number::new(dialled));
         if let (Some(user), Some(of)) = (&user, of) {
-            return CallerFacts { dialled, ..identity::caller_user(of, user) };
+            return CallerFacts { dialled, hidden, ..identity::caller_user(of, user) };
         }
         let language = of.map_or(self.config.server.language, |of| of.language);
         let mut facts = identity::caller_outside(&identity::Shows {

@@ -4,6 +4,7 @@ use sentral::model::queue::Announce;
 use sentral::model::queue::PositionPolicy;
 use sentral::model::queue::Queue;
 use sentral::switch::queue::Announcement;
+use sentral::switch::queue::Caller;
 use sentral::switch::queue::Facts;
 use sentral::switch::queue::Input;
 use sentral::switch::queue::Output;
@@ -12,6 +13,7 @@ use crate::harness::READY;
 use crate::harness::World;
 use crate::harness::call;
 use crate::harness::queue;
+use crate::harness::queue_key;
 use crate::harness::s;
 
 fn busy(queue: Queue) -> World {
@@ -152,14 +154,8 @@ fn a_wait_that_grew_by_a_little_is_said_as_before() {
     assert_eq!(world.told(10), [[Announcement::Wait { minutes: 2, more: false }]]);
     announced(&mut world, 10);
     // Somebody more important comes before: three minutes, one more than was said.
-    let caller = sentral::switch::queue::Caller {
-        entry: call(11),
-        priority: Some(9),
-        waited_since: None,
-        ring: None,
-        open: true,
-    };
-    world.input(Input::Join { line: crate::harness::queue_key("salg"), caller });
+    let caller = Caller { entry: call(11), priority: Some(9), waited_since: None, ring: None, open: true };
+    world.input(Input::Join { line: queue_key("salg"), caller });
     world.pass(s(20));
     assert_eq!(world.told(10)[1], [Announcement::Wait { minutes: 2, more: false }]);
 }

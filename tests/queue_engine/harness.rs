@@ -72,7 +72,7 @@ pub(crate) fn group_key(id: &str) -> LineKey {
 pub(crate) fn queue(agents: &[&str]) -> Queue {
     let membership = |agent: &&str| {
         let (user, tier) = agent.split_once(':').unwrap_or((agent, "1"));
-        Membership { user: user.into(), tier: tier.parse().unwrap() }
+        Membership { user: user.into(), tier: tier.parse().expect("a tier is a number") }
     };
     Queue {
         name: "Salg".into(),

@@ -1,7 +1,7 @@
 //! G.722 at 64 kbit/s (RFC 3551 §4.5.2): thin over the `audio-codec` crate, which does the sub-band coding.
 //!
-//! *Wide* is the whole codec at 16 kHz. *Narrow* is its lower sub-band alone at 8 kHz, for lines that end in
-//! G.711: cheaper, and without a resampler.
+//! *Wide* is the codec's 16 kHz audio. *Narrow* is 8 kHz audio, for lines that end or begin in G.711: its lower
+//! sub-band alone when decoding, the rate doubled when encoding.
 
 use audio_codec::Decoder as _;
 use audio_codec::Encoder as _;
@@ -9,27 +9,55 @@ use audio_codec::g722::Bitrate;
 use audio_codec::g722::G722Decoder;
 use audio_codec::g722::G722Encoder;
 
-/// What silence settles to: the smallest positive step of both sub-bands.
-pub const SILENCE: u8 = 0xFA;
+/// A byte that, repeated, decays to silence: the middle of the lower sub-band, the smallest step of the upper.
+pub const SILENCE: u8 = 0xFD;
 
 /// Encodes one line of audio.
-pub struct Encoder(G722Encoder);
+pub struct Encoder {
+    wide: G722Encoder,
+    /// The last samples at 8 kHz, the newest last.
+    history: [i16; 2 * HALF_TAPS.len()],
+}
+
+/// The value halfway between two samples: weights of the neighbours on either side, nearest first, in 1/32768
+/// (a sinc under a Blackman window).
+const HALF_TAPS: [i32; 8] = [20_531, -6023, 2783, -1322, 576, -212, 56, -5];
+
+/// Samples at 8 kHz that are encoded at a time.
+const RUN: usize = 80;
+
+impl Default for Encoder {
+    fn default() -> Encoder {
+        let wide = G722Encoder::with_options(Bitrate::Mode1_64000, false, false);
+        Encoder { wide, history: [0; 2 * HALF_TAPS.len()] }
+    }
+}
 
 impl Encoder {
-    /// Of 16 kHz audio, two samples a byte.
-    pub fn wide() -> Encoder {
-        Encoder(G722Encoder::with_options(Bitrate::Mode1_64000, false, false))
-    }
-
-    /// Of 8 kHz audio, a sample a byte; the upper sub-band stays silent.
-    pub fn narrow() -> Encoder {
-        Encoder(G722Encoder::with_options(Bitrate::Mode1_64000, true, false))
-    }
-
-    /// Encodes `samples` into `out`, which must be as long as they come to.
+    /// Encodes 16 kHz audio, two samples a byte, into `out`, which must be half as long.
     pub fn encode(&mut self, samples: &[i16], out: &mut [u8]) {
-        let written = self.0.encode_into(samples, out);
+        let written = self.wide.encode_into(samples, out);
         debug_assert_eq!(written.ok(), Some(out.len()), "the caller sized the buffer");
+    }
+
+    /// Encodes 8 kHz audio, a sample a byte, into `out`, which must be as long: doubled in rate first. (The
+    /// crate's own 8 kHz mode puts out a constant.)
+    pub fn encode_narrow(&mut self, samples: &[i16], out: &mut [u8]) {
+        for (run, out) in samples.chunks(RUN).zip(out.chunks_mut(RUN)) {
+            let mut doubled = [0; 2 * RUN];
+            for (pair, sample) in doubled.chunks_exact_mut(2).zip(run) {
+                self.history.copy_within(1.., 0);
+                self.history[2 * HALF_TAPS.len() - 1] = *sample;
+                let (before, after) = self.history.split_at(HALF_TAPS.len());
+                let sides = before.iter().rev().zip(after);
+                let weighed =
+                    HALF_TAPS.iter().zip(sides).map(|(tap, (b, a))| tap * (i32::from(*b) + i32::from(*a)));
+                let sum: i32 = weighed.sum(); // below 2³¹: the weights sum to less than 2¹⁵
+                pair[0] = before[HALF_TAPS.len() - 1];
+                pair[1] = (sum >> 15).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+            }
+            self.encode(&doubled[..2 * run.len()], out);
+        }
     }
 }
 
@@ -50,5 +78,36 @@ impl Decoder {
     /// Decodes into `out` and tells how many samples it wrote; 0 when `out` is too short.
     pub fn decode(&mut self, payload: &[u8], out: &mut [i16]) -> usize {
         self.0.decode_into(payload, out).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_silence_byte_decodes_to_silence_from_any_state() {
+        let mut decoder = Decoder::wide();
+        let mut encoder = Encoder::default();
+        let mut loud = [0; 160];
+        let noise: Vec<i16> = (0..320).map(|at: i16| at.wrapping_mul(7919)).collect();
+        encoder.encode(&noise, &mut loud);
+        let mut samples = [0; 320];
+        decoder.decode(&loud, &mut samples);
+        for _ in 0..10 {
+            decoder.decode(&[SILENCE; 160], &mut samples);
+        }
+        let peak = samples.iter().map(|sample| sample.unsigned_abs()).max();
+        assert!(peak < Some(30), "{peak:?}");
+    }
+
+    #[test]
+    fn loud_and_narrow_audio_does_not_overflow() {
+        for value in [i16::MIN, i16::MAX] {
+            let mut out = [0; 400];
+            let square: Vec<i16> = (0..400).map(|at| if at % 2 == 0 { value } else { !value }).collect();
+            Encoder::default().encode_narrow(&square, &mut out);
+            Decoder::narrow().decode(&out, &mut [0; 400]);
+        }
     }
 }

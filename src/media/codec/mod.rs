@@ -83,7 +83,7 @@ impl Encoder {
         match codec {
             Codec::Pcma => Encoder::Pcma,
             Codec::Pcmu => Encoder::Pcmu,
-            Codec::G722 => Encoder::G722(Box::new(g722::Encoder::wide())),
+            Codec::G722 => Encoder::G722(Box::default()),
         }
     }
 
@@ -141,8 +141,7 @@ fn each(payload: &[u8], out: &mut [i16], decode: fn(u8) -> i16) -> usize {
 
 /// Turns payloads of one codec into those of another, packet by packet.
 ///
-/// Between G.711 and G.722 only the band below 4 kHz crosses: G.722's lower sub-band *is* 8 kHz audio, so
-/// no resampling is needed in either direction.
+/// Between G.711 and G.722 only the band below 4 kHz crosses.
 pub struct Converter {
     from: Codec,
     to: Codec,
@@ -168,8 +167,8 @@ impl Converter {
             (Codec::G722, Codec::Pcmu) => {
                 Step::FromG722(Box::new(g722::Decoder::narrow()), g711::encode_ulaw)
             }
-            (Codec::Pcma, Codec::G722) => Step::ToG722(g711::decode_alaw, Box::new(g722::Encoder::narrow())),
-            (Codec::Pcmu, Codec::G722) => Step::ToG722(g711::decode_ulaw, Box::new(g722::Encoder::narrow())),
+            (Codec::Pcma, Codec::G722) => Step::ToG722(g711::decode_alaw, Box::default()),
+            (Codec::Pcmu, Codec::G722) => Step::ToG722(g711::decode_ulaw, Box::default()),
             (Codec::Pcma, Codec::Pcma) | (Codec::Pcmu, Codec::Pcmu) | (Codec::G722, Codec::G722) => {
                 return None;
             }
@@ -200,7 +199,7 @@ impl Converter {
                 for (sample, byte) in samples.iter_mut().zip(&*payload) {
                     *sample = decode(*byte);
                 }
-                encoder.encode(samples, payload);
+                encoder.encode_narrow(samples, payload);
             }
         }
     }

@@ -52,7 +52,7 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
 
 /// The exits of a step by the key they are written under.
 pub(super) fn exits(step: &Step) -> Vec<(String, &Exit)> {
-    fn named<'a, K: fmt::Display>(exits: &'a BTreeMap<K, Exit>) -> impl Iterator<Item = (String, &'a Exit)> {
+    fn named<K: fmt::Display>(exits: &BTreeMap<K, Exit>) -> impl Iterator<Item = (String, &Exit)> {
         exits.iter().map(|(name, exit)| (name.to_string(), exit))
     }
     fn one<'a>(name: &str, exit: &'a Exit) -> (String, &'a Exit) {

@@ -162,9 +162,10 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
     let config = client::config_folder(cli.config);
     let client = Client::new(cli.socket, cli.data.as_deref(), &config);
     let context = Context { config, data: cli.data, client, form: cli.output };
-    match cli.verb {
+    // Without a sub-command it is the daemon.
+    match cli.verb.unwrap_or(Verb::Serve) {
         Verb::Serve => serve::run(context),
-        Verb::Demo => demo::run(),
+        Verb::Demo => demo::run(context),
         Verb::Status => status::run(&context),
         Verb::Calls(args) => calls::run(args, &context),
         Verb::Queues(args) => queues::run(args, &context),

@@ -232,13 +232,11 @@ mod tests {
         let data = tempfile::TempDir::new().unwrap();
         let mut journal = Journal::create(data.path(), 10).unwrap();
         journal.append(&answered(1));
-        let good =
-            std::mem::replace(&mut journal.file, File::options().write(true).open("/dev/full").unwrap());
+        journal.file = File::options().write(true).open("/dev/full").unwrap();
         journal.append(&answered(2));
-        journal.append(&answered(3));
         assert!(!journal.unwritten.is_empty());
-        journal.file = good;
-        journal.append(&answered(4));
+        // What may stand in that file cannot be cut off either: the next try begins another file.
+        journal.append(&answered(3));
         assert!(journal.unwritten.is_empty());
 
         let mut lines = Vec::new();
