@@ -47,7 +47,7 @@ fn packets_played(bencher: Bencher<'_, '_>) {
 /// Five hundred bridges, a packet into each stream.
 #[divan::bench(args = [(Codec::Pcma, Codec::Pcma), (Codec::Pcma, Codec::Pcmu), (Codec::Pcma, Codec::G722)])]
 fn packets_relayed(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
-    let codec = |at: u16| if at % 2 == 0 { codecs.0 } else { codecs.1 };
+    let codec = |at: u16| if at.is_multiple_of(2) { codecs.0 } else { codecs.1 };
     let mut engine = engine(|at| Base::Peer(stream(at ^ 1)), codec);
     let now = Instant::now();
     let mut sequence = 0u16;

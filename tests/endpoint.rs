@@ -1,7 +1,11 @@
 //! The SIP endpoint in virtual time: every timer of RFC 3261 §17 and RFC 6026 to the millisecond, calls and their
 //! ends, and what strangers may send.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail, and begins at some moment")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may fail, and begins at some moment"
+)]
 
 #[path = "endpoint/net.rs"]
 mod net;

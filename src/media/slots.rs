@@ -1,10 +1,16 @@
-//! The wheel of 1 ms slots: which streams send in which millisecond, spread so that no millisecond is crowded.
+//! The wheel of 1 ms slots: which streams send in which millisecond.
+//!
+//! Waking costs as much as sending several packets, so slots are filled one by one up to a bunch that is sent in
+//! a fraction of its millisecond; only when all have that many does a stream go where it crowds least.
 //!
 //! A stream that sends every 20 ms is in one of 20 slots. So that 10, 30, 40 and 60 ms fit the same wheel, it
 //! has 120 slots (their least common multiple) and a stream stands in each of its turns.
 
 /// Slots of the wheel, a millisecond each.
 const WHEEL: usize = 120;
+
+/// Streams of a slot that are no crowd: sent in about 150 µs.
+const BUNCH: usize = 32;
 
 /// Streams by the millisecond in which they are due. A stream is named by its port.
 #[derive(Debug)]
@@ -36,13 +42,21 @@ impl Default for Slots {
 }
 
 impl Slots {
-    /// Where a stream of this period would crowd least; 20 ms when the period does not divide the wheel.
+    /// The place for a stream of this period: in the fullest slot with room in its bunch, else where it crowds
+    /// least; 20 ms when the period does not divide the wheel.
     pub fn best(&self, period: u8) -> Place {
         let period = if period > 0 && WHEEL.is_multiple_of(usize::from(period)) { period } else { 20 };
-        let load = |phase: &u8| -> usize {
-            self.slots.iter().skip(usize::from(*phase)).step_by(usize::from(period)).map(Vec::len).sum()
+        let load = |phase: u8| -> usize {
+            let turns = self.slots.iter().skip(usize::from(phase)).step_by(usize::from(period));
+            turns.map(Vec::len).max().unwrap_or(0)
         };
-        Place { period, phase: (0..period).min_by_key(load).unwrap_or(0) }
+        // Steps of 7 ms, which is coprime to every period, keep the first slots in use apart from each other.
+        let phases = (0..period).map(|step| (u16::from(step) * 7 % u16::from(period)) as u8);
+        let phase = phases.min_by_key(|phase| match load(*phase) {
+            load if load < BUNCH => (0, BUNCH - load),
+            load => (1, load),
+        });
+        Place { period, phase: phase.unwrap_or(0) }
     }
 
     /// Puts a stream in; it must not be in already.
@@ -102,15 +116,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_spread_over_the_least_loaded_slots() {
+    fn slots_are_filled_by_the_bunch_and_then_evenly() {
         let mut slots = Slots::default();
-        for port in 0..40 {
-            let place = slots.best(20);
-            slots.insert(place, port);
-        }
-        for ms in 0..40 {
-            assert_eq!(slots.due(ms), 2, "at {ms} ms");
-        }
+        let mut place = |count: u16| {
+            for port in 0..count {
+                let place = slots.best(20);
+                slots.insert(place, port);
+            }
+            (0..20).map(|ms| slots.due(ms)).collect::<Vec<_>>()
+        };
+        let mut expect = vec![0; 20];
+        (expect[0], expect[7], expect[14]) = (BUNCH, BUNCH, 6);
+        assert_eq!(place(70), expect, "few wakes, far apart");
+        assert_eq!(place(20 * 50 - 70), vec![50; 20], "no millisecond more crowded than another");
     }
 
     #[test]

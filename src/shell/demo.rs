@@ -84,7 +84,8 @@ pub fn run(folder: PathBuf) -> anyhow::Result<()> {
         daemon.stop();
         told
     });
-    // The folder is the demo's own.
+    // The store's last user goes with the runtime; the folder is the demo's own.
+    runtime.shutdown_timeout(STEP_MAX);
     let _ = std::fs::remove_dir_all(&data);
     print!("{}", result?);
     Ok(())

@@ -303,20 +303,20 @@ impl Daemon {
                 let made = self.made_passwords.get(&format!("{}/{device}", company.domain)).map(String::as_str);
                 let password = of.password.as_ref().map(|secret| &*secret.0).or(made).unwrap_or("(none)");
                 let ext = ext.map(ToString::to_string).unwrap_or_default();
-                println!("    user {device:<14} password {password:<18} extension {ext}");
+                println!("    user {:<14} password {password:<18} extension {ext}", device.as_str());
             }
             if company.devices.len() > SHOWN_MAX {
                 println!("    … and {} more: sentral devices", company.devices.len() - SHOWN_MAX);
             }
             println!("  numbers, dialled from a phone or the trunk:");
             for (number, to) in company.numbers.iter().take(SHOWN_MAX) {
-                println!("    {number}  {to}");
+                println!("    {:<13} {to}", number.as_str());
             }
             let codes = &company.codes;
             let shown = [(&codes.login, "log in"), (&codes.logout, "log out"), (&codes.voicemail, "voicemail")];
             for (code, what) in shown {
                 if let Some(code) = code {
-                    println!("    {code:<12}  {what}");
+                    println!("    {code:<13} {what}");
                 }
             }
         }

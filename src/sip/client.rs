@@ -250,10 +250,10 @@ impl Endpoint {
         let key = ClientKey { branch: via.branch().unwrap_or_default().into(), method: cseq.method };
         let Some(id) = self.client_keys.get(&key).copied() else { return self.refuse("no transaction") };
         let Some(client) = self.clients.get_mut(&id) else { return };
-        // §8.1.3.3 and §18.1.2: it is for us only if the one Via is ours.
+        // §18.1.2: it is for us only if its Via is ours; `check` has seen to it that there is one (§8.1.3.3).
         let ours = client.sent_by.0.equals(&via.host)
             && client.sent_by.1.unwrap_or(5060) == via.port.unwrap_or(5060);
-        if !ours || response.vias().len() != 1 {
+        if !ours {
             return self.refuse("not our Via");
         }
         if client.hop.connection.is_none() && hop.transport == client.hop.transport {

@@ -416,8 +416,8 @@ mod tests {
 
     #[test]
     fn our_contact_has_the_external_address_of_its_family_and_names_streams() {
-        let mut settings = Settings::default();
-        settings.external = Some("198.51.100.7".parse().unwrap());
+        let external = Some("198.51.100.7".parse().unwrap());
+        let settings = Settings { external, ..Settings::default() };
         let udp = hop(Transport::Udp, "192.0.2.9:5060", None);
         assert_eq!(settings.contact(Some("100"), &udp), "sip:100@198.51.100.7:5060");
         let tcp = hop(Transport::Tcp, "192.0.2.9:5060", None);

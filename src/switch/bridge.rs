@@ -64,6 +64,8 @@ pub(crate) fn busy_users(call: &Call, legs: &HashMap<LegId, Leg>) -> Vec<UserKey
     if let (Some(callee), None) = (call.callee, &call.served_by) {
         users.extend(legs.get(&callee).and_then(|leg| leg.user.clone()));
     }
+    // Who calls their own other phone is one person.
+    users.dedup();
     users
 }
 

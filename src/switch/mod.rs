@@ -266,6 +266,7 @@ impl Switch {
     pub fn new(now: Now, config: Arc<Config>, mut rng: Rng) -> Switch {
         let endpoint = Endpoint::new(settings(&config), rng.fork());
         let nonces = Nonces::new(&mut rng);
+        let nonces = if config.server.sip_sha256 { nonces } else { nonces.md5_only() };
         let queues = Queues::new(rng.fork());
         let mut switch = Switch {
             config: Arc::new(Config::default()),

@@ -93,15 +93,15 @@ tone = { play = "lang", next = "hangup" }
 const TONES: [(f64, u32); 4] = [(600.0, 1), (900.0, 1), (1200.0, 2), (1500.0, 60)];
 
 /// Files and ports of a daemon, which stay when it ends.
-pub struct Site {
+pub(crate) struct Site {
     folder: TempDir,
     /// Where it listens for SIP, over UDP and TCP.
-    pub sip: SocketAddr,
+    pub(crate) sip: SocketAddr,
 }
 
 impl Site {
     /// Writes the configuration.
-    pub fn new() -> Site {
+    pub(crate) fn new() -> Site {
         let folder = TempDir::new().expect("a temporary folder");
         let first = free_ports(RTP_PORTS + 2);
         let sip = SocketAddr::from((Ipv4Addr::LOCALHOST, first));
@@ -116,7 +116,8 @@ impl Site {
              [log]\nlevel = \"debug\"\n[config]\nwatch = false\n",
             data.display()
         );
-        let trunks = "[trunks.linje]\nname = \"Linje\"\nserver = \"127.0.0.2:5060\"\ntrusted = [\"127.0.0.2\"]\n";
+        let trunks =
+            "[trunks.linje]\nname = \"Linje\"\nserver = \"127.0.0.2:5060\"\ntrusted = [\"127.0.0.2\"]\n";
         for (name, text) in
             [("server.toml", &*server), ("trunks.toml", trunks), ("companies/prove.toml", COMPANY)]
         {
@@ -129,12 +130,12 @@ impl Site {
     }
 
     /// The folder that everything of this test lies in.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Starts the daemon and waits until it answers.
-    pub fn start(&self) -> Daemon<'_> {
+    pub(crate) fn start(&self) -> Daemon<'_> {
         let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log");
         let process = Command::new(env!("CARGO_BIN_EXE_sentral"))
             .arg("serve")
@@ -156,7 +157,7 @@ impl Site {
     }
 
     /// The JSON answer of the command line; none when the command failed.
-    pub fn ask(&self, args: &[&str]) -> Option<serde_json::Value> {
+    pub(crate) fn ask(&self, args: &[&str]) -> Option<serde_json::Value> {
         let output = Command::new(env!("CARGO_BIN_EXE_sentral"))
             .args(args)
             .args(["--output", "json", "--config"])
@@ -172,23 +173,25 @@ impl Site {
 }
 
 /// A running daemon.
-pub struct Daemon<'a> {
+pub(crate) struct Daemon<'a> {
     site: &'a Site,
     /// Its process.
-    pub process: Child,
+    pub(crate) process: Child,
 }
 
 impl Daemon<'_> {
     /// Ends it as an operator does. Before that every call must be over and every RTP port given back.
-    pub fn end(mut self) {
+    pub(crate) fn end(mut self) {
         wait_until("everything is given back", PATIENCE, || {
             let status = self.site.ask(&["status"]).expect("the daemon answers");
-            let given_back = status["calls"] == 0 && status["legs"] == 0 && status["ports_free"] == status["ports"];
+            let given_back =
+                status["calls"] == 0 && status["legs"] == 0 && status["ports_free"] == status["ports"];
             given_back.then_some(())
         });
         let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
         assert!(told.expect("kill").success());
-        let status = wait_until("the daemon ends", PATIENCE, || self.process.try_wait().expect("our own child"));
+        let status =
+            wait_until("the daemon ends", PATIENCE, || self.process.try_wait().expect("our own child"));
         assert!(status.success(), "the daemon ended with {status}");
     }
 }
@@ -206,7 +209,7 @@ impl Drop for Daemon<'_> {
 }
 
 /// Waits until `look` finds something.
-pub fn wait_until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + within;
     loop {
         if let Some(found) = look() {
@@ -218,10 +221,11 @@ pub fn wait_until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Opt
 }
 
 /// The first of `count` ports that are free on all addresses, an even one.
-fn free_ports(count: u16) -> u16 {
+pub(crate) fn free_ports(count: u16) -> u16 {
     let room = PORTS.end - PORTS.start - count;
     // Tests that run at the same time begin to look at different places.
-    let begin = u16::try_from(std::process::id().wrapping_mul(7919) % u32::from(room)).expect("within the room");
+    let begin =
+        u16::try_from(std::process::id().wrapping_mul(7919) % u32::from(room)).expect("within the room");
     let tries = (0..room).step_by(usize::from(count));
     let ports = tries.map(|step| PORTS.start + (begin + step) % room / 2 * 2);
     let free = |port: &u16| {

@@ -111,6 +111,35 @@ fn requests_in_a_dialog_are_checked_for_tags_and_order() {
 }
 
 #[test]
+fn a_refused_invite_that_comes_after_its_ack_is_absorbed() {
+    let mut net = Net::new();
+    let invite = request("INVITE", "z9hG4bK1", 1, "");
+    net.deliver(B, &invite);
+    let called = dialog(&net.take(B)[0]).unwrap();
+    net.order(B, |it, now| it.reject(now, called, 486, Extra::new()));
+    net.deliver(B, &invite);
+    let tag = tag_of(&net.last(B, "486").text, "To");
+    net.deliver(B, &request("ACK", "z9hG4bK1", 1, &tag));
+    net.deliver(B, &invite);
+    assert_eq!(net.count(B, "486"), 2);
+    assert!(net.told(B).is_empty());
+    net.finish();
+}
+
+#[test]
+fn a_bye_instead_of_the_awaited_ack_ends_the_call() {
+    let mut net = Net::new();
+    net.deliver(B, &request("INVITE", "z9hG4bK1", 1, ""));
+    let called = dialog(&net.take(B)[0]).unwrap();
+    net.order(B, |it, now| it.accept(now, called, Extra::new(), offer()));
+    net.order(B, |it, now| it.bye(now, called, Extra::new()));
+    let tag = tag_of(&net.last(B, "200").text, "To");
+    net.deliver(B, &request("BYE", "z9hG4bK2", 2, &tag));
+    net.finish();
+    assert_eq!((net.count(B, "BYE"), net.count(B, "200")), (0, 2));
+}
+
+#[test]
 fn a_caller_may_end_an_early_dialog_with_bye() {
     let mut net = Net::new();
     net.deliver(B, &request("INVITE", "z9hG4bK1", 1, ""));
@@ -133,6 +162,7 @@ fn responses_that_are_not_ours_are_dropped() {
         good.replace("branch=z9hG4bK", "branch=z9hG4bKx"),
         good.replace("192.0.2.1:5060;rport", "192.0.2.99:5060;rport"),
         good.replace("Via: ", "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKp\r\nVia: "),
+        good.replace("From: ", "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKp\r\nFrom: "),
         good.replace(" INVITE\r\n", " OPTIONS\r\n"),
     ];
     for text in rows {

@@ -60,6 +60,8 @@ pub struct Line {
     pub from: String,
     /// Our INVITE had no offer.
     pub late: bool,
+    /// We have cancelled: a 200 that crosses the CANCEL is hung up.
+    pub cancelled: bool,
 }
 
 /// A user agent at one address.
@@ -160,12 +162,15 @@ impl Phone {
                 max_forwards: 70,
             },
         );
-        self.lines.insert(dialog, Line { stage: Stage::Calling, audio, log: Vec::new(), from: String::new(), late });
+        self.lines.insert(dialog, Line { stage: Stage::Calling, audio, log: Vec::new(), from: String::new(), late, cancelled: false });
         self.settle(now);
         dialog
     }
 
     pub fn cancel(&mut self, now: Now, dialog: DialogId) {
+        if let Some(line) = self.lines.get_mut(&dialog) {
+            line.cancelled = true;
+        }
         self.endpoint.cancel(now, dialog, Vec::new());
         self.settle(now);
     }
@@ -277,7 +282,7 @@ impl Phone {
             Event::Invite { dialog, request, .. } => {
                 let audio = self.audio();
                 let from = request.from().map(|from| from.to_string()).unwrap_or_default();
-                let line = Line { stage: Stage::Ringing, audio, log: Vec::new(), from, late: false };
+                let line = Line { stage: Stage::Ringing, audio, log: Vec::new(), from, late: false, cancelled: false };
                 self.lines.insert(dialog, line);
                 match self.answer {
                     Answer::Refuse(status) => {
@@ -307,6 +312,10 @@ impl Phone {
                 assert!(!response.body.is_empty(), "a 200 to INVITE has SDP");
                 let body = audio.map(|audio| self.sdp(audio, "sendrecv"));
                 self.endpoint.ack(now, dialog, body);
+                if self.lines.get(&dialog).is_some_and(|line| line.cancelled) {
+                    self.endpoint.bye(now, dialog, Vec::new());
+                    self.over(dialog, 0);
+                }
             }
             Event::Failed { dialog, status, .. } => {
                 self.log(dialog, status.to_string());

@@ -1,4 +1,5 @@
 //! The world: one clock, one switch, phones, and a network that loses, delays, reorders and repeats by seed.
+//! `SIM_TRACE=<Call-ID>` prints each message of that call.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -319,7 +320,8 @@ impl World {
         assert!(self.streams.is_empty(), "streams left at the end");
         for phone in &self.phones {
             assert_eq!(phone.live_lines(), 0, "{} has a line that nobody ended", phone.name);
-            assert_eq!(phone.endpoint.transactions(), 0, "{} has transactions left", phone.name);
+            let left = phone.endpoint.transactions();
+            assert_eq!(left, 0, "{} has transactions left; its lines: {:#?}", phone.name, phone.lines);
         }
     }
 
@@ -432,6 +434,14 @@ impl World {
             () if self.rng.below(100) < self.weather.twice => 2,
             () => 1,
         };
+        if let Ok(wanted) = std::env::var("SIM_TRACE") {
+            let text = String::from_utf8_lossy(&bytes);
+            if text.contains(&wanted) {
+                let first = text.lines().next().unwrap_or_default();
+                let cseq = text.lines().find(|line| line.starts_with("CSeq")).unwrap_or_default();
+                eprintln!("{} {from} -> {to} x{copies} {first} | {cseq}", self.now.utc);
+            }
+        }
         for _ in 0..copies {
             let most = self.weather.delay.as_micros() as usize;
             let delay = Duration::from_micros(500 + self.rng.below(most) as u64);

@@ -88,6 +88,7 @@ fn sip(mut table: Table<'_>, server: &mut Server) {
     }
     server.external = table.take("external").and_then(read::address);
     server.sip_trace = table.flag("trace").unwrap_or(false);
+    server.sip_sha256 = table.flag("sha256").unwrap_or(false);
     table.finish();
 }
 

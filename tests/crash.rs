@@ -1,0 +1,151 @@
+//! A daemon killed in the middle of its work: what it has confirmed stands when it is started again.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "real sockets and processes are the point"
+)]
+
+mod daemon;
+#[path = "daemon/line.rs"]
+mod line;
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::daemon::Site;
+use crate::daemon::wait_until;
+use crate::line::Line;
+use crate::line::header;
+use crate::line::register;
+
+/// A new call so often: 50 in a second.
+const EVERY: Duration = Duration::from_millis(20);
+/// So many calls are over when the daemon is killed.
+const ENDED: usize = 150;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn no_confirmed_call_and_no_registration_is_lost_when_the_daemon_is_killed() {
+    let site = Site::new();
+    let mut daemon = site.start();
+    let phone = Line::new([127, 0, 0, 1], site.sip);
+    register(&phone, "anna", phone.address);
+
+    let mut callers = Callers::new(Line::new([127, 0, 0, 2], site.sip));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while callers.ended.len() < ENDED {
+        assert!(Instant::now() < deadline, "only {} calls have ended", callers.ended.len());
+        callers.begin_when_due();
+        callers.answer_within(Duration::from_millis(5));
+    }
+    daemon.process.kill().expect("it runs");
+    daemon.process.wait().expect("our own child");
+    // What it sent before it died is in our socket.
+    while callers.answer_within(Duration::from_millis(100)) {}
+    drop(daemon);
+
+    let daemon = site.start();
+    let records = site.ask(&["cdr", "--limit", "100000"]).expect("the daemon answers");
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut ids = BTreeSet::new();
+    for record in records.as_array().expect("a list") {
+        *times.entry(record["sip_call_id"].as_str().expect("a text")).or_default() += 1;
+        assert!(ids.insert(record["id"].to_string()), "two records of one id: {record}");
+    }
+    let lost: Vec<&String> = callers.ended.iter().filter(|id| !times.contains_key(&***id)).collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} confirmed calls have no record: {lost:?}",
+        lost.len(),
+        callers.ended.len()
+    );
+    let doubled: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(doubled.is_empty(), "recorded more than once: {doubled:?}");
+
+    phone_is_reached(&phone, &callers.line);
+    daemon.end();
+}
+
+/// A call to the phone's number rings it, although it has not registered again.
+fn phone_is_reached(phone: &Line, carrier: &Line) {
+    carrier.send(&request(carrier, "INVITE", "+4736000101", "after", 1, ""));
+    let invite = wait_until("the phone is called", PATIENCE, || phone.receive(Duration::from_millis(100)));
+    assert!(invite.starts_with("INVITE sip:anna@"), "{invite}");
+    let copied = ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| {
+        let tag = if name == "To" { ";tag=phone" } else { "" };
+        format!("{name}: {}{tag}\n", header(&invite, name))
+    });
+    phone.send(&format!("SIP/2.0 486 Busy Here\n{}Content-Length: 0\n\n", copied.concat()));
+    let refused = wait_until("the caller learns that", PATIENCE, || {
+        carrier.receive(Duration::from_millis(100)).filter(|message| message.starts_with("SIP/2.0 486 "))
+    });
+    let ack = request(carrier, "ACK", "+4736000101", "after", 1, header(&refused, "To"));
+    carrier.send(&ack);
+}
+
+/// Callers who hang up as soon as they are answered.
+struct Callers {
+    line: Line,
+    begun: usize,
+    due: Instant,
+    /// Call-IDs whose BYE was confirmed.
+    ended: BTreeSet<String>,
+}
+
+impl Callers {
+    fn new(line: Line) -> Callers {
+        Callers { line, begun: 0, due: Instant::now(), ended: BTreeSet::new() }
+    }
+
+    fn begin_when_due(&mut self) {
+        if Instant::now() < self.due {
+            return;
+        }
+        self.due += EVERY;
+        self.begun += 1;
+        self.line.send(&request(&self.line, "INVITE", "+4736000130", &self.begun.to_string(), 1, ""));
+    }
+
+    /// Takes the next message, if one comes; tells whether one did.
+    fn answer_within(&mut self, within: Duration) -> bool {
+        let Some(message) = self.line.receive(within) else { return false };
+        let (call_id, cseq) = (header(&message, "Call-ID"), header(&message, "CSeq"));
+        if message.starts_with("SIP/2.0 200 ") {
+            let (name, to) = (call_id.trim_start_matches("call-"), header(&message, "To"));
+            match cseq {
+                "1 INVITE" => {
+                    self.line.send(&request(&self.line, "ACK", "sentral", name, 1, to));
+                    self.line.send(&request(&self.line, "BYE", "sentral", name, 2, to));
+                }
+                _ => {
+                    self.ended.insert(call_id.to_owned());
+                }
+            }
+        }
+        true
+    }
+}
+
+/// A request of the call `name`; `to` is the To that an answer bore.
+fn request(line: &Line, method: &str, user: &str, name: &str, cseq: u32, to: &str) -> String {
+    let own = line.address;
+    let to = if to.is_empty() { format!("<sip:{user}@127.0.0.1>") } else { to.to_owned() };
+    let sdp = format!("v=0\no=- 1 1 IN IP4 {0}\ns=-\nc=IN IP4 {0}\nt=0 0\nm=audio 9 RTP/AVP 8\n", own.ip());
+    let (kind, body) = match method {
+        "INVITE" => ("Content-Type: application/sdp\n", sdp),
+        _ => ("", String::new()),
+    };
+    // Lines end with two bytes on the way.
+    let length = body.len() + body.lines().count();
+    // The ACK of a refusal is of the INVITE's transaction, the others' branches need only differ from it.
+    let branch = if method == "BYE" { 2 } else { 1 };
+    format!(
+        "{method} sip:{user}@127.0.0.1 SIP/2.0\nVia: SIP/2.0/UDP {own};branch=z9hG4bK-{name}-{branch}\n\
+         Max-Forwards: 70\nFrom: <sip:+4790000001@{0}>;tag={name}\nTo: {to}\nCall-ID: call-{name}\n\
+         CSeq: {cseq} {method}\nContact: <sip:carrier@{own}>\n{kind}Content-Length: {length}\n\n{body}",
+        own.ip(),
+    )
+}

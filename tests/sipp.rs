@@ -1,0 +1,409 @@
+//! Calls over the network: SIPp plays phones and carrier against the real daemon, scenario by scenario.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "real sockets and processes are the point"
+)]
+
+mod daemon;
+#[path = "daemon/ear.rs"]
+mod ear;
+#[path = "daemon/line.rs"]
+mod line;
+#[path = "daemon/sipp.rs"]
+mod sipp;
+#[path = "daemon/tone.rs"]
+mod tone;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::time::Duration;
+use std::time::Instant;
+
+use sentral::sip::Method;
+use sentral::sip::digest;
+use sentral::sip::header::Challenge;
+
+use crate::daemon::Site;
+use crate::daemon::wait_until;
+use crate::ear::Ear;
+use crate::line::Line;
+use crate::line::header;
+use crate::sipp::Sipp;
+
+/// Where carriers' media ends.
+const CARRIER: [u8; 4] = [127, 0, 0, 2];
+const PHONE: [u8; 4] = [127, 0, 0, 1];
+/// A port that nothing is expected on.
+const NO_EAR: [&str; 3] = ["-key", "ear_port", "9"];
+/// Level of the company's recordings: a sine of a quarter of full scale.
+const LEVEL_DB: f64 = -12.04;
+
+#[test]
+fn a_phone_registers_with_its_password() {
+    let site = Site::new();
+    let daemon = site.start();
+    let options = ["-i", "127.0.0.1", "-m", "1", "-au", "anna", "-ap", "anna-hemmelig"];
+    Sipp::caller(&site, "phone-registers", "anna", &options).succeeds();
+    assert_eq!(site.ask(&["status"]).expect("an answer")["bindings"], 1);
+    daemon.end();
+}
+
+#[test]
+fn a_phone_with_a_wrong_password_is_never_registered() {
+    let site = Site::new();
+    let daemon = site.start();
+    let options = ["-i", "127.0.0.1", "-m", "1", "-au", "anna", "-ap", "feil"];
+    Sipp::caller(&site, "phone-has-a-wrong-password", "anna", &options).succeeds();
+    assert_eq!(site.ask(&["status"]).expect("an answer")["bindings"], 0);
+    daemon.end();
+}
+
+#[test]
+fn a_phone_with_an_old_nonce_is_told_so_and_registers_with_the_new_one() {
+    let site = Site::new();
+    let daemon = site.start();
+    let nonce = "0".repeat(40);
+    let old = format!("Digest realm=\"127.0.0.1\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\"");
+    let old = Challenge::parse(&old).expect("a challenge");
+    let uri = "sip:127.0.0.1";
+    let credentials = digest::answer(&old, "anna", "anna-hemmelig", &Method::Register, uri, 1, "c");
+    let options = [
+        "-i",
+        "127.0.0.1",
+        "-m",
+        "1",
+        "-au",
+        "anna",
+        "-ap",
+        "anna-hemmelig",
+        "-key",
+        "old_credentials",
+        &credentials,
+    ];
+    Sipp::caller(&site, "phone-has-an-old-nonce", "anna", &options).succeeds();
+    assert_eq!(site.ask(&["status"]).expect("an answer")["bindings"], 1);
+    daemon.end();
+}
+
+#[test]
+fn a_caller_hears_welcome_menu_and_after_a_key_the_music_of_the_queue() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phone, at) = Sipp::phone(&site, "phone-rings-in-vain", &["-m", "1"]);
+    register(&site, "anna", at);
+    let mut ear = Ear::new(CARRIER);
+    let options = ["-m", "1", "-d", "2500", "-key", "ear_port", &ear.port()];
+    let caller = Sipp::caller(&site, "caller-presses-1", "+4736000100", &options);
+    for hz in [600.0, 900.0, 1200.0] {
+        let level = ear.hears(hz);
+        assert!((level - LEVEL_DB).abs() < 1.0, "{hz} Hz at {level} dB");
+    }
+    caller.succeeds();
+    phone.succeeds();
+    assert_eq!(last_call(&site)["keys"], "1");
+    daemon.end();
+}
+
+#[test]
+fn a_key_pressed_as_telephone_event_is_taken() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phone, at) = Sipp::phone(&site, "phone-rings-in-vain", &["-m", "1"]);
+    register(&site, "anna", at);
+    let mut ear = Ear::new(CARRIER);
+    let options = ["-m", "1", "-d", "5000", "-key", "ear_port", &ear.port()];
+    let caller = Sipp::caller(&site, "caller-hangs-up", "+4736000100", &options);
+    ear.hears(900.0);
+    ear.press_1();
+    ear.hears(1200.0);
+    caller.succeeds();
+    phone.succeeds();
+    assert_eq!(last_call(&site)["keys"], "1");
+    daemon.end();
+}
+
+#[test]
+fn two_agents_serve_four_callers_one_at_a_time() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phones, at) = Sipp::phone(&site, "phone-answers-and-hangs-up", &["-m", "4", "-d", "700"]);
+    register(&site, "anna", at);
+    register(&site, "bo", at);
+    let options = [&["-m", "4", "-r", "20"], &NO_EAR[..]].concat();
+    Sipp::caller(&site, "caller-is-hung-up-on", "+4736000110", &options).succeeds();
+    phones.succeeds();
+    let calls = calls(&site, 4);
+    for agent in ["anna", "bo"] {
+        let mut talks: Vec<(&str, &str)> = calls
+            .iter()
+            .filter(|call| call["answered_by"] == agent)
+            .map(|call| {
+                (call["connected"].as_str().expect("a time"), call["ended"].as_str().expect("a time"))
+            })
+            .collect();
+        talks.sort_unstable();
+        assert!(!talks.is_empty(), "{agent} answered nobody");
+        assert!(
+            talks.windows(2).all(|pair| pair[0].1 <= pair[1].0),
+            "{agent} talked with two at once: {talks:?}"
+        );
+    }
+    assert!(calls.iter().all(|call| call["queue"] == "salg" && call["result"] == "answered"), "{calls:?}");
+    daemon.end();
+}
+
+#[test]
+fn a_caller_can_give_up_before_anything_rings() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phone, at) = Sipp::phone(&site, "phone-tries-in-vain", &["-m", "1"]);
+    register(&site, "anna", at);
+    caller(&site, "caller-cancels-before-ringing", "+4736000101");
+    phone.succeeds();
+    assert_eq!(last_call(&site)["result"], "abandoned");
+    daemon.end();
+}
+
+#[test]
+fn a_caller_can_give_up_while_a_phone_rings() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phone, at) = Sipp::phone(&site, "phone-rings-in-vain", &["-m", "1"]);
+    register(&site, "anna", at);
+    caller(&site, "caller-cancels-while-ringing", "+4736000101");
+    phone.succeeds();
+    assert_eq!(last_call(&site)["result"], "abandoned");
+    daemon.end();
+}
+
+#[test]
+fn a_caller_can_give_up_while_waiting_in_a_queue() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phone, at) = Sipp::phone(&site, "phone-rings-in-vain", &["-m", "1"]);
+    register(&site, "anna", at);
+    let options = [&["-m", "1", "-d", "1500"], &NO_EAR[..]].concat();
+    Sipp::caller(&site, "caller-hangs-up", "+4736000110", &options).succeeds();
+    phone.succeeds();
+    let call = last_call(&site);
+    assert_eq!((&call["result"], &call["queue"]), (&"abandoned".into(), &"salg".into()));
+    daemon.end();
+}
+
+#[test]
+fn a_phone_answers_a_caller() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phone, at) = Sipp::phone(&site, "phone-answers", &["-m", "1"]);
+    register(&site, "anna", at);
+    let options = [&["-m", "1", "-d", "500"], &NO_EAR[..]].concat();
+    Sipp::caller(&site, "caller-hangs-up", "+4736000101", &options).succeeds();
+    phone.succeeds();
+    let call = last_call(&site);
+    assert_eq!((&call["result"], &call["answered_by"]), (&"answered".into(), &"anna".into()));
+    daemon.end();
+}
+
+#[test]
+fn a_busy_phone_is_busy_to_the_caller() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phone, at) = Sipp::phone(&site, "phone-is-busy", &["-m", "1"]);
+    register(&site, "anna", at);
+    caller(&site, "caller-meets-busy", "+4736000101");
+    phone.succeeds();
+    assert_eq!(last_call(&site)["result"], "busy");
+    daemon.end();
+}
+
+#[test]
+fn a_phone_that_nobody_answers_is_cancelled_when_its_time_is_up() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (phone, at) = Sipp::phone(&site, "phone-rings-in-vain", &["-m", "1"]);
+    register(&site, "dagny", at);
+    caller(&site, "caller-is-not-answered", "+4736000104");
+    phone.succeeds();
+    assert_eq!(last_call(&site)["result"], "no_answer");
+    daemon.end();
+}
+
+#[test]
+fn a_number_that_nobody_has_is_not_found() {
+    let site = Site::new();
+    let daemon = site.start();
+    caller(&site, "caller-dials-unknown-number", "+4736000199");
+    daemon.end();
+}
+
+#[test]
+fn a_caller_may_leave_the_offer_to_us() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut ear = Ear::new(CARRIER);
+    let options = ["-m", "1", "-d", "2000", "-key", "ear_port", &ear.port()];
+    let caller = Sipp::caller(&site, "caller-offers-late", "+4736000130", &options);
+    ear.hears(1500.0);
+    caller.succeeds();
+    daemon.end();
+}
+
+#[test]
+fn a_call_can_be_held_and_resumed() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut ear = Ear::new(CARRIER);
+    let options = ["-m", "1", "-d", "1500", "-key", "ear_port", &ear.port()];
+    let caller = Sipp::caller(&site, "caller-holds-and-resumes", "+4736000130", &options);
+    ear.hears(1500.0);
+    let silent = Duration::from_millis(800);
+    wait_until("the held call is silent", Duration::from_secs(5), || (ear.silence() > silent).then_some(()));
+    ear.hears(1500.0);
+    caller.succeeds();
+    daemon.end();
+}
+
+#[test]
+fn an_answer_that_is_never_acknowledged_is_repeated_and_the_call_ended() {
+    let site = Site::new();
+    let daemon = site.start();
+    let messages = caller(&site, "caller-never-acknowledges", "+4736000130");
+    // After 0.5, 1, 2 and then every 4 s, until 32 s have gone.
+    let answers = answers(&messages);
+    assert!((10..=11).contains(&answers), "{answers} answers");
+    daemon.end();
+}
+
+#[test]
+fn a_lost_answer_is_repeated_until_it_is_acknowledged() {
+    let site = Site::new();
+    let daemon = site.start();
+    let options = [&["-m", "1", "-d", "3000"], &NO_EAR[..]].concat();
+    let messages = Sipp::caller(&site, "caller-loses-the-first-answer", "+4736000130", &options).succeeds();
+    assert_eq!(answers(&messages), 2, "{messages}");
+    daemon.end();
+}
+
+#[test]
+fn over_tcp_messages_come_in_pieces_and_several_at_once() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut stream = TcpStream::connect(site.sip).expect("it listens");
+    stream.set_nodelay(true).expect("an option");
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("not zero");
+    let own = stream.local_addr().expect("it is connected");
+    let options = |cseq: u32| {
+        format!(
+            "OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP {own};branch=z9hG4bK-{cseq}\r\nMax-Forwards: 70\r\n\
+             From: <sip:anna@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: tcp\r\nCSeq: {cseq} OPTIONS\r\n\
+             Content-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"
+        )
+    };
+    let mut responses = Responses { stream: stream.try_clone().expect("a second handle"), bytes: Vec::new() };
+    // Cut in the start line, in a name, between the two bytes of a line end and in the body.
+    let (whole, end) = (options(1), options(1).find("\r\n\r\n").expect("it has a body"));
+    let mut from = 0;
+    for to in [4, 60, end + 1, end + 3, whole.len() - 2, whole.len()] {
+        stream.write_all(&whole.as_bytes()[from..to]).expect("it is connected");
+        from = to;
+        // Each piece is its own segment when the next one is written after this has been handled.
+        site.ask(&["status"]).expect("the daemon answers");
+    }
+    assert_eq!(responses.next(), "1 OPTIONS");
+    let both = format!("\r\n\r\n{}{}", options(2), options(3));
+    stream.write_all(both.as_bytes()).expect("it is connected");
+    assert_eq!([responses.next(), responses.next()], ["2 OPTIONS", "3 OPTIONS"]);
+    daemon.end();
+}
+
+#[test]
+fn no_call_is_lost_when_the_configuration_is_loaded_again_and_again() {
+    const CALLS: usize = 20;
+    let site = Site::new();
+    let daemon = site.start();
+    let options = [&["-m", "20", "-l", "20", "-r", "50", "-d", "12000"], &NO_EAR[..]].concat();
+    let callers = Sipp::caller(&site, "caller-hangs-up", "+4736000130", &options);
+    let up = || site.ask(&["status"]).expect("the daemon answers")["calls"].as_u64();
+    wait_until("all calls are up", Duration::from_secs(5), || (up() == Some(CALLS as u64)).then_some(()));
+    let file = site.folder().join("config/companies/prove.toml");
+    let text = fs::read_to_string(&file).expect("it was written");
+    let end = Instant::now() + Duration::from_secs(5);
+    let mut loads = 0;
+    while Instant::now() < end {
+        // Each load changes something; the calls use the flow that they began with.
+        fs::write(&file, text.replace("Prøve AS", &format!("Prøve {loads} AS"))).expect("room on the disk");
+        site.ask(&["config", "reload"]).expect("the configuration is sound");
+        loads += 1;
+    }
+    assert!(loads >= 20, "only {loads} loads in 5 s");
+    assert_eq!(up(), Some(CALLS as u64));
+    callers.succeeds();
+    let calls = calls(&site, CALLS);
+    assert!(calls.iter().all(|call| call["result"] == "answered" && call["ended_by"] == "caller"));
+    let ids: BTreeSet<&str> = calls.iter().filter_map(|call| call["sip_call_id"].as_str()).collect();
+    assert_eq!(ids.len(), CALLS);
+    daemon.end();
+}
+
+/// One caller, whom nobody talks to.
+fn caller(site: &Site, scenario: &str, number: &str) -> String {
+    let options = [&["-m", "1"], &NO_EAR[..]].concat();
+    Sipp::caller(site, scenario, number, &options).succeeds()
+}
+
+fn register(site: &Site, device: &str, contact: SocketAddr) {
+    line::register(&Line::new(PHONE, site.sip), device, contact);
+}
+
+/// How many answers to the first INVITE are in SIPp's list of messages.
+fn answers(messages: &str) -> usize {
+    let answer =
+        |message: &&str| message.contains("\nSIP/2.0 200 OK") && message.contains("\nCSeq: 1 INVITE");
+    messages.split("\n-----").filter(answer).count()
+}
+
+fn last_call(site: &Site) -> serde_json::Value {
+    calls(site, 1).remove(0)
+}
+
+/// The records of all calls, once there are so many.
+fn calls(site: &Site, count: usize) -> Vec<serde_json::Value> {
+    let calls = wait_until("the calls are recorded", Duration::from_secs(5), || {
+        let calls = site.ask(&["cdr"]).expect("the daemon answers").as_array().expect("a list").clone();
+        (calls.len() >= count).then_some(calls)
+    });
+    assert_eq!(calls.len(), count, "{calls:?}");
+    calls
+}
+
+/// Reads responses without body from a stream.
+struct Responses {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+impl Responses {
+    /// The CSeq of the next response, which must be 200.
+    fn next(&mut self) -> String {
+        loop {
+            let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            if let Some(end) = end {
+                let message: Vec<u8> = self.bytes.drain(..end + 4).collect();
+                let message = String::from_utf8(message).expect("the daemon writes UTF-8");
+                // A keep-alive was answered before it (RFC 5626 §4.4.1).
+                let message = message.trim_start();
+                assert!(message.starts_with("SIP/2.0 200 "), "{message}");
+                return header(message, "CSeq").to_owned();
+            }
+            let mut more = [0; 4096];
+            let count = self.stream.read(&mut more).expect("a response comes");
+            assert!(count > 0, "the connection was closed");
+            self.bytes.extend(&more[..count]);
+        }
+    }
+}
