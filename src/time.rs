@@ -98,6 +98,7 @@ pub fn earliest<T>(a: Option<(Instant, T)>, b: Option<(Instant, T)>) -> Option<(
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test has a clock")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,13 @@
 //! The queue engine by its edge cases, each with its exact outcome, and by random simulation.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    unreachable_pub,
+    reason = "tests may fail loudly and have a clock"
+)]
+
 #[path = "queue_engine/announcements.rs"]
 mod announcements;
 #[path = "queue_engine/cases.rs"]

@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use sentral::sip::Method;
 use sentral::sip::digest;
+use sentral::sip::header::Algorithm;
 use sentral::sip::header::Challenge;
 
 use crate::daemon::Site;
@@ -51,6 +52,20 @@ fn a_phone_registers_with_its_password() {
     Sipp::caller(&site, "phone-registers", "anna", &options).succeeds();
     assert_eq!(site.ask(&["status"]).expect("an answer")["bindings"], 1);
     daemon.end();
+}
+
+#[test]
+fn sha_256_is_offered_only_where_it_is_configured() {
+    for (line, algorithm) in [("sha256 = false", Algorithm::Md5), ("sha256 = true", Algorithm::Sha256)] {
+        let site = Site::new();
+        let file = site.folder().join("config/server.toml");
+        let text = fs::read_to_string(&file).expect("it was written");
+        fs::write(&file, text.replace("[sip]\n", &format!("[sip]\n{line}\n"))).expect("room on the disk");
+        let daemon = site.start();
+        let phone = Line::new(PHONE, site.sip);
+        assert_eq!(line::register(&phone, "anna", phone.address), algorithm);
+        daemon.end();
+    }
 }
 
 #[test]

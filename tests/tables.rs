@@ -1,5 +1,13 @@
 //! Table tests of the pure functions: rows of what is given and what must come of it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    unreachable_pub,
+    reason = "tests may fail loudly and have a clock"
+)]
+
 #[path = "tables/hours.rs"]
 mod hours;
 #[path = "tables/negotiate.rs"]

@@ -57,7 +57,7 @@ const LISTEN: Duration = Duration::from_secs(3);
 /// # Errors
 /// When a part cannot be started, or the call does not do what it should.
 pub fn run(folder: PathBuf) -> anyhow::Result<()> {
-    telemetry::start("warn", false)?;
+    telemetry::start("error", false)?;
     let mut config = Config::clone(&*load(&folder)?);
     let caller = Agent::new("+4736000777")?;
     let free = UdpSocket::bind("127.0.0.1:0").context("cannot find a free port")?.local_addr()?.port();
@@ -73,13 +73,14 @@ pub fn run(folder: PathBuf) -> anyhow::Result<()> {
         trunk.trusted.push(Trusted { address, prefix: 32, port: Some(caller.address.port()) });
         trunk.register = false;
     }
-    let company = config.companies.values().next().cloned().context("the configuration has no company: add one")?;
+    let company =
+        config.companies.values().next().cloned().context("the configuration has no company: add one")?;
     let number = main_number(&company).context("the company has no public number: add one to [numbers]")?;
     let data = std::env::temp_dir().join(format!("sentral-demo-{}", std::process::id()));
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let result = runtime.block_on(async {
         let options = ServeOptions { config: folder, data: Some(data.clone()) };
-        let daemon = Daemon::start(options, Arc::new(config)).await?;
+        let daemon = Daemon::start(options, Arc::new(config))?;
         let told = act(&daemon, caller, &company, &number).await;
         daemon.stop();
         told
@@ -112,8 +113,12 @@ async fn act(daemon: &Daemon, caller: Agent, company: &Company, number: &Number)
         heard.lost,
         -heard.level_db
     )?;
-    let simulate =
-        Simulate { number: number.clone(), from: Some(Number::new("+4736000777")), at: None, keys: String::new() };
+    let simulate = Simulate {
+        number: number.clone(),
+        from: Some(Number::new("+4736000777")),
+        at: None,
+        keys: String::new(),
+    };
     if let Ok(Answer::Told { steps }) = daemon.inbox().order(Command::Simulate(simulate)).await {
         writeln!(told, "\nWhat the switch did, and why (sentral simulate {number}):")?;
         for step in steps {

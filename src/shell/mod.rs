@@ -73,7 +73,7 @@ pub fn serve(options: ServeOptions) -> anyhow::Result<()> {
     telemetry::start(&config.server.log_level, config.server.log_json)?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
-        let daemon = Daemon::start(options, config).await?;
+        let daemon = Daemon::start(options, config)?;
         daemon.introduce();
         daemon.run().await
     })
@@ -87,8 +87,8 @@ pub struct Daemon {
     tcp: Vec<SocketAddr>,
     made_passwords: HashMap<String, String>,
     signaling: JoinHandle<()>,
-    end_metrics: Option<oneshot::Sender<()>>,
-    end_control: Option<oneshot::Sender<()>>,
+    /// Dropping them ends the control socket and the metrics listener.
+    _doors: (oneshot::Sender<()>, Option<oneshot::Sender<()>>),
 }
 
 /// What reloading works with.
@@ -100,11 +100,12 @@ struct Shared {
 }
 
 impl Daemon {
-    /// Starts everything: disk, media, recordings, network, the core, and the ways to talk to it.
+    /// Starts everything: disk, media, recordings, network, the core, and the ways to talk to it. Must be called
+    /// on the runtime.
     ///
     /// # Errors
     /// When something it needs cannot be had.
-    pub async fn start(options: ServeOptions, config: Arc<Config>) -> anyhow::Result<Daemon> {
+    pub fn start(options: ServeOptions, config: Arc<Config>) -> anyhow::Result<Daemon> {
         let data = options.data.clone().unwrap_or_else(|| config.server.data.clone());
         let (store, facts) = Store::open(&data)?;
         let store = Arc::new(store);
@@ -123,8 +124,7 @@ impl Daemon {
             udp.push(Udp::bind(*address, limits.message_bytes)?);
         }
         let tcp = Tcp::listen(&config.server.sip_tcp, limits, inbox.clone())?;
-        let resolver =
-            Resolver { udp: udp.iter().map(Udp::local).collect(), tcp: tcp.listening().to_vec() };
+        let resolver = Resolver { udp: udp.iter().map(Udp::local).collect(), tcp: tcp.listening().to_vec() };
 
         let settings =
             MediaSettings { ports: config.server.media_ports, bind: media_address(&config), threads: 0 };
@@ -172,32 +172,9 @@ impl Daemon {
             bank,
             inbox: inbox.clone(),
         });
-        let give = inbox.clone();
-        let commander: Commander = Arc::new(move |command| give.order(command));
-        let again = Arc::clone(&shared);
-        let reload: Reload = Arc::new(move || again.reload());
         metrics::reloaded(true);
-
-        let socket = http::control::Socket::bind(&data.join(http::control::SOCKET))?;
-        let control =
-            Control { commander: Arc::clone(&commander), store, reload, metrics: metrics.clone() };
-        let (end_control, ended) = oneshot::channel::<()>();
-        tokio::spawn(async move {
-            if let Err(error) = socket.serve(control, async { drop(ended.await) }).await {
-                tracing::error!(%error, "the control socket failed");
-            }
-        });
-        let mut end_metrics = None;
-        if let Some(listen) = config.server.metrics_listen {
-            let (end, ended) = oneshot::channel::<()>();
-            end_metrics = Some(end);
-            tokio::spawn(async move {
-                let ended = async { drop(ended.await) };
-                if let Err(error) = http::serve_metrics(listen, metrics, commander, ended).await {
-                    tracing::error!(error = format!("{error:#}"), "metrics are not served");
-                }
-            });
-        }
+        let doors = Doors { shared: Arc::clone(&shared), store, metrics };
+        let (end_control, end_metrics) = doors.open(&data, config.server.metrics_listen)?;
         Ok(Daemon {
             options,
             shared,
@@ -205,8 +182,7 @@ impl Daemon {
             tcp: tcp_addresses,
             made_passwords,
             signaling,
-            end_metrics,
-            end_control: Some(end_control),
+            _doors: (end_control, end_metrics),
         })
     }
 
@@ -237,7 +213,9 @@ impl Daemon {
                 // One is enough: the load reads everything.
                 let _ = changed.try_send(());
             });
-            watcher.inspect_err(|error| tracing::warn!(%error, "changed files are not noticed: use SIGHUP")).ok()
+            watcher
+                .inspect_err(|error| tracing::warn!(%error, "changed files are not noticed: use SIGHUP"))
+                .ok()
         } else {
             None
         };
@@ -252,7 +230,9 @@ impl Daemon {
                 }
             }
         }
-        tracing::info!("ending: new calls are refused, {DRAIN_MAX:?} for those that are up; a second signal ends them");
+        tracing::info!(
+            "ending: new calls are refused, {DRAIN_MAX:?} for those that are up; a second signal ends them"
+        );
         drop(self.shared.inbox.order(command::Command::Drain));
         let until = tokio::time::Instant::now() + DRAIN_MAX;
         while !self.signaling.is_finished() && tokio::time::Instant::now() < until {
@@ -271,8 +251,6 @@ impl Daemon {
         self.shared.inbox.stop();
         // The media threads end with it.
         let _ = self.signaling.join();
-        drop(self.end_control);
-        drop(self.end_metrics);
     }
 
     async fn reload_told(&self) {
@@ -300,7 +278,8 @@ impl Daemon {
             // A company with thousands of phones is not introduced one by one.
             for (device, of) in company.devices.iter().take(SHOWN_MAX) {
                 let ext = company.users.get(&of.user).and_then(|user| user.ext.as_ref());
-                let made = self.made_passwords.get(&format!("{}/{device}", company.domain)).map(String::as_str);
+                let made =
+                    self.made_passwords.get(&format!("{}/{device}", company.domain)).map(String::as_str);
                 let password = of.password.as_ref().map(|secret| &*secret.0).or(made).unwrap_or("(none)");
                 let ext = ext.map(ToString::to_string).unwrap_or_default();
                 println!("    user {:<14} password {password:<18} extension {ext}", device.as_str());
@@ -313,7 +292,8 @@ impl Daemon {
                 println!("    {:<13} {to}", number.as_str());
             }
             let codes = &company.codes;
-            let shown = [(&codes.login, "log in"), (&codes.logout, "log out"), (&codes.voicemail, "voicemail")];
+            let shown =
+                [(&codes.login, "log in"), (&codes.logout, "log out"), (&codes.voicemail, "voicemail")];
             for (code, what) in shown {
                 if let Some(code) = code {
                     println!("    {code:<13} {what}");
@@ -324,6 +304,53 @@ impl Daemon {
     }
 }
 
+/// The ways to talk to the daemon.
+struct Doors {
+    shared: Arc<Shared>,
+    store: Arc<Store>,
+    metrics: Metrics,
+}
+
+impl Doors {
+    /// Opens the control socket, and the metrics page when one is configured; each stays open until its sender is
+    /// dropped.
+    fn open(
+        self,
+        data: &Path,
+        metrics_listen: Option<SocketAddr>,
+    ) -> anyhow::Result<(oneshot::Sender<()>, Option<oneshot::Sender<()>>)> {
+        let give = self.shared.inbox.clone();
+        let commander: Commander = Arc::new(move |command| give.order(command));
+        let again = Arc::clone(&self.shared);
+        let reload: Reload = Arc::new(move || again.reload());
+        let socket = http::control::Socket::bind(&data.join(http::control::SOCKET))?;
+        let control = Control {
+            commander: Arc::clone(&commander),
+            store: self.store,
+            reload,
+            metrics: self.metrics.clone(),
+        };
+        let (end_control, ended) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            if let Err(error) = socket.serve(control, async { drop(ended.await) }).await {
+                tracing::error!(error = format!("{error:#}"), "the control socket failed");
+            }
+        });
+        let end_metrics = metrics_listen.map(|listen| {
+            let (end, ended) = oneshot::channel::<()>();
+            let metrics = self.metrics;
+            tokio::spawn(async move {
+                let ended = async { drop(ended.await) };
+                if let Err(error) = http::serve_metrics(listen, metrics, commander, ended).await {
+                    tracing::error!(error = format!("{error:#}"), "metrics are not served");
+                }
+            });
+            end
+        });
+        Ok((end_control, end_metrics))
+    }
+}
+
 /// Phones and numbers of a company that are shown at start.
 const SHOWN_MAX: usize = 20;
 
@@ -331,7 +358,9 @@ impl Shared {
     /// Loads everything again: all or nothing. The problems, when the old configuration stays.
     fn reload(&self) -> Result<(), Vec<String>> {
         // The lock makes reloads wait for each other; the newest files win.
-        let Ok(mut current) = self.config.lock() else { return Err(vec!["a reload has failed before".into()]) };
+        let Ok(mut current) = self.config.lock() else {
+            return Err(vec!["a reload has failed before".into()]);
+        };
         let loaded = files::load(&self.folder);
         for warning in &loaded.warnings {
             tracing::warn!(%warning, "configuration");

@@ -275,7 +275,12 @@ impl Signaling {
             self.parts.tcp.send(transmit);
             return;
         }
-        let sent = self.parts.udp.iter().find(|udp| udp.serves(&transmit.hop)).is_some_and(|udp| udp.send(&transmit));
+        let sent = self
+            .parts
+            .udp
+            .iter()
+            .find(|udp| udp.serves(&transmit.hop))
+            .is_some_and(|udp| udp.send(&transmit));
         if !sent {
             self.inbox.give(Input::Sip(sip::Input::SendFailed { hop: transmit.hop }));
         }

@@ -115,8 +115,7 @@ impl Switch {
             let line = LineKey { company: of.company.clone(), line: line.clone() };
             presence_of(&self.queues.state(now, &agent, &line))
         };
-        let world =
-            World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &presence, random };
+        let world = World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &presence, random };
         let context =
             Context { config: &self.config, company, now: now.utc, caller: &of.facts, world: &world };
         Some(ask(&context))
@@ -157,7 +156,9 @@ impl Switch {
                 self.enqueue(now, call, queue, priority, carry_wait);
             }
             Action::LeaveQueue => self.leave_queue(now, call, queue::Left::Key),
-            Action::Group { group, ring } => self.join_line(now, call, LineId::Group(group), None, true, ring),
+            Action::Group { group, ring } => {
+                self.join_line(now, call, LineId::Group(group), None, true, ring)
+            }
             Action::Dial { to, ring, confirm, show } => {
                 of.asked = true;
                 self.ring_unless_early(now, call);
@@ -261,14 +262,7 @@ impl Switch {
         }
     }
 
-    fn enqueue(
-        &mut self,
-        now: Now,
-        call: CallId,
-        queue: QueueId,
-        priority: Option<i32>,
-        carry_wait: bool,
-    ) {
+    fn enqueue(&mut self, now: Now, call: CallId, queue: QueueId, priority: Option<i32>, carry_wait: bool) {
         if self.answer_caller(now, call, None) {
             self.join_line(now, call, LineId::Queue(queue), priority, carry_wait, None);
         }
@@ -300,7 +294,9 @@ impl Switch {
         let open = self.line_open(now, &line);
         let joining = queue::Caller { entry: call, priority, waited_since, ring, open };
         self.queue_input(now, queue::Input::Join { line: line.clone(), caller: joining });
-        if matches!(line.line, LineId::Group(_)) && self.calls.get(&call).is_some_and(|of| of.waiting.is_some()) {
+        if matches!(line.line, LineId::Group(_))
+            && self.calls.get(&call).is_some_and(|of| of.waiting.is_some())
+        {
             match self.legs.get(&caller).map(|leg| leg.state) {
                 Some(LegState::Up) => self.set_base(caller, Base::Tone(Tone::Ringback)),
                 Some(LegState::Incoming | LegState::Calling | LegState::Cancelled) | None => {
@@ -435,7 +431,9 @@ impl Switch {
             (LineId::Group(_), ExitReason::Nobody) => Event::Dialled(Outcome::Nobody),
             (LineId::Group(_), ExitReason::Busy | ExitReason::Full) => Event::Dialled(Outcome::Busy),
             (LineId::Group(_), ExitReason::Gone | ExitReason::Closed) => Event::Dialled(Outcome::Unavailable),
-            (LineId::Group(_), ExitReason::Timeout | ExitReason::NoAnswer) => Event::Dialled(Outcome::NoAnswer),
+            (LineId::Group(_), ExitReason::Timeout | ExitReason::NoAnswer) => {
+                Event::Dialled(Outcome::NoAnswer)
+            }
         };
         self.run_program(now, call, event);
     }
@@ -444,7 +442,9 @@ impl Switch {
     fn line_open(&mut self, now: Now, line: &LineKey) -> bool {
         let Some(company) = self.config.companies.get(&line.company) else { return true };
         let LineId::Queue(id) = &line.line else { return true };
-        let Some(hours_id) = company.queues.get(id).and_then(|queue| queue.hours.clone()) else { return true };
+        let Some(hours_id) = company.queues.get(id).and_then(|queue| queue.hours.clone()) else {
+            return true;
+        };
         let Some(hours) = company.hours.get(&hours_id) else { return true };
         let by_hand = self.toggles.by_hand(company, &hours_id, now.utc);
         let state = hours::state_at(hours, &hours_id, &company.closures, by_hand.as_ref(), now.utc);
@@ -550,7 +550,9 @@ impl Switch {
         self.mailboxes.apply(&change);
         let mailbox = match &change {
             Change::MessageLeft { message } => Some(message.mailbox.clone()),
-            Change::MessageMarked { mailbox, .. } | Change::MessageDeleted { mailbox, .. } => Some(mailbox.clone()),
+            Change::MessageMarked { mailbox, .. } | Change::MessageDeleted { mailbox, .. } => {
+                Some(mailbox.clone())
+            }
             _ => None,
         };
         self.tell(change);

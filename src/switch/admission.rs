@@ -67,8 +67,10 @@ impl Switch {
 
     /// The address of record that a URI means: names in a domain of ours, else in the server's own.
     pub(crate) fn aor_of(&self, uri: Option<&Uri>) -> Aor {
-        let host = uri.and_then(Uri::host).map(|host| host.to_string().to_ascii_lowercase()).unwrap_or_default();
-        let known = self.config.companies.values().map(|company| &company.domain).find(|domain| ***domain == *host);
+        let host =
+            uri.and_then(Uri::host).map(|host| host.to_string().to_ascii_lowercase()).unwrap_or_default();
+        let known =
+            self.config.companies.values().map(|company| &company.domain).find(|domain| ***domain == *host);
         let domain = known.cloned().unwrap_or_else(|| Arc::clone(&self.config.server.domain));
         let device = DeviceId::from(uri.and_then(Uri::user).unwrap_or_default());
         Aor { domain, device }
@@ -104,7 +106,9 @@ impl Switch {
                 let allowed = self.config.companies.get(&company).and_then(|of| of.devices.get(&device));
                 let from = hop.remote.ip().to_canonical();
                 match allowed {
-                    Some(found) if found.from.is_empty() || found.from.contains(&from) => Ok((company, device)),
+                    Some(found) if found.from.is_empty() || found.from.contains(&from) => {
+                        Ok((company, device))
+                    }
                     Some(_) | None => Err((403, Vec::new())),
                 }
             }

@@ -83,7 +83,11 @@ impl Switch {
         let body = if let Some(body) = self.early_body.remove(&caller) {
             Ok(body)
         } else if !self.ready_media(caller) {
-            self.end_call(now, call, Ending { extra: retry_after(), ..Ending::refused(503, CallResult::Failed) });
+            self.end_call(
+                now,
+                call,
+                Ending { extra: retry_after(), ..Ending::refused(503, CallResult::Failed) },
+            );
             return false;
         } else if late {
             self.offer_late(caller, prefer)
@@ -169,7 +173,8 @@ impl Switch {
         let Some(of) = self.calls.get_mut(&call) else { return };
         of.talking_since = Some(now.mono);
         of.cdr.connected.get_or_insert(now.utc);
-        of.cdr.answered_by = self.legs.get(&winner).and_then(|leg| leg.user.as_ref()).map(|key| key.user.clone());
+        of.cdr.answered_by =
+            self.legs.get(&winner).and_then(|leg| leg.user.as_ref()).map(|key| key.user.clone());
         let caller = of.caller;
         self.stop_play(caller);
         self.join_media(caller, winner);
@@ -307,7 +312,8 @@ impl Switch {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let Some(pending) = of.recording.and_then(|record| self.recordings.get(&record)) else { return };
         let recorded = now.utc.duration_since(pending.at);
-        of.left_message |= std::time::Duration::try_from(recorded).is_ok_and(|recorded| recorded >= pending.min);
+        of.left_message |=
+            std::time::Duration::try_from(recorded).is_ok_and(|recorded| recorded >= pending.min);
     }
 
     /// Ends what is being recorded of a caller; its file is judged when the media thread has closed it.

@@ -22,8 +22,8 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
-use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::Program;
+use crate::switch::flow::action::CallerFacts;
 
 /// A call, from its INVITE until its last leg is gone.
 #[derive(Debug)]

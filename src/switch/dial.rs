@@ -25,8 +25,8 @@ use crate::sip::Extra;
 use crate::sip::Response;
 use crate::sip::Uri;
 use crate::sip::endpoint::Credentials;
-use crate::sip::invite::Invite;
 use crate::sip::header::NameAddr;
+use crate::sip::invite::Invite;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::bridge::Ending;
@@ -49,6 +49,9 @@ use crate::time::Now;
 
 /// How long somebody who answered has to press 1.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(8);
+
+/// How long a number outside may ring: longer than RFC 3261 §16.6 timer C demands.
+const OUTSIDE_RING_MAX: Duration = Duration::from_secs(200);
 
 /// Names an attempt within its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,6 +170,7 @@ impl Switch {
             of.gateways = trunks;
             of.outbound = Some(Outbound { number, shown, confirm: false, user: None });
         }
+        self.timers.set(Timer::Attempt(call, attempt), now.mono + OUTSIDE_RING_MAX);
         self.next_gateway(now, call, attempt);
     }
 
@@ -203,7 +207,6 @@ impl Switch {
     }
 
     /// Rings a number: a user of ours when it is one's direct number, else through a trunk.
-    #[expect(clippy::too_many_arguments, reason = "each says something else about one outgoing leg")]
     fn ring_phone(
         &mut self,
         now: Now,
@@ -232,12 +235,7 @@ impl Switch {
         let must = reach::must_confirm(&Contact::Phone(phone.clone()), confirm) && !emergency;
         let confirm = must && (user.is_some() || confirm == Confirm::Always);
         for trunk in trunks {
-            let out = Outbound {
-                number: phone.clone(),
-                shown: shown.clone(),
-                confirm,
-                user: user.clone(),
-            };
+            let out = Outbound { number: phone.clone(), shown: shown.clone(), confirm, user: user.clone() };
             if self.invite_trunk(now, call, attempt, &trunk, &out).is_some() {
                 return;
             }
@@ -247,8 +245,13 @@ impl Switch {
     fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
         self.next_attempt += 1;
         let id = AttemptId(self.next_attempt);
-        let attempt =
-            Attempt { purpose, legs: BTreeSet::new(), outcomes: Vec::new(), gateways: Vec::new(), outbound: None };
+        let attempt = Attempt {
+            purpose,
+            legs: BTreeSet::new(),
+            outcomes: Vec::new(),
+            gateways: Vec::new(),
+            outbound: None,
+        };
         if let Some(of) = self.calls.get_mut(&call) {
             of.attempts.insert(id, attempt);
         }
@@ -274,7 +277,7 @@ impl Switch {
     }
 
     /// Sends an INVITE to a registered device.
-    #[expect(clippy::too_many_arguments, reason = "each says something else about one outgoing leg")]
+    #[expect(clippy::too_many_arguments, reason = "each says something else about one leg")]
     fn invite_device(
         &mut self,
         now: Now,
@@ -440,7 +443,8 @@ impl Switch {
     /// A leg answered.
     pub(crate) fn leg_answered(&mut self, now: Now, leg: LegId, response: &Response) {
         let Some(of) = self.legs.get_mut(&leg) else { return };
-        let (call, dialog, cancelled, confirm) = (of.call, of.dialog, of.state == LegState::Cancelled, of.confirm);
+        let (call, dialog, cancelled, confirm) =
+            (of.call, of.dialog, of.state == LegState::Cancelled, of.confirm);
         of.state = LegState::Up;
         self.endpoint.ack(now, dialog, None);
         let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
@@ -547,7 +551,8 @@ impl Switch {
                 self.run_program(now, call, Event::Dialled(outcome));
             }
             Purpose::Outbound => {
-                let status = outcomes.iter().copied().max_by_key(|s| weight(*s)).unwrap_or(503);
+                let worst = outcomes.iter().copied().max_by_key(|s| weight(*s));
+                let status = if timed_out { 480 } else { worst.unwrap_or(503) };
                 self.run_program(now, call, Event::Dialled(Outcome::Refused(status)));
             }
         }

@@ -114,7 +114,8 @@ impl Switch {
             .subscriptions
             .iter()
             .filter(|(_, of)| {
-                of.company == mailbox.company && mailbox::boxes_of(&company, &of.user).contains(&mailbox.mailbox)
+                of.company == mailbox.company
+                    && mailbox::boxes_of(&company, &of.user).contains(&mailbox.mailbox)
             })
             .map(|(dialog, _)| *dialog)
             .collect();

@@ -487,7 +487,10 @@ impl Switch {
                 assert!(self.legs.contains_key(&callee), "call {id} has its callee's leg");
             }
             for attempt in call.attempts.values() {
-                assert!(attempt.legs.iter().all(|leg| self.legs.contains_key(leg)), "call {id}: legs that ring");
+                assert!(
+                    attempt.legs.iter().all(|leg| self.legs.contains_key(leg)),
+                    "call {id}: legs that ring"
+                );
             }
         }
         let dialogs: HashSet<DialogId> = self.legs.values().map(|leg| leg.dialog).collect();

@@ -39,10 +39,14 @@ impl Switch {
                     self.end_call(now, call, Ending::refused(480, CallResult::Failed));
                     Answer::Done
                 } else {
-                    not_found(format!("hang up call {call}: there is no such call; `sentral calls` lists them"))
+                    not_found(format!(
+                        "hang up call {call}: there is no such call; `sentral calls` lists them"
+                    ))
                 }
             }
-            Command::Queues { company } => Answer::Queues { queues: self.queues.views(now, company.as_ref()) },
+            Command::Queues { company } => {
+                Answer::Queues { queues: self.queues.views(now, company.as_ref()) }
+            }
             Command::Agents { company } => {
                 Answer::Agents { agents: self.queues.agent_views(now, company.as_ref()) }
             }
@@ -56,7 +60,9 @@ impl Switch {
                 }
                 Err(refused) => refused,
             },
-            Command::Toggle { company, toggle, on, until } => self.order_toggle(now, &company, &toggle, on, until),
+            Command::Toggle { company, toggle, on, until } => {
+                self.order_toggle(now, &company, &toggle, on, until)
+            }
             Command::Devices => Answer::Devices { devices: self.device_views(now) },
             Command::Trunks => Answer::Trunks { trunks: self.trunk_views() },
             Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
@@ -93,11 +99,15 @@ impl Switch {
         if let Some(line) = &line {
             let of = self.config.companies.get(company);
             let member = of.is_some_and(|of| match line {
-                LineId::Queue(id) => of.queues.get(id).is_some_and(|q| q.agents.iter().any(|m| m.user == *user)),
+                LineId::Queue(id) => {
+                    of.queues.get(id).is_some_and(|q| q.agents.iter().any(|m| m.user == *user))
+                }
                 LineId::Group(id) => of.groups.get(id).is_some_and(|g| g.members.contains(user)),
             });
             if !member {
-                return not_found(format!("user \"{user}\" is not listed in {line} of company \"{company}\""));
+                return not_found(format!(
+                    "user \"{user}\" is not listed in {line} of company \"{company}\""
+                ));
             }
         }
         let line = line.map(|line| LineKey { company: company.clone(), line });
@@ -214,19 +224,19 @@ impl Switch {
     fn simulate(&self, now: Now, simulate: &Simulate) -> Vec<Told> {
         let presence = |company: &CompanyId, line: &LineId, user: &UserId| {
             let agent = UserKey { company: company.clone(), user: user.clone() };
-            presence_of(&self.queues.state(now, &agent, &LineKey { company: company.clone(), line: line.clone() }))
+            presence_of(&self.queues.state(
+                now,
+                &agent,
+                &LineKey { company: company.clone(), line: line.clone() },
+            ))
         };
         let company = explain::company_of(&self.config, simulate);
         let in_company = |line: &LineId, user: &UserId| match &company {
             Some(company) => presence(company, line, user),
             None => crate::switch::flow::action::Presence::LoggedOut,
         };
-        let world = World {
-            toggles: &self.toggles,
-            mailboxes: &self.mailboxes,
-            presence: &in_company,
-            random: 0,
-        };
+        let world =
+            World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &in_company, random: 0 };
         explain::simulate(&self.config, &world, simulate, simulate.at.unwrap_or(now.utc))
     }
 }

@@ -30,9 +30,12 @@ impl Switch {
             Event::Recorded { record, length, error, .. } => self.recorded(now, record, length, error),
             Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
             Event::Quiet { stream, silent } => {
-                let leg = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg));
-                if let Some(leg) = leg {
-                    tracing::warn!(call = %leg.call, ?silent, "no audio comes from a party: look at NAT and firewalls");
+                // Who waits or listens to a menu may well be silent; who talks is not.
+                let call = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg)).map(|leg| leg.call);
+                if let Some(of) = call.and_then(|call| self.calls.get(&call))
+                    && of.callee.is_some()
+                {
+                    tracing::warn!(call = %of.id, ?silent, "no audio comes from a party: look at NAT and firewalls");
                 }
             }
             Event::Closed { stream, stats } => {

@@ -151,7 +151,6 @@ impl Switch {
     }
 
     /// A new call begins to run what its number leads to.
-    #[expect(clippy::too_many_arguments, reason = "all that is known of one INVITE")]
     fn begin(
         &mut self,
         now: Now,
@@ -195,17 +194,13 @@ impl Switch {
         self.by_dialog.insert(dialog, caller);
         let sip_call_id = self.endpoint.call_id(dialog).unwrap_or_default().into();
         tracing::info!(%call, %company, ?direction, "call begins");
-        self.tell(crate::model::change::Change::CallStarted { call, company: Some(company.clone()), direction });
-        let mut of = Call::new(Begin {
-            id: call,
-            company,
+        self.tell(crate::model::change::Change::CallStarted {
+            call,
+            company: Some(company.clone()),
             direction,
-            caller,
-            facts,
-            trunk,
-            sip_call_id,
-            at: now.utc,
         });
+        let mut of =
+            Call::new(Begin { id: call, company, direction, caller, facts, trunk, sip_call_id, at: now.utc });
         of.max_forwards = forwards_left(request);
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);
@@ -231,7 +226,9 @@ impl Switch {
         let language = of.map_or(self.config.server.language, |of| of.language);
         let mut facts = identity::caller_outside(&identity::Shows {
             from: request.from(),
-            asserted: trunk.and_then(|_| request.headers.get(&Name::PAssertedIdentity)).map(|t| t.into_owned()),
+            asserted: trunk
+                .and_then(|_| request.headers.get(&Name::PAssertedIdentity))
+                .map(|t| t.into_owned()),
             privacy: request.headers.get(&Name::Privacy).map(|text| text.into_owned()),
         });
         facts.dialled = dialled;
@@ -290,7 +287,8 @@ impl Switch {
 
     fn on_bye(&mut self, now: Now, dialog: DialogId) {
         let Some(leg) = self.by_dialog.get(&dialog).copied() else { return };
-        let is_caller = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call)).map(|call| call.caller == leg);
+        let is_caller =
+            self.legs.get(&leg).and_then(|of| self.calls.get(&of.call)).map(|call| call.caller == leg);
         let by = if is_caller == Some(true) { EndedBy::Caller } else { EndedBy::Callee };
         self.party_gone(now, leg, by);
     }
@@ -382,7 +380,9 @@ impl Switch {
                 self.on_subscribe(now, transaction, dialog, request, hop);
                 return;
             }
-            (Method::Options, _) => (200, vec![("Allow", ALLOW.into()), ("Accept", "application/sdp".into())]),
+            (Method::Options, _) => {
+                (200, vec![("Allow", ALLOW.into()), ("Accept", "application/sdp".into())])
+            }
             (Method::Info, Some(dialog)) => self.on_info(now, dialog, request),
             (Method::Info | Method::Notify, None) => (481, Vec::new()),
             (Method::Notify, Some(_)) => (489, Vec::new()),
@@ -466,7 +466,7 @@ fn offer_of(request: &Request) -> Result<Option<SessionDescription>, (u16, Extra
 /// How many hops a call may still travel: ours counts (RFC 3261 §16.6, applied by a back-to-back user agent).
 fn forwards_left(request: &Request) -> u8 {
     match request.max_forwards() {
-        Some(Ok(hops)) => u8::try_from(hops).unwrap_or(70).clamp(1, 70) - 1,
+        Some(Ok(hops)) => hops.clamp(1, 70) - 1,
         Some(Err(_)) | None => 69,
     }
 }

@@ -38,7 +38,9 @@ impl Ports {
     /// least loaded one. `None` when there is none.
     pub(crate) fn take(&mut self, beside: Option<StreamId>) -> Option<StreamId> {
         let thread = match beside {
-            Some(stream) if self.threads.get(usize::from(stream.thread)).is_some_and(|t| !t.free.is_empty()) => {
+            Some(stream)
+                if self.threads.get(usize::from(stream.thread)).is_some_and(|t| !t.free.is_empty()) =>
+            {
                 stream.thread
             }
             Some(_) | None => {

@@ -12,10 +12,10 @@ use crate::sip::Hop;
 use crate::sip::Request;
 use crate::sip::TransactionId;
 use crate::sip::Transport;
+use crate::sip::Uri;
 use crate::sip::header::Contacts;
 use crate::sip::header::NameAddr;
 use crate::sip::message::Name;
-use crate::sip::Uri;
 use crate::sip::target::Target;
 use crate::switch::Switch;
 use crate::switch::location::Aor;
@@ -34,7 +34,8 @@ impl Switch {
             Err((status, extra)) => (status, extra),
         };
         if status == 401 || status == 403 {
-            let why = if request.headers.contains(&Name::Authorization) { "credentials" } else { "challenged" };
+            let why =
+                if request.headers.contains(&Name::Authorization) { "credentials" } else { "challenged" };
             if why == "credentials" {
                 self.tell(Change::RegistrationFailed { why: why.into() });
             }
@@ -74,7 +75,6 @@ impl Switch {
     }
 
     /// Adds, refreshes and removes what a REGISTER lists: all of it, or nothing (RFC 3261 §10.3 step 7).
-    #[expect(clippy::too_many_arguments, reason = "all that is known of one REGISTER")]
     fn add_all(
         &mut self,
         now: Now,
@@ -133,7 +133,10 @@ impl Switch {
                 call_id: Arc::clone(call_id),
                 cseq,
                 q: contact.q(),
-                agent: request.headers.get(&Name::UserAgent).map(|agent| agent.chars().take(80).collect::<String>().into()),
+                agent: request
+                    .headers
+                    .get(&Name::UserAgent)
+                    .map(|agent| agent.chars().take(80).collect::<String>().into()),
                 expires: now.utc + Duration::from_secs(u64::from(expires)),
             };
             let way = way_back(request, hop, &contact.uri, &path);
@@ -153,9 +156,10 @@ impl Switch {
         cseq: u32,
         concerned: impl Fn(&str) -> bool,
     ) -> Result<(), (u16, Extra)> {
-        let late = self.location.of(aor).iter().any(|b| {
-            concerned(&b.record.contact) && &*b.record.call_id == call_id && b.record.cseq >= cseq
-        });
+        let late =
+            self.location.of(aor).iter().any(|b| {
+                concerned(&b.record.contact) && &*b.record.call_id == call_id && b.record.cseq >= cseq
+            });
         if late { Err((500, vec![("Retry-After", "1".into())])) } else { Ok(()) }
     }
 
@@ -170,7 +174,8 @@ impl Switch {
                 ("Contact", format!("<{}>;expires={left}", b.record.contact))
             })
             .collect();
-        let supports_path = request.headers.all(&Name::Supported).any(|s| s.to_ascii_lowercase().contains("path"));
+        let supports_path =
+            request.headers.all(&Name::Supported).any(|s| s.to_ascii_lowercase().contains("path"));
         if supports_path {
             extra.extend(request.headers.all(&Name::Path).map(|path| ("Path", path.into_owned())));
         }
@@ -205,7 +210,8 @@ impl Switch {
             return;
         }
         let aor = Aor { domain: record.domain.clone(), device: record.device.clone() };
-        let Some(company) = self.config.devices.get(&(aor.domain.clone(), aor.device.clone())).cloned() else {
+        let Some(company) = self.config.devices.get(&(aor.domain.clone(), aor.device.clone())).cloned()
+        else {
             return;
         };
         let hop = Hop { transport: Transport::Udp, local, remote, connection: None };

@@ -48,7 +48,8 @@ impl Switch {
         let gone: Vec<TrunkId> =
             self.trunks.keys().filter(|id| !self.config.trunks.contains_key(*id)).cloned().collect();
         for id in gone {
-            if let Some(registration) = self.trunks.get_mut(&id).and_then(|state| state.registration.as_mut()) {
+            if let Some(registration) = self.trunks.get_mut(&id).and_then(|state| state.registration.as_mut())
+            {
                 registration.unregister(now);
                 self.settle_trunk(now, &id);
             }
@@ -126,7 +127,13 @@ impl Switch {
     }
 
     /// What a carrier said to our REGISTER.
-    pub(crate) fn trunk_response(&mut self, now: Now, id: &TrunkId, status: u16, response: Option<&Response>) {
+    pub(crate) fn trunk_response(
+        &mut self,
+        now: Now,
+        id: &TrunkId,
+        status: u16,
+        response: Option<&Response>,
+    ) {
         if let Some(registration) = self.trunks.get_mut(id).and_then(|state| state.registration.as_mut()) {
             registration.handle_response(now, status, response);
         }
@@ -136,7 +143,8 @@ impl Switch {
     /// Sends what a registration wants sent, and tells its state.
     fn settle_trunk(&mut self, now: Now, id: &TrunkId) {
         loop {
-            let Some(registration) = self.trunks.get_mut(id).and_then(|state| state.registration.as_mut()) else {
+            let Some(registration) = self.trunks.get_mut(id).and_then(|state| state.registration.as_mut())
+            else {
                 return;
             };
             match registration.poll_output() {

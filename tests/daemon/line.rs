@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sentral::sip::Method;
 use sentral::sip::digest;
+use sentral::sip::header::Algorithm;
 use sentral::sip::message::Message;
 
 /// How long an answer may take.
@@ -50,8 +51,9 @@ pub(crate) fn header<'a>(message: &'a str, name: &str) -> &'a str {
     value.unwrap_or_else(|| panic!("no {name} in\n{message}")).trim()
 }
 
-/// Registers a device, whose password is its name and `-hemmelig`, so that it is called at `contact`.
-pub(crate) fn register(line: &Line, device: &str, contact: SocketAddr) {
+/// Registers a device, whose password is its name and `-hemmelig`, so that it is called at `contact`. Tells by which
+/// of the offered algorithms.
+pub(crate) fn register(line: &Line, device: &str, contact: SocketAddr) -> Algorithm {
     let (realm, own) = (line.daemon.ip(), line.address);
     let request = |cseq: u32, extra: &str| {
         format!(
@@ -73,4 +75,5 @@ pub(crate) fn register(line: &Line, device: &str, contact: SocketAddr) {
     line.send(&request(2, &format!("Authorization: {answer}\n")));
     let accepted = line.receive(PATIENCE).expect("an answer");
     assert!(accepted.starts_with("SIP/2.0 200 "), "{accepted}");
+    challenge.algorithm
 }

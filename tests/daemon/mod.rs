@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -223,9 +225,11 @@ pub(crate) fn wait_until<T>(what: &str, within: Duration, mut look: impl FnMut()
 /// The first of `count` ports that are free on all addresses, an even one.
 pub(crate) fn free_ports(count: u16) -> u16 {
     let room = PORTS.end - PORTS.start - count;
-    // Tests that run at the same time begin to look at different places.
-    let begin =
-        u16::try_from(std::process::id().wrapping_mul(7919) % u32::from(room)).expect("within the room");
+    // Tests that run at the same time, in other processes or in this one, begin to look at different places.
+    static BLOCKS: AtomicU32 = AtomicU32::new(0);
+    let block = BLOCKS.fetch_add(1, Ordering::Relaxed) * u32::from(RTP_PORTS + 2);
+    let begin = u16::try_from(std::process::id().wrapping_mul(7919).wrapping_add(block) % u32::from(room))
+        .expect("within the room");
     let tries = (0..room).step_by(usize::from(count));
     let ports = tries.map(|step| PORTS.start + (begin + step) % room / 2 * 2);
     let free = |port: &u16| {

@@ -162,7 +162,17 @@ impl Phone {
                 max_forwards: 70,
             },
         );
-        self.lines.insert(dialog, Line { stage: Stage::Calling, audio, log: Vec::new(), from: String::new(), late, cancelled: false });
+        self.lines.insert(
+            dialog,
+            Line {
+                stage: Stage::Calling,
+                audio,
+                log: Vec::new(),
+                from: String::new(),
+                late,
+                cancelled: false,
+            },
+        );
         self.settle(now);
         dialog
     }
@@ -282,7 +292,14 @@ impl Phone {
             Event::Invite { dialog, request, .. } => {
                 let audio = self.audio();
                 let from = request.from().map(|from| from.to_string()).unwrap_or_default();
-                let line = Line { stage: Stage::Ringing, audio, log: Vec::new(), from, late: false, cancelled: false };
+                let line = Line {
+                    stage: Stage::Ringing,
+                    audio,
+                    log: Vec::new(),
+                    from,
+                    late: false,
+                    cancelled: false,
+                };
                 self.lines.insert(dialog, line);
                 match self.answer {
                     Answer::Refuse(status) => {
@@ -345,7 +362,10 @@ impl Phone {
                 self.endpoint.respond(now, transaction, 200, Vec::new(), None);
             }
             Event::Response { status, .. } => self.registered = Some(status),
-            Event::Acked { .. } | Event::ReofferFailed { .. } | Event::Closed { .. } | Event::Refused { .. } => {}
+            Event::Acked { .. }
+            | Event::ReofferFailed { .. }
+            | Event::Closed { .. }
+            | Event::Refused { .. } => {}
         }
     }
 

@@ -27,7 +27,8 @@ fn two_agents_who_answer_at_once_get_one_caller() {
         world.weather.delay = Duration::from_millis(40);
         let call = world.phones[carrier].call(world.now, SALES, false);
         world.run(5 * S);
-        let up: usize = agents.iter().filter(|agent| world.phones[**agent].line(&Stage::Up).is_some()).count();
+        let up: usize =
+            agents.iter().filter(|agent| world.phones[**agent].line(&Stage::Up).is_some()).count();
         assert_eq!(up, 1, "seed {seed}");
         assert_eq!(world.phones[carrier].lines[&call].stage, Stage::Up);
         world.finish();

@@ -22,7 +22,8 @@ fn whatever_happens_no_call_is_stuck_and_nothing_is_left() {
     if let Ok(seed) = std::env::var("SIM_SEED") {
         return one(seed.parse().expect("SIM_SEED is a number"));
     }
-    let seeds = std::env::var("SIM_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("SIM_SEEDS is a number"));
+    let seeds =
+        std::env::var("SIM_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("SIM_SEEDS is a number"));
     for seed in 0..seeds {
         let run = std::panic::catch_unwind(|| one(seed));
         if let Err(panic) = run {
@@ -62,8 +63,8 @@ fn act(world: &mut World, carrier: usize) {
             }
         }
         4 | 5 => {
-            let number =
-                ["101", "102", "103", "104", "601", "650", "690", "36000777", "*40", "*41", "*99"][world.rng.below(11)];
+            let number = ["101", "102", "103", "104", "601", "650", "690", "36000777", "*40", "*41", "*99"]
+                [world.rng.below(11)];
             if world.phones[phone].live_lines() == 0 {
                 world.phones[phone].call(world.now, number, false);
             }
@@ -115,7 +116,9 @@ fn act(world: &mut World, carrier: usize) {
         14 => {
             let variant = match world.rng.below(3) {
                 0 => COMPANY.to_owned(),
-                1 => COMPANY.replace("agents = [\"kari\", \"ola\", \"sara\"]", "agents = [\"ola\", \"sara\"]"),
+                1 => {
+                    COMPANY.replace("agents = [\"kari\", \"ola\", \"sara\"]", "agents = [\"ola\", \"sara\"]")
+                }
                 _ => COMPANY.replace("max_wait = \"5m\"", "max_wait = \"20s\"\nstrategy = \"ring-all\""),
             };
             world.input(Input::Config(config(&variant)));

@@ -205,14 +205,11 @@ codecs = ["pcma", "pcmu", "g722"]
 
 /// Loads the company of these tests, or a variant of it.
 pub fn config(company: &str) -> Arc<Config> {
-    let texts: BTreeMap<PathBuf, String> = [
-        ("server.toml", SERVER_TOML),
-        ("trunks.toml", TRUNKS),
-        ("companies/prove.toml", company),
-    ]
-    .into_iter()
-    .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
-    .collect();
+    let texts: BTreeMap<PathBuf, String> =
+        [("server.toml", SERVER_TOML), ("trunks.toml", TRUNKS), ("companies/prove.toml", company)]
+            .into_iter()
+            .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
+            .collect();
     let loaded = files::load_texts(&texts, &|_| None, &|_, file| Ok(PathBuf::from(file)));
     let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
     loaded.config.unwrap_or_else(|| panic!("{errors:#?}"))
@@ -380,7 +377,8 @@ impl World {
     fn deliver(&mut self) {
         while self.packets.peek().is_some_and(|packet| packet.at.0 <= self.now.mono) {
             let packet = self.packets.pop().unwrap();
-            let message = Message::parse(packet.bytes, 65_535).expect("what our own stack prints can be read");
+            let message =
+                Message::parse(packet.bytes, 65_535).expect("what our own stack prints can be read");
             if packet.to == SERVER.parse().unwrap() {
                 let local = packet.to;
                 let hop = Hop { transport: Transport::Udp, local, remote: packet.from, connection: None };
@@ -454,7 +452,9 @@ impl World {
     fn carry_out(&mut self) {
         while let Some(output) = self.switch.poll_output() {
             match output {
-                Output::Transmit(transmit) => self.send(transmit.hop.local, transmit.hop.remote, transmit.bytes),
+                Output::Transmit(transmit) => {
+                    self.send(transmit.hop.local, transmit.hop.remote, transmit.bytes)
+                }
                 Output::Media(command) => self.command(command),
                 Output::Change(change) => {
                     if let Change::CallEnded { cdr } = &change {
@@ -486,7 +486,13 @@ impl World {
         use media::Command;
         match command {
             Command::Open { stream, session } => {
-                let new = Stream { session, base: Base::Silence, playing: None, played: Vec::new(), recording: None };
+                let new = Stream {
+                    session,
+                    base: Base::Silence,
+                    playing: None,
+                    played: Vec::new(),
+                    recording: None,
+                };
                 assert!(self.streams.keys().all(|open| open.port != stream.port), "a port is opened once");
                 self.streams.insert(stream, new);
             }

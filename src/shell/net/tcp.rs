@@ -177,12 +177,13 @@ impl Tcp {
             return self.open(transmit);
         };
         // The guard must be gone before the table is changed.
-        let queued = connections.get(&id).map(|connection| connection.queue.try_send(transmit.clone()));
+        let queued =
+            connections.get(&id).map(|connection| connection.queue.try_send(transmit.clone()).is_ok());
         match queued {
-            Some(Ok(())) => {}
+            Some(true) => {}
             // It ended between the two look-ups.
             None => self.open(transmit),
-            Some(Err(_)) => {
+            Some(false) => {
                 tracing::debug!(connection = id.0, "peer does not read, connection given up");
                 connections.remove(&id);
                 self.0.fail(transmit.hop);
@@ -350,7 +351,7 @@ impl Shared {
 
     async fn handle(&self, hop: Hop, frame: Frame, replies: &mpsc::WeakSender<Transmit>) {
         // A peer that sends without reading gets no answers from here; messages of ours end its connection.
-        let reply = |bytes| replies.upgrade().map(|queue| queue.try_send(Transmit { hop, bytes }));
+        let reply = |bytes| replies.upgrade().map(|queue| queue.try_send(Transmit { hop, bytes }).is_ok());
         match frame {
             Frame::Message(bytes) => match Message::parse(bytes, self.message_max) {
                 Ok(message) => {

@@ -47,7 +47,8 @@ impl Udp {
     /// # Errors
     /// When the address cannot be listened on.
     pub fn bind(address: SocketAddr, message_max: usize) -> anyhow::Result<Udp> {
-        let advice = || format!("cannot listen on udp {address}: is it in use, and an address of this machine?");
+        let advice =
+            || format!("cannot listen on udp {address}: is it in use, and an address of this machine?");
         let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP)).with_context(advice)?;
         if address.is_ipv6() {
@@ -81,7 +82,12 @@ impl Udp {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(_) => return false,
             };
-            let hop = Hop { transport: Transport::Udp, local: self.local_towards(remote), remote, connection: None };
+            let hop = Hop {
+                transport: Transport::Udp,
+                local: self.local_towards(remote),
+                remote,
+                connection: None,
+            };
             // RFC 5626 §3.5.1, RFC 3261 §7.5: blank lines are keep-alives.
             if self.buffer[..length].iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
                 continue;
