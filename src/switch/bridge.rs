@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use crate::media::Base;
 use crate::media::Codec;
-use crate::media::Command;
 use crate::media::Session;
 use crate::model::cdr::CallResult;
 use crate::model::cdr::EndedBy;
@@ -14,7 +13,6 @@ use crate::model::id::LegId;
 use crate::model::id::LineId;
 use crate::model::id::UserKey;
 use crate::sip::Extra;
-use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::call::Call;
@@ -304,25 +302,6 @@ impl Switch {
         self.early_body.remove(&leg);
         if let Some(of) = self.legs.remove(&leg) {
             self.by_dialog.remove(&of.dialog);
-        }
-    }
-
-    /// A message that is long enough when its caller hangs up will be kept: the record says so already.
-    fn note_message(&mut self, now: Now, call: CallId) {
-        let Some(of) = self.calls.get_mut(&call) else { return };
-        let Some(pending) = of.recording.and_then(|record| self.recordings.get(&record)) else { return };
-        let recorded = now.utc.duration_since(pending.at);
-        of.left_message |=
-            std::time::Duration::try_from(recorded).is_ok_and(|recorded| recorded >= pending.min);
-    }
-
-    /// Ends what is being recorded of a caller; its file is judged when the media thread has closed it.
-    pub(crate) fn stop_recording(&mut self, call: CallId) {
-        let Some(of) = self.calls.get(&call) else { return };
-        if of.recording.is_some()
-            && let Some(stream) = self.open_stream(of.caller)
-        {
-            self.outputs.push_back(Output::Media(Command::StopRecord { stream }));
         }
     }
 

@@ -269,3 +269,47 @@ fn a_reload_changes_the_next_call_and_drops_none() {
     assert_eq!(world.phones[carrier].lines[&first].stage, Stage::Up);
     world.finish();
 }
+
+#[test]
+fn a_message_lights_the_lamp_and_is_heard_by_phone() {
+    let mut world = World::new(16);
+    let carrier = world.carrier();
+    let kari = world.registered("kari");
+    world.phones[kari].subscribe(world.now);
+    world.run(S);
+    assert!(world.phones[kari].notified.last().is_some_and(|body| body.contains("Messages-Waiting: no")));
+    let call = world.phones[carrier].call(world.now, "+4736000190", false);
+    world.run(15 * S);
+    world.phones[carrier].hang_up(world.now, call);
+    world.run(S);
+    assert!(world.phones[kari].notified.last().is_some_and(|body| body.contains("Voice-Message: 1/0")));
+    let listen = world.phones[kari].call(world.now, "*99690", false);
+    world.until("the box answers", S, |w| w.phones[kari].lines[&listen].stage == Stage::Up);
+    let audio = world.phones[kari].lines[&listen].audio;
+    world.until("the message is played", 30 * S, |w| {
+        w.stream_to(audio)
+            .is_some_and(|(_, stream)| stream.played.iter().any(|item| item.contains("voicemail/")))
+    });
+    world.run(8 * S);
+    // 3 deletes it.
+    world.key(audio, '3');
+    world.run(2 * S);
+    assert!(world.changes.iter().any(|change| matches!(change, Change::MessageDeleted { .. })));
+    assert!(world.phones[kari].notified.last().is_some_and(|body| body.contains("Messages-Waiting: no")));
+    world.finish();
+}
+
+#[test]
+fn an_agent_shown_the_queue_name_sees_the_caller_too_and_a_hidden_number_stays_hidden() {
+    let mut world = World::new(17);
+    let carrier = world.carrier();
+    let ola = world.registered("ola");
+    world.phones[ola].answer = Answer::Ring;
+    world.phones[carrier].name = "anonymous".into();
+    world.phones[carrier].call(world.now, "+4736000110", false);
+    world.until("the agent rings", 2 * S, |w| w.phones[ola].line(&Stage::Ringing).is_some());
+    let line = world.phones[ola].line(&Stage::Ringing).unwrap();
+    let from = &world.phones[ola].lines[&line].from;
+    assert!(from.contains("Skjult nummer") && from.contains("anonymous.invalid"), "{from}");
+    world.finish();
+}

@@ -72,6 +72,8 @@ pub struct Phone {
     pub domain: String,
     pub password: Option<String>,
     pub answer: Answer,
+    /// Bodies of the NOTIFYs that came.
+    pub notified: Vec<String>,
     /// Final status of the last REGISTER.
     pub registered: Option<u16>,
     pub lines: HashMap<DialogId, Line>,
@@ -98,6 +100,7 @@ impl Phone {
             domain: domain.into(),
             password: None,
             answer: Answer::After(Duration::from_secs(1)),
+            notified: Vec::new(),
             registered: None,
             lines: HashMap::new(),
             endpoint: Endpoint::new(settings, rng),
@@ -134,6 +137,29 @@ impl Phone {
                 call_id: None,
                 cseq: None,
                 extra: vec![("Expires", expires.to_string())],
+                body: None,
+                credentials: self.credentials(),
+                contact_user: Some(self.name.clone()),
+            },
+        );
+        self.settle(now);
+    }
+
+    /// Asks to be told of waiting messages.
+    pub fn subscribe(&mut self, now: Now) {
+        let me = NameAddr::new(self.uri(&self.name.clone()));
+        self.endpoint.request(
+            now,
+            OutOfDialog {
+                method: Method::Subscribe,
+                uri: self.uri(&self.name.clone()),
+                hop: self.hop(),
+                route: Vec::new(),
+                from: me.clone(),
+                to: me,
+                call_id: None,
+                cseq: None,
+                extra: vec![("Event", "message-summary".into()), ("Expires", "600".into())],
                 body: None,
                 credentials: self.credentials(),
                 contact_user: Some(self.name.clone()),
@@ -220,6 +246,15 @@ impl Phone {
 
     pub fn receive(&mut self, now: Now, from: SocketAddr, message: sip::Message) {
         let hop = Hop { transport: Transport::Udp, local: self.address, remote: from, connection: None };
+        // The endpoint is no subscriber: a NOTIFY is taken and answered here.
+        if let sip::Message::Request(request) = &message
+            && request.method == Method::Notify
+        {
+            self.notified.push(String::from_utf8_lossy(&request.body).into_owned());
+            let bytes = sip::Response::reply(request, 200, None).to_bytes();
+            self.outbox.push_back(Transmit { hop, bytes });
+            return;
+        }
         self.endpoint.handle_input(now, sip::Input::Message { hop, message });
         self.settle(now);
     }
