@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-/// Threads that allocate all day without the system's allocator growing and shrinking its arenas.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     sentral::shell::cli::run()
 }

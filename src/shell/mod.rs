@@ -106,6 +106,7 @@ impl Daemon {
     /// # Errors
     /// When something it needs cannot be had.
     pub fn start(options: ServeOptions, config: Arc<Config>) -> anyhow::Result<Daemon> {
+        media::sys::keep_freed_memory();
         let data = options.data.clone().unwrap_or_else(|| config.server.data.clone());
         let (store, facts) = Store::open(&data)?;
         let store = Arc::new(store);

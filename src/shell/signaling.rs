@@ -40,6 +40,8 @@ use crate::switch::Switch;
 const INBOX_MAX: usize = 65_536;
 /// Inputs taken from the inbox before the sockets get their turn.
 const BATCH: usize = 256;
+/// Timers run out at most this late.
+const DEADLINES_TOGETHER: Duration = Duration::from_millis(3);
 /// Descriptors that are reported at once.
 const READY_MAX: usize = 16;
 /// The event's token; sockets have their index.
@@ -176,7 +178,9 @@ impl Signaling {
                 self.parts.switch.handle_timeout(now);
                 self.carry_out_all();
             }
-            let ready = match self.epoll.wait(Some(wait.min(Duration::from_secs(1)))) {
+            // Deadlines of a few milliseconds share one wake-up; none of them is that exact.
+            let wait = wait.clamp(DEADLINES_TOGETHER, Duration::from_secs(1));
+            let ready = match self.epoll.wait(Some(wait)) {
                 Ok(ready) => ready,
                 Err(error) => {
                     tracing::error!(%error, "cannot wait for sockets");

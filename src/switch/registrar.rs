@@ -104,10 +104,15 @@ impl Switch {
                 *expires > 0 && !self.location.of(aor).iter().any(|b| b.record.contact == *uri)
             })
             .count();
-        if self.location.of(aor).len() + fresh > self.config.server.limits.bindings {
+        let most = self.config.server.limits.bindings;
+        if fresh > most {
+            return Err((403, Vec::new()));
+        }
+        let surplus = (self.location.of(aor).len() + fresh).saturating_sub(most);
+        if surplus > 0 {
             // The oldest ones make room: a phone that lost its state must not be locked out by its own past.
             let oldest: Vec<Arc<str>> =
-                self.location.of(aor).iter().take(fresh).map(|b| Arc::clone(&b.record.contact)).collect();
+                self.location.of(aor).iter().take(surplus).map(|b| Arc::clone(&b.record.contact)).collect();
             for contact in oldest {
                 self.location.unbind(aor, &contact);
                 self.unbound(now, aor, &contact, "too many bindings");

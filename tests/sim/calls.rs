@@ -5,6 +5,8 @@ use std::time::Duration;
 use sentral::media::Base;
 use sentral::model::cdr::CallResult;
 use sentral::model::change::Change;
+use sentral::model::command::Answer as Answered;
+use sentral::model::command::Command;
 
 use crate::phone::Answer;
 use crate::phone::Stage;
@@ -28,6 +30,24 @@ fn a_phone_registers_with_its_password_and_not_with_another() {
     world.phones[stranger].register(world.now, 3600);
     world.run(S);
     assert_eq!(world.phones[stranger].registered, Some(401));
+    world.finish();
+}
+
+#[test]
+fn a_device_has_ten_bindings_at_most_and_the_oldest_make_room() {
+    let mut world = World::new(18);
+    let kari = world.registered("kari");
+    for contact in 0..12 {
+        world.phones[kari].register_as(world.now, 3600, format!("kari{contact}"));
+        world.run(S);
+        assert_eq!(world.phones[kari].registered, Some(200));
+    }
+    world.order(Command::Devices);
+    let Some(Answered::Devices { devices }) = world.answers.pop() else { panic!("devices were asked for") };
+    let kari = devices.iter().find(|device| device.device == "kari").unwrap();
+    let contacts: Vec<&str> = kari.bindings.iter().map(|binding| binding.contact.as_str()).collect();
+    assert_eq!(contacts.len(), 10);
+    assert!(contacts[0].contains("kari2@") && contacts[9].contains("kari11@"), "{contacts:?}");
     world.finish();
 }
 

@@ -123,6 +123,11 @@ impl Phone {
     }
 
     pub fn register(&mut self, now: Now, expires: u32) {
+        self.register_as(now, expires, self.name.clone());
+    }
+
+    /// Registers another contact of the same device.
+    pub fn register_as(&mut self, now: Now, expires: u32, contact: String) {
         let me = NameAddr::new(self.uri(&self.name.clone()));
         self.registered = None;
         self.endpoint.request(
@@ -139,7 +144,7 @@ impl Phone {
                 extra: vec![("Expires", expires.to_string())],
                 body: None,
                 credentials: self.credentials(),
-                contact_user: Some(self.name.clone()),
+                contact_user: Some(contact),
             },
         );
         self.settle(now);

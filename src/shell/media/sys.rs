@@ -1,4 +1,5 @@
-//! The system calls that the standard library does not offer: epoll, eventfd, limits and scheduling. Linux only.
+//! The calls that the standard library does not offer: epoll, eventfd, limits, scheduling, the allocator's
+//! thresholds. Linux only.
 //!
 //! The only file with unsafe code. What it gains: one thread waits for thousands of sockets and wakes within
 //! 50 µs of its slot, where a runtime's timer wheel is a millisecond wide and a task per socket costs twice
@@ -196,6 +197,21 @@ fn check(result: i32) -> io::Result<i32> {
 fn own(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the call that made it has just succeeded, and nobody else knows the descriptor.
     check(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets the allocator keep what threads free: an arena that shrinks after each call and grows with the next costs
+/// a system call and page faults each time (73 `mprotect` a second at 300 registrations a second).
+pub fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        const KEEP: libc::c_int = 32 << 20;
+        const GROW: libc::c_int = 1 << 20;
+        // SAFETY: no pointers; it only sets two numbers of the allocator. Failure leaves the defaults.
+        unsafe {
+            libc::mallopt(libc::M_TRIM_THRESHOLD, KEEP);
+            libc::mallopt(libc::M_TOP_PAD, GROW);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -126,10 +126,14 @@ impl Writer {
         }
     }
 
-    /// Takes orders for the length of a batch, or until somebody waits for an answer.
+    /// Takes the orders of a batch.
     fn gather(&mut self, first: Order) -> (Vec<mpsc::SyncSender<()>>, bool) {
         let (mut flushes, mut stop) = (Vec::new(), false);
-        let until = clock::now().mono + BATCH;
+        if matches!(first, Order::Wake | Order::Decision(_)) {
+            // Asleep, not listening: at hundreds of facts a second each would else wake this thread. Who waits for
+            // an answer waits for the length of a batch.
+            std::thread::sleep(BATCH);
+        }
         let mut next = Some(first);
         while let Some(order) = next {
             match order {
@@ -143,11 +147,7 @@ impl Writer {
                 Order::Flush(done) => flushes.push(done),
                 Order::Stop => stop = true,
             }
-            next = if stop || !flushes.is_empty() {
-                self.orders.try_recv().ok()
-            } else {
-                self.orders.recv_timeout(until.saturating_duration_since(clock::now().mono)).ok()
-            };
+            next = self.orders.try_recv().ok();
         }
         (flushes, stop)
     }
