@@ -90,6 +90,25 @@ impl Line {
         sent
     }
 
+    /// OPTIONS, 200; the clock goes on so that transactions end.
+    fn options(&mut self) {
+        self.count += 1;
+        let n = self.count;
+        let sent = self.send(format!(
+            "OPTIONS sip:127.0.0.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.2:6000;branch=z9hG4bK{n}\r\nMax-Forwards: 70\r\n\
+             From: <sip:b@127.0.0.2>;tag=f{n}\r\nTo: <sip:127.0.0.1>\r\nCall-ID: options-{n}\r\nCSeq: 1 OPTIONS\r\n\
+             Content-Length: 0\r\n\r\n"
+        ));
+        assert_eq!(sent.len(), 1, "one answer");
+        self.go_on();
+    }
+
+    fn go_on(&mut self) {
+        self.now = self.now.later(std::time::Duration::from_millis(10));
+        self.switch.handle_timeout(self.now);
+        while self.switch.poll_output().is_some() {}
+    }
+
     /// INVITE, 200, ACK, BYE, 200; the clock goes on so that transactions end.
     fn call(&mut self) {
         self.count += 1;
@@ -112,10 +131,15 @@ impl Line {
         let to = ok.lines().find_map(|line| line.strip_prefix("To: ")).expect("a To header").to_owned();
         self.send(format!("{}Content-Length: 0\r\n\r\n", head("ACK", &to, 1)));
         self.send(format!("{}Content-Length: 0\r\n\r\n", head("BYE", &to, 2)));
-        self.now = self.now.later(std::time::Duration::from_millis(10));
-        self.switch.handle_timeout(self.now);
-        while self.switch.poll_output().is_some() {}
+        self.go_on();
     }
+}
+
+/// One transaction: OPTIONS and its 200.
+#[divan::bench]
+fn transaction(bencher: Bencher<'_, '_>) {
+    let mut line = Line::new();
+    bencher.bench_local(|| line.options());
 }
 
 /// One call to a menu: three messages in, four out, a flow, a stream, a call record.
