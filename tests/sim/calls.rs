@@ -52,6 +52,33 @@ fn a_device_has_ten_bindings_at_most_and_the_oldest_make_room() {
 }
 
 #[test]
+fn a_register_with_more_contacts_than_a_device_may_have_changes_nothing() {
+    let mut world = World::new(19);
+    let kari = world.registered("kari");
+    world.phones[kari].register_many(world.now, 11);
+    world.run(S);
+    assert_eq!(world.phones[kari].registered, Some(403));
+    world.order(Command::Status);
+    let Some(Answered::Status(status)) = world.answers.pop() else { panic!("a status was asked for") };
+    assert_eq!(status.bindings, 1);
+    world.finish();
+}
+
+#[test]
+fn who_calls_their_own_other_phone_is_busy_once() {
+    let mut world = World::new(20);
+    let desk = world.registered("kari");
+    let other = world.registered("kari2");
+    let call = world.phones[other].call(world.now, "101", false);
+    world.until("they talk", 5 * S, |w| w.phones[other].lines[&call].stage == Stage::Up);
+    world.run(3 * S);
+    world.order(Command::Status);
+    let Some(Answered::Status(status)) = world.answers.pop() else { panic!("a status was asked for") };
+    assert_eq!(status.agent_state_divergence, 0);
+    world.finish();
+}
+
+#[test]
 fn a_caller_hears_the_greeting_presses_a_key_waits_and_talks_with_the_agent() {
     let mut world = World::new(2);
     let carrier = world.carrier();

@@ -128,6 +128,16 @@ impl Phone {
 
     /// Registers another contact of the same device.
     pub fn register_as(&mut self, now: Now, expires: u32, contact: String) {
+        self.send_register(now, vec![("Expires", expires.to_string())], Some(contact));
+    }
+
+    /// Registers so many contacts in one request.
+    pub fn register_many(&mut self, now: Now, count: usize) {
+        let contacts: Vec<String> = (0..count).map(|n| format!("<sip:many{n}@{}>", self.address)).collect();
+        self.send_register(now, vec![("Contact", contacts.join(", "))], None);
+    }
+
+    fn send_register(&mut self, now: Now, extra: sip::Extra, contact_user: Option<String>) {
         let me = NameAddr::new(self.uri(&self.name.clone()));
         self.registered = None;
         self.endpoint.request(
@@ -141,10 +151,10 @@ impl Phone {
                 to: me,
                 call_id: None,
                 cseq: None,
-                extra: vec![("Expires", expires.to_string())],
+                extra,
                 body: None,
                 credentials: self.credentials(),
-                contact_user: Some(contact),
+                contact_user,
             },
         );
         self.settle(now);
