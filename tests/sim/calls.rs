@@ -67,7 +67,7 @@ fn a_register_with_more_contacts_than_a_device_may_have_changes_nothing() {
 #[test]
 fn who_calls_their_own_other_phone_is_busy_once() {
     let mut world = World::new(20);
-    let desk = world.registered("kari");
+    world.registered("kari");
     let other = world.registered("kari2");
     let call = world.phones[other].call(world.now, "101", false);
     world.until("they talk", 5 * S, |w| w.phones[other].lines[&call].stage == Stage::Up);
