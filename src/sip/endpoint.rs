@@ -411,6 +411,13 @@ impl Endpoint {
         Some(self.dialogs.get(&dialog)?.contact.clone())
     }
 
+    /// Whether the other side of a standing dialog takes UPDATE.
+    pub fn takes_update(&self, dialog: DialogId) -> bool {
+        self.dialogs
+            .get(&dialog)
+            .is_some_and(|dialog| dialog.confirmed && !dialog.ended && dialog.peer_updates)
+    }
+
     /// The dialog's Call-ID.
     pub fn call_id(&self, dialog: DialogId) -> Option<&str> {
         Some(&self.dialogs.get(&dialog)?.call_id)

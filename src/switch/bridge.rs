@@ -174,6 +174,7 @@ impl Switch {
             of.playing = None;
         }
         self.timers.clear(&Timer::Program(call));
+        let transferred = self.calls.get(&call).is_some_and(|of| of.referral.is_some());
         if !self.answer_caller(now, call, codec) {
             return;
         }
@@ -186,6 +187,9 @@ impl Switch {
         self.stop_play(caller);
         self.join_media(caller, winner);
         self.update_busy(now, call);
+        if transferred {
+            self.show_parties(now, call);
+        }
         tracing::info!(%call, "connected");
     }
 

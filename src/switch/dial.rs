@@ -133,9 +133,9 @@ impl Switch {
         };
         let attempt = self.new_attempt(call, Purpose::Offer(offer, agent.clone()));
         self.offers.insert(offer, (call, attempt));
-        let (shown, confirm, alert) = self.present(call, &line);
+        let (shown, confirm, alerting) = self.present(call, &line);
         let confirm = confirm.unwrap_or(Confirm::Auto);
-        self.ring_user(now, call, attempt, agent, confirm, Some((shown, alert)));
+        self.ring_user(now, call, attempt, agent, confirm, Some((shown, alerting)));
         if self.attempt_legs(call, attempt) == 0 {
             self.drop_attempt(call, attempt);
             self.queue_input(now, queue::Input::OfferFailed(offer, Failure::Unreachable));
@@ -173,7 +173,7 @@ impl Switch {
         attempt: AttemptId,
         user: &UserKey,
         confirm: Confirm,
-        present: Option<(Shown, Option<String>)>,
+        present: Option<(Shown, Extra)>,
     ) -> bool {
         let Some(company) = self.config.companies.get(&user.company).cloned() else { return false };
         let Some(person) = company.users.get(&user.user) else { return false };
@@ -182,11 +182,11 @@ impl Switch {
             let confirm_here = reach::must_confirm(&contact, confirm);
             match contact {
                 Contact::Device(binding) => {
-                    let (shown, alert) = match &present {
-                        Some((shown, alert)) => (shown.clone(), alert.clone()),
-                        None => (self.shown_inside(call), None),
+                    let (shown, alerting) = match &present {
+                        Some((shown, alerting)) => (shown.clone(), alerting.clone()),
+                        None => (self.shown_inside(call), Extra::new()),
                     };
-                    self.invite_device(now, call, attempt, user, *binding, shown, alert, confirm_here);
+                    self.invite_device(now, call, attempt, user, *binding, shown, alerting, confirm_here);
                 }
                 Contact::Phone(number) => {
                     let key = Some(user.clone());

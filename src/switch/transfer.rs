@@ -98,7 +98,8 @@ impl Switch {
         let kind = match replaces_in(&to_uri) {
             Some(replaces) => {
                 let replaces = Replaces::parse(&replaces).map_err(|_| wrong("Malformed Replaces"))?;
-                Kind::Attended(self.leg_to_replace(&replaces, &by).ok_or((481, Vec::new()))?)
+                // Not 481: to a request in a dialog that would say that the dialog itself is gone.
+                Kind::Attended(self.leg_to_replace(&replaces, &by).ok_or((603, Vec::new()))?)
             }
             None => {
                 let dialled = match &to_uri {
@@ -327,7 +328,10 @@ impl Switch {
         self.stop_play(new);
         self.give_up_leg(now, old, dial::elsewhere());
         match callee {
-            Some(callee) => self.join_media(caller, callee),
+            Some(callee) => {
+                self.join_media(caller, callee);
+                self.show_parties(now, call);
+            }
             None if waits => {
                 let music = self.music_of(call);
                 self.set_base(caller, Base::Music(music));
@@ -394,6 +398,26 @@ impl Switch {
         let own_device = leg_user.is_some() && facts.own_device;
         let (dialled, language) = (of.facts.dialled.clone(), of.facts.language);
         CallerFacts { dialled, language, own_device, answered: true, ..facts }
+    }
+
+    /// Tells both parties' phones whom they talk with now (RFC 3311, RFC 3325 §9.1).
+    pub(crate) fn show_parties(&mut self, now: Now, call: CallId) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let (caller, Some(callee), company) = (of.caller, of.callee, of.company.clone()) else { return };
+        let Some(domain) = self.config.companies.get(&company).map(|company| company.domain.clone()) else {
+            return;
+        };
+        for (leg, other) in [(caller, callee), (callee, caller)] {
+            let shown = identity::shown_inside(&self.facts_of(call, other));
+            let Some(of) = self.legs.get(&leg).filter(|of| of.trunk.is_none() && !shown.hidden) else {
+                continue;
+            };
+            let dialog = of.dialog;
+            if self.endpoint.takes_update(dialog) && !shown.number.is_empty() {
+                let extra = vec![("P-Asserted-Identity", shown.name_addr(&domain).to_string())];
+                self.endpoint.request_in(now, dialog, Method::Update, extra, None);
+            }
+        }
     }
 
     /// Event of a REFER's NOTIFYs: the second and later REFERs of a dialog are told apart by id (RFC 3515 §2.4.6).
