@@ -63,6 +63,8 @@ pub struct Server {
     pub sip_tcp: Vec<SocketAddr>,
     /// TLS listeners (loaded and checked; served by a later version).
     pub sip_tls: Vec<SocketAddr>,
+    /// Name servers to ask; empty asks the machine's own.
+    pub dns_servers: Vec<SocketAddr>,
     /// Address to show in Via, Contact and SDP behind NAT.
     pub external: Option<IpAddr>,
     /// Log every SIP message.
@@ -108,6 +110,7 @@ impl Default for Server {
             sip_udp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
             sip_tcp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
             sip_tls: Vec::new(),
+            dns_servers: Vec::new(),
             external: None,
             sip_trace: false,
             sip_sha256: false,

@@ -41,6 +41,7 @@ use crate::shell::http::metrics::Metrics;
 use crate::shell::media::bank;
 use crate::shell::media::thread;
 use crate::shell::media::thread::MediaSettings;
+use crate::shell::net::dns::Names;
 use crate::shell::net::resolve::Resolver;
 use crate::shell::net::tcp::Tcp;
 use crate::shell::net::udp::Udp;
@@ -125,7 +126,9 @@ impl Daemon {
             udp.push(Udp::bind(*address, limits.message_bytes)?);
         }
         let tcp = Tcp::listen(&config.server.sip_tcp, limits, inbox.clone())?;
-        let resolver = Resolver { udp: udp.iter().map(Udp::local).collect(), tcp: tcp.listening().to_vec() };
+        let names = Names::new(config.server.dns_servers.clone(), Rng::from_entropy(seed()?));
+        let resolver =
+            Resolver { udp: udp.iter().map(Udp::local).collect(), tcp: tcp.listening().to_vec(), names };
 
         let settings =
             MediaSettings { ports: config.server.media_ports, bind: media_address(&config), threads: 0 };

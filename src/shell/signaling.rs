@@ -308,7 +308,8 @@ impl Signaling {
             Ask::Resolve { host, port, transport } => {
                 let resolver = self.parts.resolver.clone();
                 self.parts.runtime.spawn(async move {
-                    answer(Answer::Resolved(resolver.resolve(&host, port, transport).await));
+                    let (hops, ttl) = resolver.resolve(&host, port, transport).await;
+                    answer(Answer::Resolved { hops, ttl });
                 });
             }
             Ask::LoadClip { file } => {

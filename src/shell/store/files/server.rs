@@ -26,6 +26,10 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     let mut server = Server::default();
     general(file.table("server"), &mut server);
     sip(file.table("sip"), &mut server);
+    let mut dns = file.table("dns");
+    let servers = dns.take("servers").map(Value::one_or_more).unwrap_or_default();
+    server.dns_servers = servers.into_iter().filter_map(read::socket).collect();
+    dns.finish();
     media(file.table("media"), &mut server);
     web(file.table("web"), &mut server);
     log(file.table("log"), &mut server);
