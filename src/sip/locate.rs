@@ -116,7 +116,8 @@ pub fn services(host: &str, records: &[Naptr], speak: &[Transport]) -> Vec<Servi
         let spoken = PREFERENCE.into_iter().filter(|transport| speak.contains(transport));
         return spoken.map(|transport| service(host, transport)).collect();
     }
-    let of = |(record, transport): (&Naptr, Transport)| Service { name: bare(&record.replacement), transport };
+    let of =
+        |(record, transport): (&Naptr, Transport)| Service { name: bare(&record.replacement), transport };
     usable.into_iter().map(of).take(CANDIDATES_MAX).collect()
 }
 
@@ -132,8 +133,7 @@ pub fn places(host: &str, found: &[(Service, Vec<Srv>)], rng: &mut Rng) -> Vec<P
     let mut places: Vec<Place> = Vec::new();
     for (service, records) in found {
         for record in in_order(records, rng) {
-            let place =
-                Place { host: bare(&record.target), port: record.port, transport: service.transport };
+            let place = Place { host: bare(&record.target), port: record.port, transport: service.transport };
             if !places.contains(&place) && places.len() < CANDIDATES_MAX {
                 places.push(place);
             }
@@ -240,9 +240,8 @@ mod tests {
     #[test]
     fn what_is_asked_first_follows_from_host_port_and_transport() {
         let address = |transport, text: &str| Question::Nothing(transport, text.parse().unwrap());
-        let services = |text: &str, transport| {
-            Question::Services(vec![Service { name: text.into(), transport }])
-        };
+        let services =
+            |text: &str, transport| Question::Services(vec![Service { name: text.into(), transport }]);
         let rows = [
             // RFC 3263 §4.1: a numeric host is UDP, and nothing is asked.
             (("192.0.2.1", None, None), address(Udp, "192.0.2.1:5060")),
@@ -284,8 +283,13 @@ mod tests {
         ];
         let terminal = Naptr { flags: "u".into(), ..naptr(1, 1, "SIP+D2U", "a.") };
         let rewritten = Naptr { regexp: "!^.*$!x!".into(), ..naptr(1, 1, "SIP+D2U", "a.") };
-        let useless =
-            [terminal, rewritten, naptr(1, 1, "SIP+D2S", "a."), naptr(1, 1, "E2U+sip", "a."), naptr(1, 1, "SIP+D2U", ".")];
+        let useless = [
+            terminal,
+            rewritten,
+            naptr(1, 1, "SIP+D2S", "a."),
+            naptr(1, 1, "E2U+sip", "a."),
+            naptr(1, 1, "SIP+D2U", "."),
+        ];
         let rows: [(&[Naptr], &[Transport], &[(&str, Transport)]); 7] = [
             // "Since the client supports TCP and UDP, TCP will be used."
             (&example, &[Udp, Tcp], &[("_sip._tcp.example.com", Tcp)]),
@@ -336,10 +340,7 @@ mod tests {
             // RFC 2782: a target of "." means that the service is decidedly not there; no other way is tried.
             (vec![of(Udp, vec![srv(0, 0, 0, ".")])], vec![]),
             // The same server twice is one.
-            (
-                vec![of(Udp, vec![srv(1, 0, 5060, "a."), srv(2, 0, 5060, "a.")])],
-                vec![place("a", 5060, Udp)],
-            ),
+            (vec![of(Udp, vec![srv(1, 0, 5060, "a."), srv(2, 0, 5060, "a.")])], vec![place("a", 5060, Udp)]),
         ];
         for (found, expected) in rows {
             assert_eq!(places("example.com", &found, &mut Rng::from_seed(1)), expected, "{found:?}");

@@ -207,7 +207,11 @@ fn build(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
             connection.port = server.port();
             connection
         };
-        NameServerConfig::new(server.ip(), true, vec![on(ConnectionConfig::udp()), on(ConnectionConfig::tcp())])
+        NameServerConfig::new(
+            server.ip(),
+            true,
+            vec![on(ConnectionConfig::udp()), on(ConnectionConfig::tcp())],
+        )
     };
     let given = |servers: &[SocketAddr]| {
         let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(to).collect());
@@ -323,7 +327,8 @@ impl Client {
     ) -> Vec<T> {
         match timeout(ANSWER_WAIT, self.0.lookup(absolute(name), kind)).await {
             Ok(Ok(found)) => {
-                let records: Vec<T> = found.answers().iter().filter_map(|record| read(&record.data)).collect();
+                let records: Vec<T> =
+                    found.answers().iter().filter_map(|record| read(&record.data)).collect();
                 if !records.is_empty() {
                     *until = found.valid_until().min(*until);
                 }
