@@ -105,6 +105,30 @@ async fn many_trunks_of_a_carrier_ask_once() {
 }
 
 #[tokio::test]
+async fn servers_of_one_weight_share_the_processes_and_each_keeps_its_own() {
+    let zone = Zone::default()
+        .srv("_sip._udp.carrier.test", 300, (10, 5, 5060), "a.carrier.test")
+        .srv("_sip._udp.carrier.test", 300, (10, 5, 5060), "b.carrier.test")
+        .a("a.carrier.test", 40, [127, 0, 0, 7])
+        .a("b.carrier.test", 40, [127, 0, 0, 8]);
+    let server = Server::start(zone);
+    let here = vec!["127.0.0.1:5060".parse().unwrap()];
+    let mut found = std::collections::BTreeSet::new();
+    for seed in 0..20 {
+        let process = || Resolver {
+            udp: here.clone(),
+            tcp: here.clone(),
+            names: Names::new(vec![server.address], Rng::from_seed(seed)),
+        };
+        let (first, again) = (process(), process());
+        let order = look(&first, "carrier.test", None, Some(Transport::Udp)).await;
+        assert_eq!(look(&again, "carrier.test", None, Some(Transport::Udp)).await, order);
+        found.insert(order.0);
+    }
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[tokio::test]
 async fn a_name_server_that_is_not_there_is_as_one_that_knows_nothing() {
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let here = vec!["127.0.0.1:5060".parse().unwrap()];

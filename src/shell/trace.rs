@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::model::change::Change;
+use crate::model::id::CallId;
 use crate::model::server::Server;
 use crate::shell::clock;
 use crate::shell::trace::ring::Entry;
@@ -88,9 +89,21 @@ impl Trace {
 
     /// Facts of the core tell which messages belong to a call.
     pub fn told(&self, change: &Change) {
-        if let (Some(shared), Change::CallLeg { call, call_id, party }) = (&self.0, change) {
-            let leg = Leg { call: *call, call_id: Arc::clone(call_id), party: Arc::clone(party) };
-            shared.ring().put_leg(leg);
+        let Some(shared) = &self.0 else { return };
+        match change {
+            Change::CallLeg { call, call_id, party } => {
+                let leg = Leg { call: *call, call_id: Arc::clone(call_id), party: Arc::clone(party) };
+                shared.ring().put_leg(leg);
+            }
+            // A call that was refused at once has no leg.
+            Change::CallEnded { cdr } => {
+                let mut ring = shared.ring();
+                if !cdr.sip_call_id.is_empty() && ring.call_of(&cdr.sip_call_id).is_none() {
+                    let call_id = Arc::clone(&cdr.sip_call_id);
+                    ring.put_leg(Leg { call: cdr.id, call_id, party: "".into() });
+                }
+            }
+            _ => {}
         }
     }
 
@@ -117,6 +130,11 @@ impl Trace {
             all.extend(more);
         }
         all
+    }
+
+    /// The call that a Call-ID belongs to.
+    pub fn call_of(&self, call_id: &str) -> Option<CallId> {
+        self.0.as_ref()?.ring().call_of(call_id)
     }
 
     /// What is known of the legs of calls, oldest first.

@@ -79,17 +79,17 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if args.live {
         return follow(filter, args.full, &zone, context);
     }
+    if let Some(file) = args.pcap {
+        let bytes = context.client.fetch_bytes("GET", &path("/trace.pcap", &filter), Vec::new())?;
+        fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.display()))?;
+        return print::text(&format!("SIP messages written to {}\n", file.display()));
+    }
     let page: Page = context.client.fetch("GET", &path("/trace", &filter), Vec::new())?;
     if page.messages.is_empty() {
         return Err(Failure::NotFound(
             "no such messages: they may be too old ([trace] memory), or look at `sentral trace` without a filter"
                 .into(),
         ));
-    }
-    if let Some(file) = args.pcap {
-        let bytes = context.client.fetch_bytes("GET", &path("/trace.pcap", &filter), Vec::new())?;
-        fs::write(&file, &bytes).with_context(|| format!("cannot write {}", file.display()))?;
-        return print::text(&format!("{} messages written to {}\n", page.messages.len(), file.display()));
     }
     match context.form {
         Form::Json => print::json(&page),

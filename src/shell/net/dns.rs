@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::hash::DefaultHasher;
+use std::hash::Hash as _;
+use std::hash::Hasher as _;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -67,7 +70,8 @@ struct Shared {
     servers: Vec<SocketAddr>,
     client: Mutex<Option<(Instant, TokioResolver)>>,
     known: Mutex<HashMap<Key, Arc<OnceCell<Known>>>>,
-    rng: Mutex<Rng>,
+    /// What the draws among servers follow from, so that a name keeps its order from one look-up to the next.
+    seed: u64,
 }
 
 /// What is known of a name.
@@ -93,13 +97,14 @@ impl fmt::Debug for Names {
 }
 
 impl Names {
-    /// Asks these servers, or the machine's own when there are none; `rng` shares load among a name's servers.
-    pub fn new(servers: Vec<SocketAddr>, rng: Rng) -> Names {
+    /// Asks these servers, or the machine's own when there are none. Chance shares a name's load among all who use
+    /// it; one process stays with its draw, so that registrations do not move about.
+    pub fn new(servers: Vec<SocketAddr>, mut rng: Rng) -> Names {
         Names(Arc::new(Shared {
             servers,
             client: Mutex::default(),
             known: Mutex::default(),
-            rng: Mutex::new(rng),
+            seed: rng.bits(),
         }))
     }
 
@@ -119,7 +124,7 @@ impl Names {
         let known = cell.get_or_init(|| self.find_out(host, question, speak)).await;
         let places = match &known.place {
             Some(place) => vec![place.clone()],
-            None => locate::places(host, &known.found, &mut lock_of(&self.0.rng)),
+            None => locate::places(host, &known.found, &mut self.draw(host)),
         };
         let found = locate::candidates(&places, &known.addresses);
         let left = known.until.map_or(NEGATIVE, |until| until.saturating_duration_since(Instant::now()));
@@ -148,6 +153,12 @@ impl Names {
         cell
     }
 
+    fn draw(&self, host: &str) -> Rng {
+        let mut hasher = DefaultHasher::new();
+        (self.0.seed, host.to_ascii_lowercase()).hash(&mut hasher);
+        Rng::from_seed(hasher.finish())
+    }
+
     /// Asks everything that a question leads to.
     async fn find_out(&self, host: &str, question: Question, speak: &[Transport]) -> Known {
         let mut known = Known::default();
@@ -171,7 +182,7 @@ impl Names {
         known.found = client.servers(services, &mut until).await;
         let places = match &known.place {
             Some(place) => vec![place.clone()],
-            None => locate::places(host, &known.found, &mut lock_of(&self.0.rng)),
+            None => locate::places(host, &known.found, &mut self.draw(host)),
         };
         let hosts: BTreeSet<String> = places.into_iter().map(|place| place.host).collect();
         known.addresses = client.addresses(hosts, &mut until).await;

@@ -20,7 +20,6 @@ use crate::model::server::Hep;
 use crate::shell::trace::Trace;
 use crate::shell::trace::mask::masked;
 use crate::shell::trace::ring::Entry;
-use crate::shell::trace::ring::Leg;
 use crate::sip::Message;
 use crate::sip::Transport;
 use crate::sip::message::Name;
@@ -48,14 +47,13 @@ pub async fn run(hep: Hep, trace: Trace) {
         if sink.as_ref().is_none_or(|(_, until)| *until < Instant::now()) {
             sink = open(&hep).await;
         }
-        let legs = trace.legs();
         loop {
             let entries = trace.chunk(next);
             let Some(first) = entries.first().map(|entry| entry.seq) else { break };
             count("dropped", first - next);
             for entry in &entries {
                 next = entry.seq + 1;
-                count(if give(&hep, sink.as_ref(), entry, &legs) { "sent" } else { "dropped" }, 1);
+                count(if give(&hep, sink.as_ref(), entry, &trace) { "sent" } else { "dropped" }, 1);
             }
         }
     }
@@ -85,10 +83,9 @@ async fn open(hep: &Hep) -> Option<(UdpSocket, Instant)> {
 }
 
 /// Sends one message; tells whether the kernel took it.
-fn give(hep: &Hep, sink: Option<&(UdpSocket, Instant)>, entry: &Entry, legs: &[Leg]) -> bool {
+fn give(hep: &Hep, sink: Option<&(UdpSocket, Instant)>, entry: &Entry, trace: &Trace) -> bool {
     let Some((socket, _)) = sink else { return false };
-    let leg = call_id(&entry.bytes).and_then(|id| legs.iter().rev().find(|leg| *leg.call_id == *id));
-    let correlation = leg.map(|leg| leg.call.to_string());
+    let correlation = call_id(&entry.bytes).and_then(|id| trace.call_of(&id)).map(|call| call.to_string());
     let packet = packet(hep, entry, correlation.as_deref());
     // An error that an earlier datagram met is told by this one, which is not sent then: once more.
     packet.len() <= PACKET_MAX && (socket.try_send(&packet).is_ok() || socket.try_send(&packet).is_ok())

@@ -1,5 +1,6 @@
 //! The ring: the newest messages that fit into so many bytes, numbered in the order in which they came.
 
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ pub struct Leg {
 pub struct Ring {
     entries: VecDeque<Entry>,
     legs: VecDeque<Leg>,
+    calls: HashMap<Arc<str>, CallId>,
     bytes: usize,
     bytes_max: usize,
     next: u64,
@@ -66,7 +68,14 @@ pub struct Ring {
 impl Ring {
     /// A ring of at most so many bytes.
     pub fn new(bytes_max: usize) -> Ring {
-        Ring { entries: VecDeque::new(), legs: VecDeque::new(), bytes: 0, bytes_max, next: 0 }
+        Ring {
+            entries: VecDeque::new(),
+            legs: VecDeque::new(),
+            calls: HashMap::new(),
+            bytes: 0,
+            bytes_max,
+            next: 0,
+        }
     }
 
     /// Keeps a message; the oldest make room.
@@ -82,9 +91,12 @@ impl Ring {
 
     /// Remembers a leg of a call.
     pub fn put_leg(&mut self, leg: Leg) {
-        if self.legs.len() == LEGS_MAX {
-            self.legs.pop_front();
+        if self.legs.len() == LEGS_MAX
+            && let Some(oldest) = self.legs.pop_front()
+        {
+            self.calls.remove(&oldest.call_id);
         }
+        self.calls.insert(Arc::clone(&leg.call_id), leg.call);
         self.legs.push_back(leg);
     }
 
@@ -93,6 +105,11 @@ impl Ring {
         let first = self.entries.front().map_or(self.next, |entry| entry.seq);
         let skipped = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
         self.entries.iter().skip(skipped).take(most).cloned().collect()
+    }
+
+    /// The call that a Call-ID belongs to.
+    pub fn call_of(&self, call_id: &str) -> Option<CallId> {
+        self.calls.get(call_id).copied()
     }
 
     /// All legs, oldest first.
@@ -133,5 +150,16 @@ mod tests {
         // One that is larger than the ring leaves it empty.
         ring.push(Timestamp::UNIX_EPOCH, hop, true, Bytes::from(vec![0; 100_000]));
         assert_eq!((ring.entries.len(), ring.bytes, ring.next()), (0, 0, 11));
+    }
+
+    #[test]
+    fn the_oldest_legs_make_room() {
+        let mut ring = Ring::new(1);
+        for n in 0..=LEGS_MAX as u64 {
+            let call = format!("0-{n:x}").parse().unwrap();
+            ring.put_leg(Leg { call, call_id: n.to_string().into(), party: "".into() });
+        }
+        assert_eq!((ring.legs().len(), ring.calls.len()), (LEGS_MAX, LEGS_MAX));
+        assert_eq!((ring.call_of("0"), ring.call_of("1")), (None, "0-1".parse().ok()));
     }
 }
