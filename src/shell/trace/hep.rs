@@ -8,11 +8,12 @@
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::counter;
-use tokio::net::UdpSocket;
 use tokio::time::Instant;
 use tokio::time::sleep;
 
@@ -65,21 +66,22 @@ fn count(result: &'static str, packets: u64) {
     }
 }
 
-/// A socket towards the server; one without a destination until the next attempt when its name is not known.
+/// A socket towards the server, and until when its address is believed. Without an address it has no destination, and
+/// what is given to it is dropped.
 async fn open(hep: &Hep) -> Option<(UdpSocket, Instant)> {
-    let port = hep.port.unwrap_or(PORT);
-    let found = tokio::net::lookup_host((&*hep.host, port)).await;
+    let found = tokio::net::lookup_host((&*hep.host, hep.port.unwrap_or(PORT))).await;
     let address = found.ok().and_then(|mut found| found.next());
-    let Some(address) = address else {
-        tracing::warn!(server = %hep.host, "the HEP server's name is not known");
-        return Some((UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.ok()?, Instant::now() + RETRY));
+    let any: IpAddr = match address {
+        Some(SocketAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+        Some(SocketAddr::V4(_)) | None => Ipv4Addr::UNSPECIFIED.into(),
     };
-    let any: IpAddr =
-        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await.ok()?;
-    let connected = socket.connect(address).await;
-    let kept = if connected.is_ok() { ADDRESS_KEPT } else { RETRY };
-    Some((socket, Instant::now() + kept))
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.set_nonblocking(true).ok()?;
+    let connected = address.is_some_and(|address| socket.connect(address).is_ok());
+    if !connected {
+        tracing::warn!(server = %hep.host, "the HEP server cannot be reached: is its name right?");
+    }
+    Some((socket, Instant::now() + if connected { ADDRESS_KEPT } else { RETRY }))
 }
 
 /// Sends one message; tells whether the kernel took it.
@@ -88,7 +90,7 @@ fn give(hep: &Hep, sink: Option<&(UdpSocket, Instant)>, entry: &Entry, trace: &T
     let correlation = call_id(&entry.bytes).and_then(|id| trace.call_of(&id)).map(|call| call.to_string());
     let packet = packet(hep, entry, correlation.as_deref());
     // An error that an earlier datagram met is told by this one, which is not sent then: once more.
-    packet.len() <= PACKET_MAX && (socket.try_send(&packet).is_ok() || socket.try_send(&packet).is_ok())
+    packet.len() <= PACKET_MAX && (socket.send(&packet).is_ok() || socket.send(&packet).is_ok())
 }
 
 fn call_id(bytes: &Bytes) -> Option<String> {
