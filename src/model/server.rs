@@ -63,6 +63,12 @@ pub struct Server {
     pub sip_tcp: Vec<SocketAddr>,
     /// TLS listeners (loaded and checked; served by a later version).
     pub sip_tls: Vec<SocketAddr>,
+    /// Name servers to ask; empty asks the machine's own.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Bytes of SIP messages that are kept in memory; 0 keeps none.
+    pub trace_bytes: usize,
+    /// Capture server that is sent a copy of every message.
+    pub hep: Option<Hep>,
     /// Address to show in Via, Contact and SDP behind NAT.
     pub external: Option<IpAddr>,
     /// Log every SIP message.
@@ -110,6 +116,9 @@ impl Default for Server {
             sip_udp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
             sip_tcp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
             sip_tls: Vec::new(),
+            dns_servers: Vec::new(),
+            trace_bytes: 16_000_000,
+            hep: None,
             external: None,
             sip_trace: false,
             sip_sha256: false,
@@ -221,6 +230,19 @@ impl Default for Codes {
                 .collect(),
         }
     }
+}
+
+/// A Homer capture server, `[hep]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hep {
+    /// Host name or address.
+    pub host: Arc<str>,
+    /// UDP port, when one was written.
+    pub port: Option<u16>,
+    /// Who we are among those that send to it.
+    pub id: u32,
+    /// What it wants to see, if anything.
+    pub password: Option<Secret>,
 }
 
 /// A subscription of `plans.toml`.

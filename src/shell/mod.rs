@@ -11,6 +11,7 @@ pub mod net;
 pub mod signaling;
 pub mod store;
 pub mod telemetry;
+pub mod trace;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -41,12 +42,14 @@ use crate::shell::http::metrics::Metrics;
 use crate::shell::media::bank;
 use crate::shell::media::thread;
 use crate::shell::media::thread::MediaSettings;
+use crate::shell::net::dns::Names;
 use crate::shell::net::resolve::Resolver;
 use crate::shell::net::tcp::Tcp;
 use crate::shell::net::udp::Udp;
 use crate::shell::signaling::Inbox;
 use crate::shell::store::Store;
 use crate::shell::store::files;
+use crate::shell::trace::Trace;
 use crate::switch::Input;
 use crate::switch::Output;
 use crate::switch::Switch;
@@ -111,7 +114,8 @@ impl Daemon {
         let (store, facts) = Store::open(&data)?;
         let store = Arc::new(store);
         let metrics = Metrics::start()?;
-        let (inbox, mouth) = signaling::inbox()?;
+        let trace = Trace::configured(&config.server);
+        let (inbox, mouth) = signaling::inbox(trace.clone())?;
 
         let bank = Arc::new(Bank::default());
         let report = bank::load_system(&prompts_folder()?, &bank)?;
@@ -125,7 +129,9 @@ impl Daemon {
             udp.push(Udp::bind(*address, limits.message_bytes)?);
         }
         let tcp = Tcp::listen(&config.server.sip_tcp, limits, inbox.clone())?;
-        let resolver = Resolver { udp: udp.iter().map(Udp::local).collect(), tcp: tcp.listening().to_vec() };
+        let names = Names::new(config.server.dns_servers.clone(), Rng::from_entropy(seed()?));
+        let resolver =
+            Resolver { udp: udp.iter().map(Udp::local).collect(), tcp: tcp.listening().to_vec(), names };
 
         let settings =
             MediaSettings { ports: config.server.media_ports, bind: media_address(&config), threads: 0 };
@@ -174,6 +180,9 @@ impl Daemon {
             inbox: inbox.clone(),
         });
         metrics::reloaded(true);
+        if let Some(hep) = config.server.hep.clone() {
+            tokio::spawn(trace::hep::run(hep, trace));
+        }
         let doors = Doors { shared: Arc::clone(&shared), store, metrics };
         let (end_control, end_metrics) = doors.open(&data, config.server.metrics_listen)?;
         Ok(Daemon {
@@ -328,6 +337,7 @@ impl Doors {
         let control = Control {
             commander: Arc::clone(&commander),
             store: self.store,
+            trace: self.shared.inbox.trace().clone(),
             reload,
             metrics: self.metrics.clone(),
         };

@@ -12,6 +12,7 @@ pub mod framing;
 pub mod header;
 pub mod invite;
 pub mod key;
+pub mod locate;
 pub mod message;
 pub mod print;
 pub mod register;

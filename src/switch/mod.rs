@@ -161,8 +161,8 @@ pub enum Ask {
         host: Arc<str>,
         /// Port, when given.
         port: Option<u16>,
-        /// Wanted transport.
-        transport: sip::Transport,
+        /// Wanted transport; without one the host's NAPTR records decide, and UDP when it has none.
+        transport: Option<sip::Transport>,
     },
     /// Put a recording (`voicemail/<id>.wav`) into the media bank under its name.
     LoadClip {
@@ -179,8 +179,13 @@ pub enum Ask {
 /// What the shell found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Where to send, each with our own address towards it; empty when the name is not known.
-    Resolved(Vec<sip::Hop>),
+    /// To `Resolve`.
+    Resolved {
+        /// Where to send, best first, each with our own address towards it; empty when the name is not known.
+        hops: Vec<sip::Hop>,
+        /// For how long that may be believed, from 5 s to 1 h.
+        ttl: Duration,
+    },
     /// The clip is in the bank (or cannot be read).
     Loaded(bool),
     /// Done.
@@ -419,7 +424,9 @@ impl Switch {
     fn on_answer(&mut self, now: Now, id: AskId, answer: Answer) {
         let Some(asked) = self.asked.remove(&id) else { return };
         match (asked, answer) {
-            (Asked::Trunk(trunk), Answer::Resolved(hops)) => self.trunk_resolved(now, &trunk, hops),
+            (Asked::Trunk(trunk), Answer::Resolved { hops, ttl }) => {
+                self.trunk_resolved(now, &trunk, hops, ttl);
+            }
             (Asked::Clip(call), Answer::Loaded(found)) => {
                 self.run_program(now, call, flow::action::Event::Loaded(found));
             }

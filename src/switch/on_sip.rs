@@ -213,6 +213,7 @@ impl Switch {
         of.max_forwards = forwards_left(request);
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);
+        self.tell_leg(caller);
         self.update_busy(now, call);
         self.run_program(now, call, Event::Start);
     }

@@ -165,6 +165,7 @@ impl Switch {
             of.dialog = dialog;
         }
         self.by_dialog.insert(dialog, id);
+        self.tell_leg(id);
         if let Some(of) = self.attempt(call, attempt) {
             of.legs.insert(id);
         }

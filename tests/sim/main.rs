@@ -12,6 +12,7 @@
 )]
 
 mod calls;
+mod diagnosis;
 mod phone;
 mod queue;
 mod swarm;

@@ -32,6 +32,7 @@ use tokio::time::timeout_at;
 use crate::model::server::Limits;
 use crate::shell::http::metrics;
 use crate::shell::signaling::Inbox;
+use crate::shell::trace::Trace;
 use crate::sip;
 use crate::sip::ConnectionId;
 use crate::sip::Hop;
@@ -93,6 +94,7 @@ pub struct Tcp(Arc<Shared>);
 struct Shared {
     runtime: Handle,
     give: Give,
+    trace: Trace,
     patience: Patience,
     connections_max: usize,
     message_max: usize,
@@ -120,13 +122,16 @@ impl Tcp {
     /// # Errors
     /// When an address cannot be listened on.
     pub fn listen(addresses: &[SocketAddr], limits: &Limits, inbox: Inbox) -> anyhow::Result<Tcp> {
-        Tcp::listen_with(addresses, limits, Arc::new(move |input| inbox.give(input)), Patience::default())
+        let trace = inbox.trace().clone();
+        let give: Give = Arc::new(move |input| inbox.give(input));
+        Tcp::listen_with(addresses, limits, give, trace, Patience::default())
     }
 
     fn listen_with(
         addresses: &[SocketAddr],
         limits: &Limits,
         give: Give,
+        trace: Trace,
         patience: Patience,
     ) -> anyhow::Result<Tcp> {
         let mut listeners = Vec::new();
@@ -139,6 +144,7 @@ impl Tcp {
         let tcp = Tcp(Arc::new(Shared {
             runtime: Handle::current(),
             give,
+            trace,
             patience,
             connections_max: limits.connections,
             message_max: limits.message_bytes,
@@ -350,8 +356,14 @@ impl Shared {
     }
 
     async fn handle(&self, hop: Hop, frame: Frame, replies: &mpsc::WeakSender<Transmit>) {
+        if let Frame::Message(bytes) = &frame {
+            self.trace.received(&hop, bytes);
+        }
         // A peer that sends without reading gets no answers from here; messages of ours end its connection.
-        let reply = |bytes| replies.upgrade().map(|queue| queue.try_send(Transmit { hop, bytes }).is_ok());
+        let reply = |bytes: Bytes| {
+            self.trace.sent(&hop, &bytes);
+            replies.upgrade().map(|queue| queue.try_send(Transmit { hop, bytes }).is_ok())
+        };
         match frame {
             Frame::Message(bytes) => match Message::parse(bytes, self.message_max) {
                 Ok(message) => {
@@ -452,7 +464,10 @@ mod tests {
                 switch::Input::Sip(input) => tell.send(input).is_ok(),
                 _ => false,
             });
-            Fixture { tcp: Tcp::listen_with(&[ANY.into()], &limits, give, patience).unwrap(), told }
+            Fixture {
+                tcp: Tcp::listen_with(&[ANY.into()], &limits, give, Trace::default(), patience).unwrap(),
+                told,
+            }
         }
 
         fn patient() -> Fixture {
@@ -615,7 +630,8 @@ mod tests {
     async fn nothing_is_lost_while_the_inbox_is_full() {
         let (tell, mut told) = mpsc::channel(1);
         let give: Give = Arc::new(move |input| tell.try_send(input).is_ok());
-        let tcp = Tcp::listen_with(&[ANY.into()], &Limits::default(), give, Patience::default()).unwrap();
+        let (limits, patience) = (Limits::default(), Patience::default());
+        let tcp = Tcp::listen_with(&[ANY.into()], &limits, give, Trace::default(), patience).unwrap();
         let mut phone = TcpStream::connect(tcp.listening()[0]).await.unwrap();
         let sent: Vec<_> = (0..20).map(|n| n.to_string()).collect();
         phone.write_all(sent.iter().map(|id| options(id)).collect::<String>().as_bytes()).await.unwrap();
