@@ -103,6 +103,7 @@ impl Switch {
                     of.cdr.answered = Some(now.utc);
                 }
                 self.tell(Change::CallAnswered { call });
+                self.watch_leg(caller);
                 true
             }
             Err(refusal) => {
@@ -297,6 +298,7 @@ impl Switch {
 
     /// Forgets a leg whose dialog is over.
     pub(crate) fn forget_leg(&mut self, _now: Now, leg: LegId) {
+        self.watch_leg(leg);
         self.close_media(leg);
         self.timers.clear(&Timer::Confirm(leg));
         self.early_body.remove(&leg);
@@ -331,6 +333,7 @@ impl Switch {
                 self.less_busy(now, user);
             }
         }
+        self.watch_call(call);
     }
 
     fn less_busy(&mut self, now: Now, user: UserKey) {

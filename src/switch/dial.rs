@@ -266,6 +266,7 @@ impl Switch {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let (call, attempt) = (of.call, of.attempt);
         of.ringing = true;
+        self.watch_leg(leg);
         let Some(attempt) = attempt else { return };
         let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
         match purpose {
@@ -290,6 +291,7 @@ impl Switch {
         let (call, dialog, cancelled, confirm) =
             (of.call, of.dialog, of.state == LegState::Cancelled, of.confirm);
         of.state = LegState::Up;
+        self.watch_leg(leg);
         self.endpoint.ack(now, dialog, None);
         let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
         let usable = !unwanted && self.take_answer(leg, &response.body).is_ok();
@@ -454,6 +456,7 @@ impl Switch {
                 of.state = LegState::Cancelled;
                 of.attempt = None;
                 let dialog = of.dialog;
+                self.watch_leg(leg);
                 self.close_media(leg);
                 self.endpoint.cancel(now, dialog, reason);
             }
@@ -484,6 +487,7 @@ impl Switch {
             LegState::Incoming if !leg.ringing => {
                 leg.ringing = true;
                 let dialog = leg.dialog;
+                self.watch_leg(caller);
                 self.endpoint.ring(now, dialog, 180, Vec::new(), None);
             }
             LegState::Up if waiting.is_none() => self.set_base(caller, Base::Tone(Tone::Ringback)),
@@ -504,6 +508,7 @@ impl Switch {
                     if let Some(of) = self.legs.get_mut(&caller) {
                         of.ringing = true;
                     }
+                    self.watch_leg(caller);
                     self.early_body.insert(caller, body.clone());
                     self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
                 }

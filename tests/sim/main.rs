@@ -12,6 +12,7 @@
 )]
 
 mod calls;
+mod events;
 mod phone;
 mod queue;
 mod swarm;

@@ -45,7 +45,7 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     tls(file.table("tls"));
     login(file.table("login"));
     mail(file.table("mail"));
-    provisioning(file.table("provisioning"));
+    server.profile_url = provisioning(file.table("provisioning"));
     hep(file.table("hep"));
     file.finish();
     server
@@ -178,6 +178,8 @@ fn limits(mut table: Table<'_>) -> Limits {
     set("transactions", 10_000_000, &mut limits.transactions);
     set("message_bytes", 65_535, &mut limits.message_bytes);
     set("connections", 1_000_000, &mut limits.connections);
+    set("subscriptions", 1_000_000, &mut limits.subscriptions);
+    set("subscriptions_per_device", 10_000, &mut limits.subscriptions_per_device);
     table.finish();
     limits
 }
@@ -294,12 +296,14 @@ fn mail(mut table: Table<'_>) {
     table.finish();
 }
 
-fn provisioning(mut table: Table<'_>) {
+fn provisioning(mut table: Table<'_>) -> Option<Arc<str>> {
     table.take("admin_password").map(Value::secret);
     for network in table.take("local_networks").map(Value::one_or_more).unwrap_or_default() {
         super::trunk::trusted(network);
     }
+    let profile_url = table.take("profile_url").and_then(read::url);
     table.finish();
+    profile_url
 }
 
 fn hep(mut table: Table<'_>) {
