@@ -24,7 +24,8 @@ impl Switch {
         reboot: bool,
     ) -> Answer {
         let wanted = |id: &CompanyId| company.is_none_or(|company| company == id);
-        let has = self.config.companies.iter().filter(|(id, of)| wanted(id) && of.devices.contains_key(device));
+        let has =
+            self.config.companies.iter().filter(|(id, of)| wanted(id) && of.devices.contains_key(device));
         let mut aors = has.map(|(_, of)| Aor { domain: of.domain.clone(), device: device.clone() });
         let refused = |why: String, not_found| Answer::Refused { why, not_found };
         let aor = match (aors.next(), aors.next()) {
@@ -34,7 +35,8 @@ impl Switch {
                 return refused(why, true);
             }
             (Some(_), Some(_)) => {
-                let why = format!("sync device \"{device}\": several companies have one; say which by --company");
+                let why =
+                    format!("sync device \"{device}\": several companies have one; say which by --company");
                 return refused(why, false);
             }
         };

@@ -152,8 +152,11 @@ impl Switch {
         let fits = |binding: &&Binding| {
             binding.hop.transport != Transport::Udp || request.body.len() <= UDP_BODY_MAX
         };
-        let left: BTreeSet<TransactionId> =
-            bindings.iter().filter(fits).filter_map(|binding| self.page_device(now, binding, &text)).collect();
+        let left: BTreeSet<TransactionId> = bindings
+            .iter()
+            .filter(fits)
+            .filter_map(|binding| self.page_device(now, binding, &text))
+            .collect();
         if left.is_empty() {
             return Err(refuse(413));
         }
@@ -272,12 +275,13 @@ impl Switch {
     }
 }
 
-/// Which of several refusals says most: the person's own, then the phone's, then that it is not there.
+/// Which of several refusals says most: the person's own, then what the sender can do something about (RFC 3261
+/// §16.7 step 6), then the phone's.
 fn weight(status: u16) -> u8 {
     match status {
         600..=699 => 5,
-        413 | 415 | 486 | 488 => 4,
-        402 | 403 | 405 | 406 | 480 => 3,
+        413 | 415 | 488 => 4,
+        403 | 405 | 406 | 480 | 486 => 3,
         400..=499 => 2,
         500..=599 => 1,
         _ => 0,
@@ -316,7 +320,8 @@ mod tests {
 
     #[test]
     fn the_sender_is_told_what_says_most() {
-        let best = |statuses: &[u16]| told(statuses.iter().copied().max_by_key(|one| weight(*one)).unwrap_or(0));
+        let best =
+            |statuses: &[u16]| told(statuses.iter().copied().max_by_key(|one| weight(*one)).unwrap_or(0));
         let rows: [(&[u16], u16); 6] = [
             (&[], 480),
             (&[408], 480),

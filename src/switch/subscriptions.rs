@@ -3,7 +3,7 @@
 //! A subscription is a device's own: it is let in by its password like a call, and sees its company only. A change
 //! is told at once, then at most every [`THROTTLE`] with the state of that moment, and one NOTIFY waits for its
 //! answer before the next goes out. Left out: `pending` (whether a watcher may see is decided at once), the
-//! suppression of RFC 5839, and several subscriptions in one dialog.
+//! suppression of RFC 5839, several subscriptions in one dialog, and filters in the Event header (RFC 4235 §3.2).
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -202,7 +202,8 @@ impl Switch {
         if name.len() > NAME_MAX {
             return Err((404, Vec::new()));
         }
-        let resource = self.resource(&watcher, wanted.package, name).map_err(|status| (status, Vec::new()))?;
+        let resource =
+            self.resource(&watcher, wanted.package, name).map_err(|status| (status, Vec::new()))?;
         if self.subscriptions.all.len() >= self.config.server.limits.subscriptions {
             return Err((503, crate::switch::bridge::retry_after()));
         }
@@ -278,13 +279,15 @@ impl Switch {
         let event = request.headers.get(&Name::Event).unwrap_or_default();
         let event = SubscriptionState::parse(&event).ok();
         let package = event.as_ref().and_then(|event| Package::named(&event.state));
-        let offered = |package: &Package| {
-            *package != Package::UaProfile || self.config.server.profile_url.is_some()
-        };
+        let offered =
+            |package: &Package| *package != Package::UaProfile || self.config.server.profile_url.is_some();
         // RFC 6665 §4.2.1.1: 489 names the packages that there are.
         let Some(package) = package.filter(offered) else {
-            let names: Vec<&str> =
-                Package::ALL.iter().filter(|package| offered(package)).map(|package| package.name()).collect();
+            let names: Vec<&str> = Package::ALL
+                .iter()
+                .filter(|package| offered(package))
+                .map(|package| package.name())
+                .collect();
             return Err((489, vec![("Allow-Events", names.join(", "))]));
         };
         let id = event.and_then(|event| event.params.value("id").map(str::to_owned));
@@ -302,12 +305,7 @@ impl Switch {
     }
 
     /// The device that sent a request, by its password; a trunk watches nothing.
-    pub(crate) fn watcher(
-        &mut self,
-        now: Now,
-        request: &Request,
-        hop: Hop,
-    ) -> Result<Watcher, (u16, Extra)> {
+    pub(crate) fn watcher(&mut self, now: Now, request: &Request, hop: Hop) -> Result<Watcher, (u16, Extra)> {
         let aor = self.aor_of(request.from().map(|from| from.uri).as_ref());
         let (company, device) = self.authenticate(now, request, hop, &aor)?;
         let of = self.config.companies.get(&company).and_then(|of| of.devices.get(&device));
@@ -374,7 +372,8 @@ impl Switch {
             404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 604 => self.drop_subscription(dialog),
             _ => {
                 let wait = response.and_then(|response| response.headers.get(&Name::RetryAfter));
-                let wait = wait.map(|text| delta_seconds(text.split([';', '(', ' ']).next().unwrap_or_default()));
+                let wait =
+                    wait.map(|text| delta_seconds(text.split([';', '(', ' ']).next().unwrap_or_default()));
                 of.refusals += 1;
                 match wait {
                     Some(wait) if of.refusals <= RETRIES => {

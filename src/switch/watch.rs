@@ -131,7 +131,9 @@ impl Switch {
                 Destination::Queue(queue) => Some(Named::Line(LineId::Queue(queue))),
                 Destination::Group(group) => Some(Named::Line(LineId::Group(group))),
                 Destination::Voicemail(mailbox) => Some(Named::Mailbox(mailbox)),
-                Destination::Flow(_) | Destination::Phone(_) | Destination::Room(_) | Destination::Hangup => None,
+                Destination::Flow(_) | Destination::Phone(_) | Destination::Room(_) | Destination::Hangup => {
+                    None
+                }
             },
             Ok(Target::Toggle { toggle, .. }) => Some(Named::Toggle(toggle)),
             Ok(Target::Service { service: Service::Toggle(toggle), .. }) => Some(Named::Toggle(toggle)),
@@ -162,7 +164,9 @@ impl Switch {
             (Package::MessageSummary, Some(Named::User(user))) if user == own.user => Ok(Resource::Mail(own)),
             // What others have registered, and their messages, are their own.
             (Package::Reg | Package::MessageSummary, Some(Named::User(_))) => Err(403),
-            (Package::MessageSummary, Some(Named::Service(Service::Voicemail(None)))) => Ok(Resource::Mail(own)),
+            (Package::MessageSummary, Some(Named::Service(Service::Voicemail(None)))) => {
+                Ok(Resource::Mail(own))
+            }
             // Some phones ask for their messages at the server as such.
             (Package::MessageSummary, None) if name.is_empty() => Ok(Resource::Mail(own)),
             (
@@ -293,9 +297,8 @@ impl Switch {
             if call.caller_user().as_ref() == Some(user) {
                 dialogs.extend(self.dialog_of(company, user, call, call.caller));
             }
-            let legs = answering_legs(call).filter(|leg| {
-                self.legs.get(leg).is_some_and(|leg| leg.user.as_ref() == Some(user))
-            });
+            let legs = answering_legs(call)
+                .filter(|leg| self.legs.get(leg).is_some_and(|leg| leg.user.as_ref() == Some(user)));
             dialogs.extend(legs.filter_map(|leg| self.dialog_of(company, user, call, leg)));
         }
         dialogs.truncate(DIALOGS_MAX);

@@ -116,8 +116,11 @@ fn write_dialog(text: &mut String, dialog: &Dialog) {
     for (name, party) in [("local", &dialog.local), ("remote", &dialog.remote)] {
         let Some(party) = party else { continue };
         let uri = escape(&party.uri);
-        let display =
-            party.display.as_ref().map(|display| format!(" display=\"{}\"", escape(display))).unwrap_or_default();
+        let display = party
+            .display
+            .as_ref()
+            .map(|display| format!(" display=\"{}\"", escape(display)))
+            .unwrap_or_default();
         let _ = write!(text, "<{name}><identity{display}>{uri}</identity><target uri=\"{uri}\"/></{name}>");
     }
     text.push_str("</dialog>\n");
@@ -168,6 +171,8 @@ mod tests {
         let gone = ended(&[ringing(), Dialog { id: "8".into(), ..ringing() }], &[ringing()]);
         let [gone] = &gone[..] else { panic!("one is gone, not {gone:?}") };
         assert_eq!((&*gone.id, gone.state), ("8", State::Terminated));
-        assert!(write("sip:101@a.example", 1, &[], std::slice::from_ref(gone)).contains("<state>terminated<"));
+        assert!(
+            write("sip:101@a.example", 1, &[], std::slice::from_ref(gone)).contains("<state>terminated<")
+        );
     }
 }

@@ -74,9 +74,8 @@ pub(crate) fn read(body: &[u8]) -> Option<Published> {
 /// What follows a comment or processing instruction that `markup` begins with; the inner `None` is a document that
 /// is not believed: no DOCTYPE, no CDATA, nothing that does not end.
 fn skipped(markup: &str) -> Option<Option<&str>> {
-    let after = |opened: &str, closing: &str| {
-        markup.get(opened.len()..)?.split_once(closing).map(|(_, after)| after)
-    };
+    let after =
+        |opened: &str, closing: &str| markup.get(opened.len()..)?.split_once(closing).map(|(_, after)| after);
     if markup.starts_with("<?") {
         return Some(after("<?", "?>"));
     }

@@ -35,8 +35,8 @@ impl Activity {
     pub(crate) fn of_element(name: &str) -> Option<Activity> {
         match name {
             "on-the-phone" => Some(Activity::OnThePhone),
-            "away" | "vacation" | "holiday" | "breakfast" | "lunch" | "dinner" | "meal" | "permanent-absence"
-            | "sleeping" | "in-transit" | "travel" => Some(Activity::Away),
+            "away" | "vacation" | "holiday" | "breakfast" | "lunch" | "dinner" | "meal"
+            | "permanent-absence" | "sleeping" | "in-transit" | "travel" => Some(Activity::Away),
             "busy" | "presentation" | "performance" | "worship" | "steering" => Some(Activity::Busy),
             "meeting" | "appointment" => Some(Activity::Meeting),
             _ => None,

@@ -15,7 +15,8 @@ pub(crate) fn address(template: &str, device: &str, mac: Option<&str>) -> Option
     let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect()
     };
-    let mut url: String = template.chars().filter(|c| c.is_ascii_graphic() && *c != '"' && *c != '\\').collect();
+    let mut url: String =
+        template.chars().filter(|c| c.is_ascii_graphic() && *c != '"' && *c != '\\').collect();
     if url.contains("{mac}") {
         url = url.replace("{mac}", &plain(&mac?.replace(':', "")));
     }
@@ -42,10 +43,7 @@ mod tests {
     #[test]
     fn the_pointer_is_in_the_content_type() {
         let (content_type, body) = write("https://p.example/1");
-        assert_eq!(
-            content_type,
-            "message/external-body; access-type=\"URL\"; URL=\"https://p.example/1\""
-        );
+        assert_eq!(content_type, "message/external-body; access-type=\"URL\"; URL=\"https://p.example/1\"");
         assert_eq!(&body[..], b"Content-Type: application/octet-stream\r\n\r\n");
     }
 }
