@@ -70,6 +70,8 @@ pub struct Server {
     /// Challenges offer SHA-256 besides MD5. Many phones give up when they see an algorithm that they do not know,
     /// though RFC 8760 §2.4 has them pass over it.
     pub sip_sha256: bool,
+    /// Session timer of calls in seconds; 0 for none (RFC 4028).
+    pub sip_session_s: u32,
     /// First and last RTP port, both included; even ports carry RTP, the next one RTCP.
     pub media_ports: (u16, u16),
     /// Codecs by name in order of preference, as written; unknown names are refused at load.
@@ -113,6 +115,7 @@ impl Default for Server {
             external: None,
             sip_trace: false,
             sip_sha256: false,
+            sip_session_s: 1800,
             media_ports: (20000, 21999),
             codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
             keep_recordings: Duration::from_secs(30 * 86_400),

@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::media;
 use crate::media::Base;
 use crate::media::Codec;
@@ -69,6 +71,12 @@ pub(crate) struct Leg {
     pub(crate) last_key: Option<(char, Instant, KeyFrom)>,
     /// 18x has been sent to, or got from, the party.
     pub(crate) ringing: bool,
+    /// SDP of provisional answers, by the To tag of the callee (RFC 3261 §13.2.1, RFC 3262 §5).
+    pub(crate) early: Vec<(Box<str>, Bytes)>,
+    /// How many redirections led here.
+    pub(crate) redirections: u8,
+    /// A REFER came in its dialog.
+    pub(crate) referred: bool,
 }
 
 /// Which way a key came.
@@ -98,6 +106,9 @@ impl Leg {
             confirm: false,
             last_key: None,
             ringing: false,
+            early: Vec::new(),
+            redirections: 0,
+            referred: false,
         }
     }
 

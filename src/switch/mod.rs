@@ -31,11 +31,14 @@ mod publish;
 pub mod queue;
 mod reach;
 mod recording;
+mod redirect;
 mod registrar;
+mod renegotiate;
 pub mod route;
 pub mod say;
 pub mod service;
 mod subscriptions;
+mod transfer;
 mod trunks;
 mod watch;
 
@@ -92,7 +95,7 @@ use crate::time::Timers;
 use crate::time::earliest;
 
 /// Requests of ours and of others that are served; also the Allow header.
-pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, SUBSCRIBE, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, PUBLISH, MESSAGE";
 
 /// One question to the shell; its answer comes back as `Input::Answer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -570,6 +573,8 @@ impl Switch {
     }
 }
 
+/// Longer requests take TCP where we have it (RFC 3261 §18.1.1).
+const UDP_MAX: usize = 1300;
 /// How often the facts about agents are counted anew.
 const AUDIT_EVERY: Duration = Duration::from_secs(1);
 /// How often mailboxes are looked through for messages that have been kept long enough.
@@ -583,6 +588,9 @@ fn settings(config: &Config) -> Settings {
         max_transactions: config.server.limits.transactions,
         max_dialogs: config.server.limits.transactions,
         allow: ALLOW,
+        supported: "100rel, replaces, timer, norefersub",
+        session_expires: config.server.sip_session_s,
+        udp_max: if config.server.sip_tcp.is_empty() { usize::MAX } else { UDP_MAX },
         t1: Duration::from_millis(500),
     }
 }

@@ -104,6 +104,33 @@ fn the_lamp_of_a_caller_says_whom_they_called_and_a_call_that_was_up_is_seen() {
 }
 
 #[test]
+fn a_ringing_call_is_picked_up_with_what_the_lamp_says() {
+    let mut world = World::new(23);
+    let kari = world.registered("kari");
+    let ola = world.registered("ola");
+    let sara = world.registered("sara");
+    world.phones[ola].answer = Answer::Ring;
+    subscribe(&mut world, kari, "dialog", "102");
+    let call = world.phones[sara].call(world.now, "102", false);
+    world.until("the lamp blinks", 2 * S, |w| state(w, kari) == "early");
+    let text = body(&last(&world, kari));
+    let of = |name: &str| {
+        let rest = text.split(&format!(" {name}=\"")).nth(1).unwrap_or_default();
+        rest.split('"').next().unwrap_or_default().to_owned()
+    };
+    // RFC 4235 §4.1.1, RFC 3891 §3: the tags are those of the watched phone, which would get the INVITE.
+    let replaces = format!("{};to-tag={};from-tag={}", of("call-id"), of("local-tag"), of("remote-tag"));
+    let picked = world.phones[kari].call_with(world.now, "102", false, vec![("Replaces", replaces)]);
+    world.until("they talk", 2 * S, |w| {
+        w.talk(w.phones[kari].lines[&picked].audio, w.phones[sara].lines[&call].audio)
+    });
+    world.run(S);
+    assert_eq!(world.phones[ola].live_lines(), 0);
+    assert_eq!(state(&world, kari), "terminated");
+    world.finish();
+}
+
+#[test]
 fn a_hidden_caller_is_hidden_to_watchers_too() {
     let mut world = World::new(3);
     let kari = world.phone("kari");

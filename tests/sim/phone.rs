@@ -99,7 +99,7 @@ impl Phone {
             max_transactions: 10_000,
             max_dialogs: 10_000,
             allow: "INVITE, ACK, BYE, CANCEL",
-            t1: Duration::from_millis(500),
+            ..Settings::default()
         };
         Phone {
             name: name.into(),
@@ -466,6 +466,12 @@ impl Phone {
                 if let Some(audio) = audio {
                     let body = self.sdp(audio, "sendrecv");
                     self.endpoint.accept(now, dialog, Vec::new(), body);
+                }
+            }
+            Event::Refresh { dialog } => {
+                if let Some(audio) = self.lines.get(&dialog).map(|line| line.audio) {
+                    let body = self.sdp(audio, "sendrecv");
+                    let _ = self.endpoint.reinvite(now, dialog, Some(body));
                 }
             }
             Event::Reanswered { dialog, response } => {

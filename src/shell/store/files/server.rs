@@ -89,7 +89,19 @@ fn sip(mut table: Table<'_>, server: &mut Server) {
     server.external = table.take("external").and_then(read::address);
     server.sip_trace = table.flag("trace").unwrap_or(false);
     server.sip_sha256 = table.flag("sha256").unwrap_or(false);
+    if let Some(value) = table.take("session_expires") {
+        server.sip_session_s = session_expires(value).unwrap_or(server.sip_session_s);
+    }
     table.finish();
+}
+
+/// A session timer (RFC 4028 §4: at least 90 s), or `false` for none.
+fn session_expires(value: Value<'_>) -> Option<u32> {
+    if value.as_flag() == Some(false) {
+        return Some(0);
+    }
+    let time = read::duration(value, Duration::from_secs(90)..=DAY)?;
+    u32::try_from(time.as_secs()).ok()
 }
 
 /// Addresses to listen on: one, a list, or `false` for none.
