@@ -420,6 +420,53 @@ fn no_call_is_lost_when_the_configuration_is_loaded_again_and_again() {
     daemon.end();
 }
 
+#[test]
+fn a_phone_watches_a_lamp_that_changes() {
+    let site = Site::new();
+    let daemon = site.start();
+    let options = device_options("bo", "*42@127.0.0.1");
+    let lamp = ["-key", "lamp", "*42"];
+    let watcher = Sipp::caller(&site, "phone-watches-a-lamp", "bo", &strs(&options, &lamp));
+    let watched = || site.ask(&["status"]).expect("an answer")["dialogs"] == 1;
+    wait_until("the lamp is watched", Duration::from_secs(10), || watched().then_some(()));
+    site.ask(&["agents", "pause", "prove", "bo", "--reason", "lunsj"]).expect("bo is an agent");
+    watcher.succeeds();
+    daemon.end();
+}
+
+#[test]
+fn a_phone_publishes_its_presence() {
+    let site = Site::new();
+    let daemon = site.start();
+    let options = device_options("anna", "anna@127.0.0.1");
+    Sipp::caller(&site, "phone-publishes", "anna", &strs(&options, &[])).succeeds();
+    daemon.end();
+}
+
+#[test]
+fn a_message_is_carried_from_phone_to_phone_in_the_senders_own_name() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (receiver, at) = Sipp::phone(&site, "phone-gets-a-message", &["-m", "1"]);
+    register(&site, "anna", at);
+    let options = device_options("bo", "101@127.0.0.1");
+    Sipp::caller(&site, "phone-sends-a-message", "bo", &strs(&options, &["-key", "to", "101"])).succeeds();
+    receiver.succeeds();
+    daemon.end();
+}
+
+/// SIPp as a phone of the company, which proves its password for this URI.
+fn device_options(device: &str, uri: &str) -> Vec<String> {
+    let password = format!("{device}-hemmelig");
+    ["-i", "127.0.0.1", "-m", "1", "-au", device, "-ap", &password, "-auth_uri", uri]
+        .map(str::to_owned)
+        .into()
+}
+
+fn strs<'a>(options: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    options.iter().map(String::as_str).chain(more.iter().copied()).collect()
+}
+
 /// One caller, whom nobody talks to.
 fn caller(site: &Site, scenario: &str, number: &str) -> String {
     let options = [&["-m", "1"], &NO_EAR[..]].concat();

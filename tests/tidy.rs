@@ -25,6 +25,7 @@ const LEAVES: &[(&str, &[&str])] = &[
     ("ports", &[]),
     ("location", &[]),
     ("queue", &[]),
+    ("event", &[]),
 ];
 
 #[test]

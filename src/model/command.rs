@@ -8,6 +8,7 @@ use crate::model::cdr::Direction;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
 use crate::model::id::LineId;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
@@ -69,6 +70,15 @@ pub enum Command {
     },
     /// Devices and their bindings.
     Devices,
+    /// Has a device fetch its configuration again.
+    SyncDevice {
+        /// Whose, when several companies have a device of this name.
+        company: Option<CompanyId>,
+        /// Which.
+        device: DeviceId,
+        /// It starts anew, too.
+        reboot: bool,
+    },
     /// Trunks and their state.
     Trunks,
     /// What would happen to a call.

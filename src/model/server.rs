@@ -96,6 +96,8 @@ pub struct Server {
     pub watch: bool,
     /// Program that reads text on standard input and writes a WAV to `{out}`.
     pub speech_command: Option<Arc<str>>,
+    /// Where phones find their configuration, for those that ask (RFC 6080); `{device}` and `{mac}` are filled in.
+    pub profile_url: Option<Arc<str>>,
     /// Service codes; a company may override them.
     pub codes: Codes,
     /// Upper limits of the tables.
@@ -132,6 +134,7 @@ impl Default for Server {
             log_json: false,
             watch: true,
             speech_command: None,
+            profile_url: None,
             codes: Codes::default(),
             limits: Limits::default(),
             webhooks: BTreeMap::new(),
@@ -166,6 +169,10 @@ pub struct Limits {
     pub message_bytes: usize,
     /// TCP connections.
     pub connections: usize,
+    /// Subscriptions of all devices together; also publications.
+    pub subscriptions: usize,
+    /// Subscriptions per device; the oldest makes room.
+    pub subscriptions_per_device: usize,
 }
 
 impl Default for Limits {
@@ -176,6 +183,8 @@ impl Default for Limits {
             transactions: 200_000,
             message_bytes: 65_535,
             connections: 20_000,
+            subscriptions: 50_000,
+            subscriptions_per_device: 200,
         }
     }
 }

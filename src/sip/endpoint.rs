@@ -727,10 +727,12 @@ pub(super) fn add(headers: &mut Headers, extra: Extra) {
     }
 }
 
-/// Adds a body and its Content-Type.
+/// Adds a body and its Content-Type; one that stands among the user's headers already is the body's.
 pub(super) fn add_body(headers: &mut Headers, to: &mut Bytes, body: Option<Body>) {
     if let Some(body) = body {
-        headers.push(Name::ContentType, body.content_type);
+        if !headers.contains(&Name::ContentType) {
+            headers.push(Name::ContentType, body.content_type);
+        }
         *to = body.bytes;
     }
 }

@@ -131,7 +131,7 @@ pub struct TransactionId(pub u64);
 /// A body and its Content-Type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
-    /// `application/sdp` and the like.
+    /// `application/sdp` and the like; a Content-Type among the further headers is sent instead.
     pub content_type: &'static str,
     /// The body itself.
     pub bytes: Bytes,

@@ -54,6 +54,7 @@ use crate::switch::queue::OfferId;
 use crate::switch::queue::Withdrawn;
 use crate::switch::say;
 use crate::switch::say::What;
+use crate::switch::watch::Watched;
 use crate::time::Now;
 
 /// How long the tone before a recording is.
@@ -220,6 +221,7 @@ impl Switch {
                 if let Some(leg) = self.legs.get_mut(&caller) {
                     leg.ringing = true;
                 }
+                self.watch_leg(caller);
                 self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
             }
             Err(refusal) => {
@@ -326,10 +328,17 @@ impl Switch {
             queue::Output::Exit { entry, line, exit, waited_since } => {
                 self.left_line(now, entry, &line, exit, waited_since);
             }
-            queue::Output::Change(change) => self.tell(change),
+            queue::Output::Change(change) => {
+                if let Change::AgentLogin { agent, .. } | Change::AgentPaused { agent, .. } = &change {
+                    self.watch_changed(&Watched::User(agent.clone()));
+                }
+                self.tell(change);
+            }
             queue::Output::Event { entry, line, event, why } => {
                 let company = line.company.clone();
                 self.decide(now, &company, Some(entry), event, &format!("{}: {why}", line.line));
+                // Whatever the queue decides about a caller may change its lamp.
+                self.watch_changed(&Watched::Line(line));
             }
         }
     }
@@ -454,7 +463,10 @@ impl Switch {
     pub(crate) fn set_toggle(&mut self, now: Now, change: Change) {
         self.toggles.apply(&change);
         let company = match &change {
-            Change::ToggleSet { company, .. } => Some(company.clone()),
+            Change::ToggleSet { company, toggle, .. } => {
+                self.watch_changed(&Watched::Toggle(company.clone(), toggle.clone()));
+                Some(company.clone())
+            }
             _ => None,
         };
         self.tell(change);

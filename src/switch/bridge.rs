@@ -23,6 +23,7 @@ use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
 use crate::switch::negotiate::Refusal;
 use crate::switch::queue;
+use crate::switch::watch::Watched;
 use crate::time::Now;
 
 /// How and why a call ends.
@@ -108,6 +109,7 @@ impl Switch {
                     of.cdr.answered = Some(now.utc);
                 }
                 self.tell(Change::CallAnswered { call });
+                self.watch_leg(caller);
                 true
             }
             Err(refusal) => {
@@ -317,6 +319,7 @@ impl Switch {
 
     /// Forgets a leg whose dialog is over.
     pub(crate) fn forget_leg(&mut self, _now: Now, leg: LegId) {
+        self.watch_leg(leg);
         self.close_media(leg);
         self.timers.clear(&Timer::Confirm(leg));
         self.early_body.remove(&leg);
@@ -351,6 +354,7 @@ impl Switch {
                 self.less_busy(now, user);
             }
         }
+        self.watch_call(call);
     }
 
     fn less_busy(&mut self, now: Now, user: UserKey) {
@@ -360,6 +364,8 @@ impl Switch {
             self.in_call.remove(&user);
             self.refresh_agent(now, &user);
         }
+        // Who left a call that goes on is no longer found in it.
+        self.watch_changed(&Watched::User(user));
     }
 }
 

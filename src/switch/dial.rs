@@ -273,6 +273,7 @@ impl Switch {
         let (call, attempt) = (of.call, of.attempt);
         of.ringing = true;
         note_early(of, response);
+        self.watch_leg(leg);
         let Some(attempt) = attempt else { return };
         let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
         match purpose {
@@ -296,6 +297,7 @@ impl Switch {
         let (call, dialog, cancelled, confirm) =
             (of.call, of.dialog, of.state == LegState::Cancelled, of.confirm);
         of.state = LegState::Up;
+        self.watch_leg(leg);
         self.endpoint.ack(now, dialog, None);
         let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
         let body = self.legs.get(&leg).map(|of| final_body(of, response)).unwrap_or_default();
@@ -461,6 +463,7 @@ impl Switch {
                 of.state = LegState::Cancelled;
                 of.attempt = None;
                 let dialog = of.dialog;
+                self.watch_leg(leg);
                 self.close_media(leg);
                 self.endpoint.cancel(now, dialog, reason);
             }
@@ -492,6 +495,7 @@ impl Switch {
             LegState::Incoming if !leg.ringing => {
                 leg.ringing = true;
                 let dialog = leg.dialog;
+                self.watch_leg(caller);
                 let body = self.early_offer(caller);
                 self.endpoint.ring(now, dialog, 180, Vec::new(), body);
             }
@@ -526,6 +530,7 @@ impl Switch {
                     if let Some(of) = self.legs.get_mut(&caller) {
                         of.ringing = true;
                     }
+                    self.watch_leg(caller);
                     self.early_body.insert(caller, body.clone());
                     self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
                 }

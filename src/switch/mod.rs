@@ -8,7 +8,9 @@ mod act;
 mod admission;
 mod bridge;
 mod call;
+mod check_sync;
 mod dial;
+mod event;
 pub mod explain;
 pub mod flow;
 pub mod holidays;
@@ -17,14 +19,15 @@ pub mod identity;
 mod leg;
 mod location;
 pub mod mailbox;
-mod message_waiting;
 pub mod negotiate;
 mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
 mod outgoing;
+mod pager;
 mod ports;
+mod publish;
 pub mod queue;
 mod reach;
 mod recording;
@@ -34,8 +37,10 @@ mod renegotiate;
 pub mod route;
 pub mod say;
 pub mod service;
+mod subscriptions;
 mod transfer;
 mod trunks;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -77,11 +82,13 @@ use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
-use crate::switch::message_waiting::Subscription;
+use crate::switch::pager::Pager;
 use crate::switch::ports::Ports;
+use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Queues;
 use crate::switch::recording::PendingRecording;
+use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
 use crate::time::Now;
 use crate::time::Timers;
@@ -215,8 +222,14 @@ enum Timer {
     Resolve(TrunkId),
     /// A registration at a carrier wants attention.
     Trunk(TrunkId),
-    /// A subscription to message waiting ends.
+    /// A subscription ends.
     Subscription(DialogId),
+    /// A subscription may be told again.
+    Notify(DialogId),
+    /// A publication of a user ends.
+    Publication(UserKey),
+    /// A pager message has waited for its receivers long enough.
+    Message(TransactionId),
     /// Invariants are audited.
     Audit,
     /// Old voicemail is deleted.
@@ -246,7 +259,9 @@ pub struct Switch {
     recordings: HashMap<RecordId, PendingRecording>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
-    subscriptions: HashMap<DialogId, Subscription>,
+    subscriptions: Subscriptions,
+    publications: Publications,
+    pager: Pager,
     /// Transactions of our registrations at carriers.
     trunk_transactions: HashMap<TransactionId, TrunkId>,
     /// Users in calls that no queue gave them.
@@ -297,7 +312,9 @@ impl Switch {
             offers: HashMap::new(),
             recordings: HashMap::new(),
             early_body: HashMap::new(),
-            subscriptions: HashMap::new(),
+            subscriptions: Subscriptions::default(),
+            publications: Publications::default(),
+            pager: Pager::default(),
             trunk_transactions: HashMap::new(),
             in_call: HashMap::new(),
             ports: Ports::default(),
@@ -376,7 +393,7 @@ impl Switch {
                 Some(sip::Output::Transmit(transmit)) => transmits.push(transmit),
                 Some(sip::Output::Event(event)) => self.on_sip(now, event),
                 None => {
-                    if !self.settle_queues(now) {
+                    if !self.settle_queues(now) && !self.flush_subscriptions(now) {
                         break;
                     }
                 }
@@ -399,6 +416,9 @@ impl Switch {
             Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
             Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),
             Timer::Subscription(dialog) => self.subscription_over(now, dialog),
+            Timer::Notify(dialog) => self.notify_due(dialog),
+            Timer::Publication(user) => self.publications_over(now, &user),
+            Timer::Message(transaction) => self.message_timeout(now, transaction),
             Timer::OldMessages => {
                 self.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
                 for (mailbox, id) in self.mailboxes.expired(&self.config, now.utc) {

@@ -60,6 +60,7 @@ impl Switch {
             self.line_hours(now, &line, true);
         }
         self.adopt_trunks(now);
+        self.review_subscriptions(now);
     }
 
     /// Makes passwords for the devices that have none; called when the store's are known.

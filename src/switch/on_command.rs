@@ -67,6 +67,9 @@ impl Switch {
                 self.order_toggle(now, &company, &toggle, on, until)
             }
             Command::Devices => Answer::Devices { devices: self.device_views(now) },
+            Command::SyncDevice { company, device, reboot } => {
+                self.sync_device(now, company.as_ref(), &device, reboot)
+            }
             Command::Trunks => Answer::Trunks { trunks: self.trunk_views() },
             Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
             Command::Drain => {

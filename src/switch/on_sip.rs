@@ -86,7 +86,9 @@ impl Switch {
                 if let Some(trunk) = self.trunk_transactions.remove(&transaction) {
                     self.trunk_response(now, &trunk, status, response.as_ref());
                 } else if let Some(dialog) = dialog {
-                    self.notify_response(now, dialog, status);
+                    self.notify_response(now, transaction, dialog, status, response.as_ref());
+                } else {
+                    self.message_response(now, transaction, status);
                 }
             }
             sip::Event::Closed { connection } => {
@@ -355,6 +357,14 @@ impl Switch {
             }
             (Method::Subscribe, _) => {
                 self.on_subscribe(now, transaction, dialog, request, hop);
+                return;
+            }
+            (Method::Publish, None) => {
+                self.on_publish(now, transaction, request, hop);
+                return;
+            }
+            (Method::Message, None) => {
+                self.on_message(now, transaction, request, hop);
                 return;
             }
             (Method::Options, _) => {

@@ -169,6 +169,7 @@ impl Switch {
         if let Some(of) = self.attempt(call, attempt) {
             of.legs.insert(id);
         }
+        self.watch_leg(id);
         Some(id)
     }
 }

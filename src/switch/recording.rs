@@ -128,7 +128,7 @@ impl Switch {
     }
 
     /// A fact about a mailbox: the index, the store and the lamps learn it.
-    pub(crate) fn change_mailbox(&mut self, now: Now, change: Change) {
+    pub(crate) fn change_mailbox(&mut self, _now: Now, change: Change) {
         self.mailboxes.apply(&change);
         let mailbox = match &change {
             Change::MessageLeft { message } => Some(message.mailbox.clone()),
@@ -139,7 +139,7 @@ impl Switch {
         };
         self.tell(change);
         if let Some(mailbox) = mailbox {
-            self.notify_mailbox(now, &mailbox);
+            self.watch_mailbox(&mailbox);
         }
     }
 

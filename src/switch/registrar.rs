@@ -20,6 +20,7 @@ use crate::sip::target::Target;
 use crate::switch::Switch;
 use crate::switch::location::Aor;
 use crate::switch::location::Binding;
+use crate::switch::watch::Watched;
 use crate::time::Now;
 
 /// Granted when nothing is asked for, and at most.
@@ -206,6 +207,7 @@ impl Switch {
         let Some(device) = of.and_then(|of| of.devices.get(&aor.device)) else { return };
         let user = UserKey { company: company.clone(), user: device.user.clone() };
         self.refresh_agent(now, &user);
+        self.watch_changed(&Watched::User(user));
     }
 
     /// Takes back a binding that the store kept. One on a connection of an earlier life cannot be used.

@@ -357,7 +357,10 @@ impl Switch {
 
     /// The leg of a dialog that Replaces names, if the user's company has it.
     fn leg_to_replace(&self, replaces: &Replaces, by: &UserKey) -> Option<LegId> {
-        let dialog = self.endpoint.dialog_named(&replaces.call_id, &replaces.to_tag, &replaces.from_tag)?;
+        let Replaces { call_id, to_tag, from_tag, .. } = replaces;
+        // Who watches a lamp names the dialog as the watched phone knows it (RFC 4235 §4.1.1): the other way round.
+        let seen = || self.endpoint.dialog_named(call_id, from_tag, to_tag);
+        let dialog = self.endpoint.dialog_named(call_id, to_tag, from_tag).or_else(seen)?;
         let leg = *self.by_dialog.get(&dialog)?;
         let call = self.calls.get(&self.legs.get(&leg)?.call)?;
         (call.company == by.company).then_some(leg)

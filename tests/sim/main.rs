@@ -13,6 +13,7 @@
 
 mod calls;
 mod diagnosis;
+mod events;
 mod phone;
 mod queue;
 mod swarm;

@@ -13,6 +13,7 @@ use sentral::sip::DialogId;
 use sentral::sip::Event;
 use sentral::sip::Hop;
 use sentral::sip::Method;
+use sentral::sip::TransactionId;
 use sentral::sip::Transmit;
 use sentral::sip::Transport;
 use sentral::sip::Uri;
@@ -20,6 +21,7 @@ use sentral::sip::endpoint::Credentials;
 use sentral::sip::endpoint::Endpoint;
 use sentral::sip::endpoint::OutOfDialog;
 use sentral::sip::endpoint::Settings;
+use sentral::sip::header::Contacts;
 use sentral::sip::header::NameAddr;
 use sentral::sip::invite::Invite;
 use sentral::time::Now;
@@ -76,6 +78,12 @@ pub struct Phone {
     pub redirect: Option<String>,
     /// Bodies of the NOTIFYs that came.
     pub notified: Vec<String>,
+    /// Requests that came, but for calls and what belongs to them; NOTIFYs among them.
+    pub received: Vec<sip::Request>,
+    /// How they are answered; 0 is not at all, and only for NOTIFY.
+    pub reply: u16,
+    /// The last final answer to a request of ours.
+    pub told: Option<sip::Response>,
     /// Final status of the last REGISTER.
     pub registered: Option<u16>,
     pub lines: HashMap<DialogId, Line>,
@@ -104,6 +112,9 @@ impl Phone {
             answer: Answer::After(Duration::from_secs(1)),
             redirect: None,
             notified: Vec::new(),
+            received: Vec::new(),
+            reply: 200,
+            told: None,
             registered: None,
             lines: HashMap::new(),
             endpoint: Endpoint::new(settings, rng),
@@ -200,6 +211,61 @@ impl Phone {
         format!("{};to-tag={theirs};from-tag={ours}", self.endpoint.call_id(dialog).unwrap())
     }
 
+    /// Sends a request to a name of the domain.
+    pub fn ask(
+        &mut self,
+        now: Now,
+        method: Method,
+        name: &str,
+        extra: sip::Extra,
+        body: Option<Body>,
+    ) -> TransactionId {
+        let ask = OutOfDialog {
+            method,
+            uri: self.uri(name),
+            hop: self.hop(),
+            route: Vec::new(),
+            from: NameAddr::new(self.uri(&self.name.clone())),
+            to: NameAddr::new(self.uri(name)),
+            call_id: None,
+            cseq: None,
+            extra,
+            body,
+            credentials: self.credentials(),
+            contact_user: Some(self.name.clone()),
+        };
+        self.send_ask(now, ask)
+    }
+
+    /// Sends a SUBSCRIBE again in the dialog that this 2xx founded.
+    pub fn subscribe_again(&mut self, now: Now, founded: &sip::Response, extra: sip::Extra) -> TransactionId {
+        let contacts = founded.contacts().expect("a Contact that can be read");
+        let Contacts::List(contacts) = contacts else { panic!("one Contact") };
+        let ask = OutOfDialog {
+            method: Method::Subscribe,
+            uri: contacts[0].uri.clone(),
+            hop: self.hop(),
+            route: Vec::new(),
+            from: founded.from().expect("From"),
+            to: founded.to().expect("To"),
+            call_id: founded.call_id().map(|id| id.into_owned()),
+            // Far above those that the challenge took.
+            cseq: founded.cseq().map(|cseq| cseq.number + 10),
+            extra,
+            body: None,
+            credentials: self.credentials(),
+            contact_user: Some(self.name.clone()),
+        };
+        self.send_ask(now, ask)
+    }
+
+    fn send_ask(&mut self, now: Now, ask: OutOfDialog) -> TransactionId {
+        self.told = None;
+        let transaction = self.endpoint.request(now, ask);
+        self.settle(now);
+        transaction
+    }
+
     /// Calls a number; `late` leaves the offer to the other side.
     pub fn call(&mut self, now: Now, number: &str, late: bool) -> DialogId {
         self.call_with(now, number, late, Vec::new())
@@ -288,8 +354,11 @@ impl Phone {
             && request.method == Method::Notify
         {
             self.notified.push(String::from_utf8_lossy(&request.body).into_owned());
-            let bytes = sip::Response::reply(request, 200, None).to_bytes();
-            self.outbox.push_back(Transmit { hop, bytes });
+            self.received.push(request.clone());
+            if self.reply != 0 {
+                let bytes = sip::Response::reply(request, self.reply, None).to_bytes();
+                self.outbox.push_back(Transmit { hop, bytes });
+            }
             return;
         }
         self.endpoint.handle_input(now, sip::Input::Message { hop, message });
@@ -437,10 +506,14 @@ impl Phone {
                 self.log(dialog, direction);
                 self.endpoint.ack(now, dialog, None);
             }
-            Event::Request { transaction, .. } => {
-                self.endpoint.respond(now, transaction, 200, Vec::new(), None);
+            Event::Request { transaction, request, .. } => {
+                self.received.push(request);
+                self.endpoint.respond(now, transaction, self.reply, Vec::new(), None);
             }
-            Event::Response { status, .. } => self.registered = Some(status),
+            Event::Response { status, response, .. } => {
+                self.registered = Some(status);
+                self.told = response;
+            }
             Event::Acked { .. }
             | Event::ReofferFailed { .. }
             | Event::Closed { .. }

@@ -205,11 +205,21 @@ codecs = ["pcma", "pcmu", "g722"]
 
 /// Loads the company of these tests, or a variant of it.
 pub fn config(company: &str) -> Arc<Config> {
-    let texts: BTreeMap<PathBuf, String> =
-        [("server.toml", SERVER_TOML), ("trunks.toml", TRUNKS), ("companies/prove.toml", company)]
-            .into_iter()
-            .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
-            .collect();
+    config_with(&[("companies/prove.toml", company)])
+}
+
+/// Loads the files of these tests with others besides them or in their place; what begins with `+` is appended.
+pub fn config_with(others: &[(&str, &str)]) -> Arc<Config> {
+    let usual = [("server.toml", SERVER_TOML), ("trunks.toml", TRUNKS), ("companies/prove.toml", COMPANY)];
+    let mut texts: BTreeMap<PathBuf, String> =
+        usual.into_iter().map(|(name, text)| (PathBuf::from(name), text.to_owned())).collect();
+    for (name, text) in others {
+        let file = texts.entry(PathBuf::from(name)).or_default();
+        match text.strip_prefix('+') {
+            Some(more) => file.push_str(more),
+            None => *file = (*text).to_owned(),
+        }
+    }
     let loaded = files::load_texts(&texts, &|_| None, &|_, file| Ok(PathBuf::from(file)));
     let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
     loaded.config.unwrap_or_else(|| panic!("{errors:#?}"))

@@ -85,8 +85,8 @@ enum Verb {
     Queues(queues::Args),
     /// Agents and their states; logs them in and out, pauses them
     Agents(agents::Args),
-    /// Telephones and where they are registered
-    Devices,
+    /// Telephones and where they are registered; has one fetch its configuration
+    Devices(devices::Args),
     /// Carriers and whether they can be used
     Trunks,
     /// Sets a toggle such as "closed now"
@@ -173,7 +173,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Calls(args) => calls::run(args, &context),
         Verb::Queues(args) => queues::run(args, &context),
         Verb::Agents(args) => agents::run(args, &context),
-        Verb::Devices => devices::run(&context),
+        Verb::Devices(args) => devices::run(args, &context),
         Verb::Trunks => trunks::run(&context),
         Verb::Toggle(args) => toggle::run(args, &context),
         Verb::Config(args) => config::run(args, &context),
@@ -223,6 +223,7 @@ mod tests {
             "sentral status --data /var/lib/sentral",
             "sentral calls hangup 0-5f3a",
             "sentral queues --watch --company fjord",
+            "sentral devices sync kari --company fjord --reboot",
             "sentral agents login fjord kari queue:salg",
             "sentral agents pause fjord kari --reason lunsj",
             "sentral toggle fjord natt on --until 2h",

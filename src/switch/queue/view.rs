@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::model::command::AgentView;
 use crate::model::command::QueueView;
+use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::LineKey;
@@ -12,7 +13,36 @@ use crate::switch::queue::Queues;
 use crate::switch::queue::line::Stage;
 use crate::time::Now;
 
+/// How an agent stands over all queues and ring groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Listed somewhere.
+    pub listed: bool,
+    /// Logged in somewhere.
+    pub logged_in: bool,
+    /// On pause.
+    pub paused: bool,
+}
+
 impl Queues {
+    /// How many wait in a queue or ring group, and whether an agent is being rung for one of them; none when there
+    /// is no such line.
+    pub fn crowd(&self, line: &LineKey) -> Option<(usize, bool)> {
+        let line = self.lines.get(line)?;
+        let rings = |call| self.entries.get(call).is_some_and(|entry| !entry.offers.is_empty());
+        Some((line.order.len(), line.order.values().any(rings)))
+    }
+
+    /// How an agent stands over all queues and ring groups.
+    pub fn standing(&self, agent: &AgentKey) -> Standing {
+        let Some(who) = self.agents.get(agent) else { return Standing::default() };
+        Standing {
+            listed: !who.seats.is_empty(),
+            logged_in: who.seats.keys().any(|line| self.logged_in(agent, line)),
+            paused: who.paused.is_some(),
+        }
+    }
+
     /// Queues and ring groups by company, queues first; only of `company` when given.
     pub fn views(&self, now: Now, company: Option<&CompanyId>) -> Vec<QueueView> {
         let wanted = |key: &LineKey| company.is_none_or(|company| key.company == *company);

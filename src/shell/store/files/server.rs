@@ -50,13 +50,13 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     tls(file.table("tls"));
     login(file.table("login"));
     mail(file.table("mail"));
-    provisioning(file.table("provisioning"));
     server.hep = hep(file.table("hep"));
     let mut trace = file.table("trace");
     if let Some(bytes) = trace.take("memory").and_then(trace_memory) {
         server.trace_bytes = bytes;
     }
     trace.finish();
+    server.profile_url = provisioning(file.table("provisioning"));
     file.finish();
     server
 }
@@ -200,6 +200,8 @@ fn limits(mut table: Table<'_>) -> Limits {
     set("transactions", 10_000_000, &mut limits.transactions);
     set("message_bytes", 65_535, &mut limits.message_bytes);
     set("connections", 1_000_000, &mut limits.connections);
+    set("subscriptions", 1_000_000, &mut limits.subscriptions);
+    set("subscriptions_per_device", 10_000, &mut limits.subscriptions_per_device);
     table.finish();
     limits
 }
@@ -316,12 +318,14 @@ fn mail(mut table: Table<'_>) {
     table.finish();
 }
 
-fn provisioning(mut table: Table<'_>) {
+fn provisioning(mut table: Table<'_>) -> Option<Arc<str>> {
     table.take("admin_password").map(Value::secret);
     for network in table.take("local_networks").map(Value::one_or_more).unwrap_or_default() {
         super::trunk::trusted(network);
     }
+    let profile_url = table.take("profile_url").and_then(read::url);
     table.finish();
+    profile_url
 }
 
 /// The capture server; without `server` there is none.
