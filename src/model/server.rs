@@ -65,6 +65,8 @@ pub struct Server {
     pub sip_tls: Vec<SocketAddr>,
     /// Address to show in Via, Contact and SDP behind NAT.
     pub external: Option<IpAddr>,
+    /// URIs of proxies that phones shall send their requests through (Service-Route), the nearest first.
+    pub service_route: Vec<Arc<str>>,
     /// Log every SIP message.
     pub sip_trace: bool,
     /// Challenges offer SHA-256 besides MD5. Many phones give up when they see an algorithm that they do not know,
@@ -109,6 +111,7 @@ impl Default for Server {
             sip_tcp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
             sip_tls: Vec::new(),
             external: None,
+            service_route: Vec::new(),
             sip_trace: false,
             sip_sha256: false,
             media_ports: (20000, 21999),

@@ -171,16 +171,19 @@ impl Switch {
     ) -> bool {
         let Some(company) = self.config.companies.get(&user.company).cloned() else { return false };
         let Some(person) = company.users.get(&user.user) else { return false };
-        let contacts = reach::contacts(person, self.devices_of(user), &self.location);
+        let mut contacts = reach::contacts(person, self.devices_of(user), &self.location);
+        if let Some(only) = self.calls.get(&call).and_then(|of| of.only.as_ref()) {
+            contacts.retain(|contact| matches!(contact, Contact::Device(flows) if only.is_bound_by(flows)));
+        }
         for contact in contacts {
             let confirm_here = reach::must_confirm(&contact, confirm);
             match contact {
-                Contact::Device(binding) => {
+                Contact::Device(flows) => {
                     let (shown, alert) = match &present {
                         Some((shown, alert)) => (shown.clone(), alert.clone()),
                         None => (self.shown_inside(call), None),
                     };
-                    self.invite_device(now, call, attempt, user, *binding, shown, alert, confirm_here);
+                    self.invite_device(now, call, attempt, user, flows, shown, alert, confirm_here);
                 }
                 Contact::Phone(number) => {
                     let key = Some(user.clone());

@@ -27,6 +27,7 @@ use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
 use crate::switch::negotiate::Local;
 use crate::switch::negotiate::Refusal;
+use crate::switch::outbound::Flows;
 
 /// How far a leg has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(crate) struct Leg {
     pub(crate) user: Option<UserKey>,
     /// Which trunk it goes through or came from.
     pub(crate) trunk: Option<TrunkId>,
+    /// Along which flow of the phone the INVITE went, and which others there are.
+    pub(crate) flows: Option<Box<Flows>>,
     /// The party must press 1 before it is connected.
     pub(crate) confirm: bool,
     /// The last key, when and from where, so that a phone that sends both ways is heard once.
@@ -95,6 +98,7 @@ impl Leg {
             attempt: None,
             user: None,
             trunk: None,
+            flows: None,
             confirm: false,
             last_key: None,
             ringing: false,

@@ -67,8 +67,10 @@ impl Switch {
                     self.endpoint.bye(now, dialog, Vec::new());
                 }
             },
-            sip::Event::Failed { dialog, status, .. } => {
-                if let Some(leg) = self.by_dialog.get(&dialog).copied() {
+            sip::Event::Failed { dialog, status, response } => {
+                if let Some(leg) = self.by_dialog.get(&dialog).copied()
+                    && !self.next_flow(now, leg, status, response.is_some())
+                {
                     self.leg_failed(now, leg, status);
                 }
             }
@@ -115,7 +117,8 @@ impl Switch {
             }
         };
         let dialled = request.uri.user().unwrap_or_default().to_owned();
-        let target = match self.target(&admitted, &dialled) {
+        let by_gruu = self.gruu_target(&admitted, &request.uri);
+        let target = match by_gruu.unwrap_or_else(|| self.target(&admitted, &dialled)) {
             Ok(target) => target,
             Err(status) => {
                 self.refused(now, &admitted, request, &dialled, status);
@@ -169,9 +172,9 @@ impl Switch {
                 };
                 (company.clone(), direction)
             }
-            Target::Toggle { company, .. } | Target::Service { company, .. } => {
-                (company.clone(), Direction::Internal)
-            }
+            Target::Phone { company, .. }
+            | Target::Toggle { company, .. }
+            | Target::Service { company, .. } => (company.clone(), Direction::Internal),
             Target::Outside { .. } => match admitted {
                 Admitted::Device { company, .. } => (company.clone(), Direction::Out),
                 // A trunk's call never leads to a trunk.
@@ -202,6 +205,9 @@ impl Switch {
         let mut of =
             Call::new(Begin { id: call, company, direction, caller, facts, trunk, sip_call_id, at: now.utc });
         of.max_forwards = forwards_left(request);
+        if let Target::Phone { only, .. } = &target {
+            of.only = Some(only.clone());
+        }
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);
         self.update_busy(now, call);

@@ -21,6 +21,7 @@ use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::location::Binding;
 use crate::switch::negotiate;
+use crate::switch::outbound::Flows;
 use crate::time::Now;
 
 /// A number outside, and who it sees.
@@ -33,7 +34,7 @@ pub(crate) struct Outbound {
 }
 
 impl Switch {
-    /// Sends an INVITE to a registered device.
+    /// Sends an INVITE to a registered phone along the first of its flows; the leg keeps the others.
     #[expect(clippy::too_many_arguments, reason = "each says something else about one leg")]
     pub(crate) fn invite_device(
         &mut self,
@@ -41,17 +42,21 @@ impl Switch {
         call: CallId,
         attempt: AttemptId,
         user: &UserKey,
-        binding: Binding,
+        mut flows: Vec<Binding>,
         shown: Shown,
         alert: Option<String>,
         confirm: bool,
     ) {
+        if flows.is_empty() {
+            return;
+        }
+        let binding = flows.remove(0);
         let Ok(uri) = Uri::parse(&binding.record.contact) else { return };
         let Some(company) = self.config.companies.get(&user.company).cloned() else { return };
         let route = binding.record.path.iter().filter_map(|path| NameAddr::parse(path).ok()).collect();
         let mut extra: Extra = Vec::new();
-        if let Some(alert) = alert {
-            extra.push(("Alert-Info", alert));
+        if let Some(alert) = &alert {
+            extra.push(("Alert-Info", alert.clone()));
         }
         if !shown.hidden && !shown.number.is_empty() {
             extra.push(("P-Asserted-Identity", shown.name_addr(&company.domain).to_string()));
@@ -72,7 +77,9 @@ impl Switch {
             credentials: None,
             max_forwards: self.calls.get(&call).map_or(69, |of| of.max_forwards),
         };
-        let leg = Leg { attempt: Some(attempt), user: Some(user.clone()), confirm, ..self.outgoing(call) };
+        let flows = Some(Box::new(Flows { tried: binding, left: flows, shown, alert }));
+        let leg =
+            Leg { attempt: Some(attempt), user: Some(user.clone()), confirm, flows, ..self.outgoing(call) };
         self.send_invite(now, leg, invite, codecs);
     }
 

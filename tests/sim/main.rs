@@ -14,5 +14,6 @@
 mod calls;
 mod phone;
 mod queue;
+mod registration;
 mod swarm;
 mod world;

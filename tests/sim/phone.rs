@@ -9,6 +9,7 @@ use std::time::Instant;
 use sentral::rand::Rng;
 use sentral::sip;
 use sentral::sip::Body;
+use sentral::sip::ConnectionId;
 use sentral::sip::DialogId;
 use sentral::sip::Event;
 use sentral::sip::Hop;
@@ -76,6 +77,10 @@ pub struct Phone {
     pub notified: Vec<String>,
     /// Final status of the last REGISTER.
     pub registered: Option<u16>,
+    /// Headers of that answer.
+    pub granted: Vec<(String, String)>,
+    /// Its TCP connection to the server, if it does not speak UDP.
+    pub connection: Option<ConnectionId>,
     pub lines: HashMap<DialogId, Line>,
     pub endpoint: Endpoint,
     due: Vec<(Instant, DialogId)>,
@@ -102,6 +107,8 @@ impl Phone {
             answer: Answer::After(Duration::from_secs(1)),
             notified: Vec::new(),
             registered: None,
+            granted: Vec::new(),
+            connection: None,
             lines: HashMap::new(),
             endpoint: Endpoint::new(settings, rng),
             due: Vec::new(),
@@ -111,7 +118,8 @@ impl Phone {
     }
 
     fn hop(&self) -> Hop {
-        Hop { transport: Transport::Udp, local: self.address, remote: self.server, connection: None }
+        let transport = if self.connection.is_some() { Transport::Tcp } else { Transport::Udp };
+        Hop { transport, local: self.address, remote: self.server, connection: self.connection }
     }
 
     fn uri(&self, user: &str) -> Uri {
@@ -185,16 +193,21 @@ impl Phone {
 
     /// Calls a number; `late` leaves the offer to the other side.
     pub fn call(&mut self, now: Now, number: &str, late: bool) -> DialogId {
+        self.call_uri(now, self.uri(number), late)
+    }
+
+    /// Calls a URI.
+    pub fn call_uri(&mut self, now: Now, uri: Uri, late: bool) -> DialogId {
         let audio = self.audio();
         let body = (!late).then(|| self.sdp(audio, "sendrecv"));
         let dialog = self.endpoint.invite(
             now,
             Invite {
-                uri: self.uri(number),
+                uri: uri.clone(),
                 hop: self.hop(),
                 route: Vec::new(),
                 from: NameAddr::new(self.uri(&self.name.clone())),
-                to: NameAddr::new(self.uri(number)),
+                to: NameAddr::new(uri),
                 contact_user: self.name.clone(),
                 call_id: None,
                 extra: Vec::new(),
@@ -260,7 +273,7 @@ impl Phone {
     }
 
     pub fn receive(&mut self, now: Now, from: SocketAddr, message: sip::Message) {
-        let hop = Hop { transport: Transport::Udp, local: self.address, remote: from, connection: None };
+        let hop = Hop { remote: from, ..self.hop() };
         // The endpoint is no subscriber: a NOTIFY is taken and answered here.
         if let sip::Message::Request(request) = &message
             && request.method == Method::Notify
@@ -411,7 +424,12 @@ impl Phone {
             Event::Request { transaction, .. } => {
                 self.endpoint.respond(now, transaction, 200, Vec::new(), None);
             }
-            Event::Response { status, .. } => self.registered = Some(status),
+            Event::Response { status, response, .. } => {
+                self.registered = Some(status);
+                let headers = response.iter().flat_map(|response| response.headers.iter());
+                let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+                self.granted = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
+            }
             Event::Acked { .. }
             | Event::ReofferFailed { .. }
             | Event::Closed { .. }
