@@ -14,7 +14,6 @@ use crate::model::change::BindingRecord;
 use crate::model::id::DeviceId;
 use crate::sip::ConnectionId;
 use crate::sip::Hop;
-use crate::switch::outbound;
 
 /// A device in its SIP domain.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,13 +58,17 @@ impl Location {
         self.by_aor.get(aor).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds a binding in place of those that it replaces. Returns the names of those that are not renewed by it but
-    /// gone.
-    pub(crate) fn bind(&mut self, aor: &Aor, binding: Binding) -> Vec<Arc<str>> {
+    /// Adds a binding in place of its older self and of those that it replaces. Returns the names of the latter.
+    pub(crate) fn bind(
+        &mut self,
+        aor: &Aor,
+        binding: Binding,
+        replaces: impl Fn(&BindingRecord) -> bool,
+    ) -> Vec<Arc<str>> {
         let mut old: Vec<Arc<str>> = self
             .of(aor)
             .iter()
-            .filter(|b| b.key == binding.key || outbound::replaces(&binding.record, &b.record))
+            .filter(|b| b.key == binding.key || replaces(&b.record))
             .map(|b| Arc::clone(&b.key))
             .collect();
         for key in &old {

@@ -131,7 +131,8 @@ impl Switch {
             self.end_gruus_of_old_call(aor, &record);
             let way = way_back(request, hop, &contact.uri, &register.path);
             self.tell(Change::Bound { binding: record.clone() });
-            for replaced in self.location.bind(aor, Binding::new(record, way)) {
+            let binding = Binding::new(record.clone(), way);
+            for replaced in self.location.bind(aor, binding, |old| outbound::replaces(&record, old)) {
                 self.unbound(now, aor, &replaced, "replaced");
             }
         }
@@ -294,7 +295,7 @@ impl Switch {
             return;
         };
         let hop = Hop { transport: Transport::Udp, local, remote, connection: None };
-        self.location.bind(&aor, Binding::new(record, hop));
+        self.location.bind(&aor, Binding::new(record, hop), |_| false);
         self.owner_changed(now, &company, &aor);
     }
 }
