@@ -33,6 +33,7 @@ mod recording;
 mod registrar;
 pub mod route;
 pub mod say;
+pub mod secrecy;
 pub mod service;
 mod trunks;
 

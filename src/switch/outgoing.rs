@@ -7,9 +7,11 @@ use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::model::number;
+use crate::model::srtp::SrtpPolicy;
 use crate::model::trunk::Trunk;
 use crate::sip::DialogId;
 use crate::sip::Extra;
+use crate::sip::Transport;
 use crate::sip::Uri;
 use crate::sip::endpoint::Credentials;
 use crate::sip::header::NameAddr;
@@ -31,6 +33,11 @@ pub(crate) struct Outbound {
     pub(crate) shown: Shown,
     pub(crate) confirm: bool,
     pub(crate) user: Option<UserKey>,
+}
+
+/// Whether nobody on the way can read what a transport carries: keys for the audio are of worth there.
+pub(crate) fn is_private(transport: Transport) -> bool {
+    matches!(transport, Transport::Tls | Transport::Wss)
 }
 
 impl Switch {
@@ -64,6 +71,8 @@ impl Switch {
         let to = format!("sip:{}@{}", binding.record.device, company.domain);
         let Ok(to) = Uri::parse(&to) else { return };
         let codecs = negotiate::codecs(&self.config.server.codecs);
+        let srtp = company.devices.get(&binding.record.device).map_or_else(SrtpPolicy::default, |of| of.srtp);
+        let private = is_private(binding.hop.transport);
         let invite = Invite {
             uri,
             hop: binding.hop,
@@ -78,8 +87,15 @@ impl Switch {
             max_forwards: self.calls.get(&call).map_or(69, |of| of.max_forwards),
         };
         let flows = Some(Box::new(Flows { tried: binding, left: flows, shown, alert }));
-        let leg =
-            Leg { attempt: Some(attempt), user: Some(user.clone()), confirm, flows, ..self.outgoing(call) };
+        let leg = Leg {
+            attempt: Some(attempt),
+            user: Some(user.clone()),
+            srtp,
+            private,
+            confirm,
+            flows,
+            ..self.outgoing(call)
+        };
         self.send_invite(now, leg, invite, codecs);
     }
 
@@ -136,6 +152,8 @@ impl Switch {
         let leg = Leg {
             attempt: Some(attempt),
             user: out.user.clone(),
+            srtp: trunk.srtp,
+            private: is_private(hop.transport),
             trunk: Some(id.clone()),
             confirm: out.confirm,
             ..self.outgoing(call)

@@ -15,5 +15,6 @@ mod calls;
 mod phone;
 mod queue;
 mod registration;
+mod secrecy;
 mod swarm;
 mod world;

@@ -79,6 +79,10 @@ pub struct Phone {
     pub registered: Option<u16>,
     /// Headers of that answer.
     pub granted: Vec<(String, String)>,
+    /// Protocol and key of its SRTP, if it speaks that.
+    pub srtp: Option<(&'static str, &'static str)>,
+    /// Session descriptions of the answers that it got.
+    pub answers: Vec<String>,
     /// Its TCP connection to the server, if it does not speak UDP.
     pub connection: Option<ConnectionId>,
     pub lines: HashMap<DialogId, Line>,
@@ -108,6 +112,8 @@ impl Phone {
             notified: Vec::new(),
             registered: None,
             granted: Vec::new(),
+            srtp: None,
+            answers: Vec::new(),
             connection: None,
             lines: HashMap::new(),
             endpoint: Endpoint::new(settings, rng),
@@ -383,6 +389,7 @@ impl Phone {
             Event::Progress { dialog, response } => self.log(dialog, response.status.to_string()),
             Event::Answered { dialog, response } => {
                 self.log(dialog, "200".into());
+                self.answers.push(String::from_utf8_lossy(&response.body).into_owned());
                 let mut audio = None;
                 if let Some(line) = self.lines.get_mut(&dialog) {
                     line.stage = Stage::Up;
@@ -413,6 +420,7 @@ impl Phone {
                 }
             }
             Event::Reanswered { dialog, response } => {
+                self.answers.push(String::from_utf8_lossy(&response.body).into_owned());
                 let direction = String::from_utf8_lossy(&response.body)
                     .lines()
                     .find(|line| matches!(*line, "a=sendrecv" | "a=recvonly" | "a=sendonly" | "a=inactive"))
@@ -444,9 +452,13 @@ impl Phone {
 
     fn sdp(&self, audio: SocketAddr, direction: &str) -> Body {
         let (ip, port) = (audio.ip(), audio.port());
+        let (protocol, crypto) = match self.srtp {
+            Some((protocol, key)) => (protocol, format!("a=crypto:5 AES_CM_128_HMAC_SHA1_80 {key}|2^31\r\n")),
+            None => ("RTP/AVP", String::new()),
+        };
         Body::sdp(format!(
-            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8 101\r\n\
-             a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8 101\r\n\
+             a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n{crypto}a={direction}\r\n"
         ))
     }
 }
