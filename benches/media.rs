@@ -126,6 +126,7 @@ fn engine(base: impl Fn(u16) -> Base, codec: impl Fn(u16) -> Codec) -> Engine {
             send: true,
             receive: true,
             symmetric: true,
+            srtp: None,
         };
         engine.command(now, Command::Open { stream: stream(at), session });
     }

@@ -19,6 +19,7 @@ use crate::rig::B;
 use crate::rig::BOB;
 use crate::rig::EVE;
 use crate::rig::Rig;
+use crate::rig::Sent;
 use crate::rig::assert_line;
 use crate::rig::goertzel;
 use crate::rig::header;
@@ -37,6 +38,10 @@ use sentral::media::dtmf;
 use sentral::media::engine::record::Chunk;
 use sentral::media::rtcp;
 use sentral::media::rtp;
+use sentral::media::srtp::Keys;
+use sentral::media::srtp::Master;
+use sentral::media::srtp::Srtp;
+use sentral::media::srtp::Suite;
 use sentral::media::tone::Tone;
 use sentral::rand::Rng;
 
@@ -514,4 +519,101 @@ fn a_peer_of_another_thread_is_passed_on_over_a_link() {
     }
     here.receive(A, ANN, header(8, 9, 0), &[0xD5; 160]);
     assert!(here.links().is_empty(), "nobody listens");
+}
+
+/// Keys of the switch for a phone, and the phone's own contexts.
+fn protection(suite: Suite, first: u8) -> (Keys, Srtp) {
+    let master = |first: u8| Master::new(suite, &[first; 46]).unwrap();
+    let ours = Keys { send: master(first), receive: master(first + 1) };
+    (ours.clone(), Srtp::new(Keys { send: ours.receive, receive: ours.send }))
+}
+
+#[test]
+fn a_protected_phone_talks_with_another_suite_and_with_a_plain_phone() {
+    for (of_bob, expect) in [(None, 160), (Some(Suite::AesCm128HmacSha1_80), 170)] {
+        let mut rig = Rig::new();
+        let (keys, mut ann) = protection(Suite::AeadAes128Gcm, 1);
+        let bob = of_bob.map(|suite| protection(suite, 10));
+        rig.open(A, Session { srtp: Some(keys), ..session(ANN, Codec::Pcma) });
+        rig.open(
+            B,
+            Session { srtp: bob.as_ref().map(|(keys, _)| keys.clone()), ..session(BOB, Codec::Pcma) },
+        );
+        rig.bridge();
+        let mut bob = bob.map(|(_, bob)| bob);
+        for sequence in 0..50u16 {
+            let head = header(8, sequence, u32::from(sequence) * 160);
+            let mut said = [&head.bytes()[..], &[sequence as u8; 160]].concat();
+            assert!(ann.protect(&mut said, 0));
+            let forged: Vec<u8> =
+                said.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == 20)).collect();
+            for mut datagram in [forged, said.clone(), said] {
+                rig.engine.rtp(rig.now, A.port, ANN, &mut datagram);
+            }
+            let packets = rig.run(20);
+            let [packet] = &packets[..] else { panic!("the true one, once: {packets:?}") };
+            assert_eq!((packet.to, packet.payload.len()), (BOB, expect));
+            let mut heard = [&packet.header.bytes()[..], &packet.payload].concat();
+            if let Some(bob) = &mut bob {
+                let length = bob.unprotect(&mut heard).expect("authentic");
+                heard.truncate(length);
+            }
+            assert_eq!(heard[12..], [sequence as u8; 160]);
+        }
+        // Reports are protected like the rest.
+        rig.run(8000);
+        let (_, _, report) = rig.reports.iter().rfind(|(_, to, _)| to.ip() == ANN.ip()).expect("one for Ann");
+        assert!(ann.unprotect_rtcp(&mut report.clone()).is_some());
+        let about = rtcp::report(0xA11CE, "ann", None, None, false);
+        let mut sealed = about.clone();
+        assert!(ann.protect_rtcp(&mut sealed, 0));
+        let rtcp_from = SocketAddr::new(ANN.ip(), ANN.port() + 1);
+        rig.engine.rtcp(rig.now, A.port, rtcp_from, &sealed);
+        rig.engine.rtcp(rig.now, A.port, rtcp_from, &about);
+        rig.command(Command::Close { stream: A });
+        let Some(Event::Closed { stats, .. }) = rig.events.last() else { panic!("{:?}", rig.events) };
+        assert_eq!((stats.received, stats.dropped), (50, 101), "forged, replayed, and a report in the clear");
+    }
+}
+
+#[test]
+fn a_protected_phone_hears_prompts_and_keys_and_a_new_key_takes_hold() {
+    let mut rig = Rig::new();
+    let (keys, mut ann) = protection(Suite::AesCm128HmacSha1_32, 1);
+    let of_ann = |keys: Keys| Session { srtp: Some(keys), dtmf: Some(101), ..session(ANN, Codec::Pcma) };
+    rig.open(A, of_ann(keys.clone()));
+    rig.play(A, &["prompt"], 1);
+    let open = |packets: Vec<Sent>, ann: &mut Srtp| -> Vec<u8> {
+        let payload = |packet: Sent| {
+            let mut bytes = [&packet.header.bytes()[..], &packet.payload].concat();
+            let length = ann.unprotect(&mut bytes).expect("authentic");
+            bytes[12..length].to_vec()
+        };
+        packets.into_iter().flat_map(payload).collect()
+    };
+    let clip = rig.bank.get("prompt").expect("in the bank");
+    let packets = rig.run(400);
+    assert_eq!(open(packets, &mut ann), clip.bytes(Codec::Pcma));
+    rig.command(Command::SendDigit { stream: A, digit: '5' });
+    let packets = rig.run(400);
+    assert!(open(packets, &mut ann).chunks(4).all(|event| event[0] == 5));
+    // The same keys again change nothing, others do.
+    rig.command(Command::Modify { stream: A, session: of_ann(keys) });
+    rig.play(A, &["prompt"], 1);
+    let packets = rig.run(100);
+    assert!(!open(packets, &mut ann).is_empty());
+    let (fresh, mut renewed) = protection(Suite::AeadAes256Gcm, 50);
+    rig.command(Command::Modify { stream: A, session: of_ann(fresh) });
+    let packets = rig.run(100);
+    assert!(!open(packets, &mut renewed).is_empty());
+    let key = [&header(101, 1, 160).bytes()[..], &key(7, 160, false)].concat();
+    for (context, expect) in [(&mut ann, 0), (&mut renewed, 1)] {
+        let mut pressed = key.clone();
+        assert!(context.protect(&mut pressed, 0));
+        rig.engine.rtp(rig.now, A.port, ANN, &mut pressed);
+        rig.collect();
+        let digits =
+            rig.events.iter().filter(|event| matches!(event, Event::Digit { digit: '7', .. })).count();
+        assert_eq!(digits, expect);
+    }
 }

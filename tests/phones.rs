@@ -38,10 +38,30 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn two_phones_hear_each_other_clearly() {
+    talk(&Site::new(), "", "");
+}
+
+/// One demands SRTP, the other is offered nothing else: each has keys of its own with the exchange, in two suites.
+#[test]
+fn two_phones_with_srtp_hear_each_other_clearly() {
     let site = Site::new();
+    let company = site.folder().join("config/companies");
+    for file in fs::read_dir(company).expect("the site has companies") {
+        let path = file.expect("our own folder").path();
+        let text = fs::read_to_string(&path).expect("our own file");
+        let required = text.replace("bo-hemmelig\"", "bo-hemmelig\", srtp = \"required\"");
+        assert_ne!(required, text);
+        fs::write(&path, required).expect("room on the disk");
+    }
+    talk(&site, ";mediaenc=srtp-mand", ";mediaenc=srtp-mand");
+    let log = fs::read_to_string(site.folder().join("anna/output")).expect("the phone wrote it");
+    assert!(log.contains("SRTP is Enabled"), "the phone says so: {log}");
+}
+
+fn talk(site: &Site, of_anna: &str, of_bo: &str) {
     let daemon = site.start();
-    let mut anna = Phone::start(&site, "anna", 440);
-    let bo = Phone::start(&site, "bo", 1000);
+    let mut anna = Phone::start(site, "anna", 440, of_anna);
+    let bo = Phone::start(site, "bo", 1000, of_bo);
     let registered = || (site.ask(&["status"])?["bindings"] == 2).then_some(());
     wait_until("both phones are registered", PATIENCE, registered);
 
@@ -97,7 +117,7 @@ struct Phone {
 }
 
 impl Phone {
-    fn start(site: &Site, name: &'static str, hz: u32) -> Phone {
+    fn start(site: &Site, name: &'static str, hz: u32, account: &str) -> Phone {
         let folder = site.folder().join(name);
         fs::create_dir_all(&folder).expect("a folder");
         let first = free_ports(24);
@@ -106,7 +126,7 @@ impl Phone {
             "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\nsip_trans_def udp\n\
              audio_player aubridge,{name}\naudio_source ausine,{hz}\naudio_alert aubridge,{name}-alert\n\
              ausrc_srate 48000\nauplay_srate {RATE}\nausrc_channels 2\nauplay_channels 1\n\
-             rtp_ports {}-{}\nmodule_path {}\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\n\
+             rtp_ports {}-{}\nmodule_path {}\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\nmodule srtp.so\n\
              module sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n",
             first + 4,
@@ -115,7 +135,7 @@ impl Phone {
             folder.display(),
         );
         let account = format!(
-            "<sip:{name}@{}>;auth_user={name};auth_pass={name}-hemmelig;answermode=auto;audio_codecs=pcma\n",
+            "<sip:{name}@{}>;auth_user={name};auth_pass={name}-hemmelig;answermode=auto;audio_codecs=pcma{account}\n",
             site.sip
         );
         for (file, text) in [("config", &*config), ("accounts", &account), ("contacts", "")] {

@@ -276,8 +276,11 @@ fn a_caller_may_demand_that_ringing_arrives_and_answer_our_offer_in_the_prack() 
         let (phone, at) = Sipp::phone(&site, "phone-answers-after-a-while", &["-m", "1", "-d", "2500"]);
         register(&site, "anna", at);
         let options = [&["-m", "1", "-d", "500"], &NO_EAR[..]].concat();
-        Sipp::caller(&site, scenario, "+4736000101", &options).succeeds();
+        let messages = Sipp::caller(&site, scenario, "+4736000101", &options).succeeds();
         phone.succeeds();
+        // It is sent again until the PRACK, which one of the two callers keeps back.
+        let ringing = messages.matches("SIP/2.0 180").count();
+        assert_eq!(ringing > 1, scenario == "caller-demands-that-ringing-arrives", "{messages}");
     }
     daemon.end();
 }

@@ -479,6 +479,7 @@ fn bound(contact: &str, cseq: u32) -> Change {
         remote: "192.0.2.9:5060".into(),
         local: "192.0.2.1:5060".into(),
         instance: Some("<urn:uuid:00000000-0000-1000-8000-000A95A0E128>".into()),
+        reg_id: None,
         call_id: "reg@host".into(),
         cseq,
         q: 1_000,

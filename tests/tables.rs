@@ -18,5 +18,7 @@ mod number;
 mod route;
 #[path = "tables/say.rs"]
 mod say;
+#[path = "tables/secrecy.rs"]
+mod secrecy;
 #[path = "tables/strategy.rs"]
 mod strategy;

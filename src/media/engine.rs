@@ -31,6 +31,7 @@ use crate::media::rtcp;
 use crate::media::slots::Slots;
 use crate::media::source::Line;
 use crate::media::source::Play;
+use crate::media::srtp::Srtp;
 use crate::media::stream::Stream;
 use crate::media::stream::incoming::Incoming;
 use crate::media::stream::latch::Latch;
@@ -49,6 +50,10 @@ const LISTENERS_MAX: usize = 64;
 
 /// Listeners that may wait for a source to open; more are not added.
 const WAITING_MAX: usize = 1024;
+
+/// A line begins in the lower half of the sequence numbers: who misses its first packets still counts the same turns as
+/// we do, which SRTP needs (RFC 3711 §3.3.1).
+const FIRST_SEQUENCE_MAX: u16 = 0x7fff;
 
 /// An engine that is called again after a longer pause leaves out what it missed.
 const CATCH_UP_MS: u64 = 60;
@@ -160,9 +165,14 @@ impl Engine {
         let stream = Stream {
             id,
             latch: Latch::new(session.remote, session.symmetric),
+            srtp: session.srtp.clone().map(|keys| Box::new(Srtp::new(keys))),
             session,
             incoming: Incoming::default(),
-            outgoing: Outgoing::new(bits as u32, (bits >> 32) as u16, self.rng.bits() as u32),
+            outgoing: Outgoing::new(
+                bits as u32,
+                (bits >> 32) as u16 & FIRST_SEQUENCE_MAX,
+                self.rng.bits() as u32,
+            ),
             dropped: 0,
             keys_in: dtmf::Receiver::default(),
             keys_out: dtmf::Sender::default(),
@@ -190,6 +200,10 @@ impl Engine {
         let ms = self.ms;
         let Some(stream) = self.stream(id) else { return };
         stream.latch.modify(session.remote, session.symmetric, ms);
+        match (stream.srtp.as_mut(), &session.srtp) {
+            (Some(srtp), Some(keys)) => srtp.rekey(keys.clone()),
+            (_, keys) => stream.srtp = keys.clone().map(|keys| Box::new(Srtp::new(keys))),
+        }
         if session.receive && !stream.session.receive {
             stream.alive_ms = ms;
             stream.quiet_told = false;
@@ -379,6 +393,7 @@ impl Engine {
         });
         let report = rtcp::report(stream.outgoing.ssrc(), &self.cname, sent, about, bye);
         self.out.rtcp(stream.id.port, to, &report);
+        self.out.protect(stream.srtp.as_deref_mut());
     }
 
     fn at(&mut self, port: u16) -> Option<&mut Stream> {

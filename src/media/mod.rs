@@ -11,6 +11,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod slots;
 pub mod source;
+pub mod srtp;
 pub mod stream;
 pub mod tone;
 
@@ -71,6 +72,8 @@ pub struct Session {
     pub receive: bool,
     /// Follow the address that packets come from, within the latching rules.
     pub symmetric: bool,
+    /// Packets of both directions are protected with these keys, and no others count.
+    pub srtp: Option<srtp::Keys>,
 }
 
 /// What a stream sends while nothing is played over it.
@@ -238,7 +241,7 @@ pub struct Stats {
     pub sent: u64,
     /// Gaps in the received sequence.
     pub lost: u64,
-    /// Dropped: malformed, wrong payload type, wrong source, late.
+    /// Dropped: malformed, not authentic, wrong payload type, wrong source, late.
     pub dropped: u64,
     /// Interarrival jitter at the end, in RTP units (RFC 3550 §6.4.1).
     pub jitter: u32,

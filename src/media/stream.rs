@@ -15,6 +15,7 @@ use crate::media::engine::record::Record;
 use crate::media::slots::Place;
 use crate::media::source::Line;
 use crate::media::source::Play;
+use crate::media::srtp::Srtp;
 use crate::media::stream::incoming::Incoming;
 use crate::media::stream::latch::Latch;
 use crate::media::stream::outgoing::Outgoing;
@@ -27,6 +28,8 @@ pub struct Stream {
     pub session: Session,
     /// Whose packets count, and where ours go.
     pub latch: Latch,
+    /// Opens what comes and protects what goes, where that was negotiated.
+    pub srtp: Option<Box<Srtp>>,
     /// What has come.
     pub incoming: Incoming,
     /// What has gone.

@@ -53,6 +53,9 @@ pub struct BindingRecord {
     pub local: Arc<str>,
     /// `+sip.instance`, when given.
     pub instance: Option<Arc<str>>,
+    /// Which of the instance's flows it is (`reg-id`, RFC 5626); none when it is bound by its contact.
+    #[serde(default)]
+    pub reg_id: Option<u32>,
     /// Call-ID of the REGISTER.
     pub call_id: Arc<str>,
     /// Its CSeq.
@@ -63,6 +66,17 @@ pub struct BindingRecord {
     pub agent: Option<Arc<str>>,
     /// When it ends.
     pub expires: Timestamp,
+}
+
+impl BindingRecord {
+    /// What names it among the bindings of its device: instance and `reg-id` of a flow (RFC 5626 §6), else its
+    /// contact URI.
+    pub fn key(&self) -> Arc<str> {
+        match (&self.instance, self.reg_id) {
+            (Some(instance), Some(reg_id)) => format!("{instance};reg-id={reg_id}").into(),
+            (Some(_) | None, _) => Arc::clone(&self.contact),
+        }
+    }
 }
 
 /// A fact.
@@ -174,7 +188,7 @@ pub enum Change {
         domain: Arc<str>,
         /// Whose.
         device: DeviceId,
-        /// Its contact URI.
+        /// What names it: [`BindingRecord::key`].
         contact: Arc<str>,
         /// `expired`, `removed`, `replaced`, `connection closed` …
         why: Arc<str>,

@@ -14,6 +14,7 @@ pub mod prompt;
 pub mod queue;
 pub mod ring_group;
 pub mod server;
+pub mod srtp;
 pub mod trunk;
 pub mod user;
 

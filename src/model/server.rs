@@ -71,6 +71,8 @@ pub struct Server {
     pub hep: Option<Hep>,
     /// Address to show in Via, Contact and SDP behind NAT.
     pub external: Option<IpAddr>,
+    /// URIs of proxies that phones shall send their requests through (Service-Route), the nearest first.
+    pub service_route: Vec<Arc<str>>,
     /// Log every SIP message.
     pub sip_trace: bool,
     /// Challenges offer SHA-256 besides MD5. Many phones give up when they see an algorithm that they do not know,
@@ -122,6 +124,7 @@ impl Default for Server {
             trace_bytes: 16_000_000,
             hep: None,
             external: None,
+            service_route: Vec::new(),
             sip_trace: false,
             sip_sha256: false,
             sip_session_s: 1800,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::model::id::TrunkId;
 use crate::model::server::CodecName;
 use crate::model::server::Secret;
+use crate::model::srtp::SrtpPolicy;
 
 /// Transport of a trunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -95,6 +96,8 @@ pub struct Trunk {
     pub numbers: NumberFormat,
     /// Codecs for this trunk, else the server's.
     pub codecs: Option<Vec<CodecName>>,
+    /// Whether its audio is encrypted.
+    pub srtp: SrtpPolicy,
 }
 
 /// One row of `[routes]`.

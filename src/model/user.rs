@@ -10,6 +10,7 @@ use crate::model::id::PlanId;
 use crate::model::id::UserId;
 use crate::model::server::Language;
 use crate::model::server::Secret;
+use crate::model::srtp::SrtpPolicy;
 
 /// What a user may do in the portal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -109,4 +110,6 @@ pub struct Device {
     pub password: Option<Secret>,
     /// Addresses it may register from; empty means anywhere.
     pub from: Vec<IpAddr>,
+    /// Whether its audio is encrypted.
+    pub srtp: SrtpPolicy,
 }

@@ -4,11 +4,13 @@
 //! time, connection, media and attributes. Left out are bandwidth, keys, information, contact and repeat
 //! lines: they are read over and never written.
 
+mod crypto;
 mod parse;
 mod print;
 
 use std::net::IpAddr;
 
+pub use crypto::Crypto;
 pub use parse::SdpError;
 pub use parse::parse;
 

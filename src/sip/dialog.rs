@@ -213,7 +213,7 @@ impl Dialog {
         }
         let vias = request.vias();
         let neighbour = if vias.len() == 1 { vias.first() } else { None };
-        self.symmetric = behind_nat(&self.target, &hop, neighbour);
+        self.symmetric = keeps_flow(&self.target) || behind_nat(&self.target, &hop, neighbour);
     }
 
     /// Takes tag, route set and target of a 1xx or 2xx to our INVITE (§12.1.2, §13.2.2.4).
@@ -253,7 +253,7 @@ impl Dialog {
         if let Some(contact) = first_contact(response.contacts()) {
             self.target = contact.uri;
         }
-        self.symmetric = behind_nat(&self.target, &self.hop, None);
+        self.symmetric = keeps_flow(&self.target) || behind_nat(&self.target, &self.hop, None);
         self.note_allow(&response.headers);
     }
 
@@ -335,6 +335,12 @@ pub(super) fn next_hop(uri: &Uri, hop: Hop) -> Hop {
         return hop;
     }
     wanted
+}
+
+/// Whether requests to a Contact go along the flow that it came by: RFC 5626 §4.3 says so of `ob`; a GRUU (RFC 5627)
+/// names no place at all but the registrar of its domain, which may be us.
+fn keeps_flow(contact: &Uri) -> bool {
+    contact.as_sip().is_some_and(|uri| uri.params.contains("ob") || uri.params.contains("gr"))
 }
 
 /// Whether a peer's Contact cannot be its address as seen from here. `neighbour` is the Via of a request that came
@@ -427,6 +433,20 @@ mod tests {
                 expect,
                 "{contact} {via:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_contact_that_names_a_flow_or_an_instance_is_reached_the_way_it_came() {
+        let rows = [
+            ("sip:a@192.0.2.1", false),
+            ("sip:a@192.0.2.1;ob", true),
+            ("sip:a@192.0.2.1;gr=urn:uuid:1", true),
+            ("sip:tgruu.7@192.0.2.1;gr", true),
+            ("tel:+4722000000", false),
+        ];
+        for (contact, expect) in rows {
+            assert_eq!(keeps_flow(&Uri::parse(contact).unwrap()), expect, "{contact}");
         }
     }
 

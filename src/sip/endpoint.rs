@@ -406,6 +406,11 @@ impl Endpoint {
         self.check_invariants();
     }
 
+    /// Our Contact URI along a way.
+    pub fn contact(&self, user: &str, hop: &Hop) -> String {
+        self.settings.contact(Some(user), hop)
+    }
+
     /// Our Contact URI in the dialog.
     pub fn local_contact(&self, dialog: DialogId) -> Option<String> {
         Some(self.dialogs.get(&dialog)?.contact.clone())

@@ -390,6 +390,9 @@ fn with_tag(to: &Bytes, tag: Option<&str>) -> Bytes {
 fn reason_phrase(status: u16) -> Box<str> {
     // rsip prints `486 BusyHere`: the words are those of the RFCs, but for the spaces.
     let words = match rsip::StatusCode::from(status) {
+        // RFC 5626 §11.5, §11.6.
+        rsip::StatusCode::Other(430, _) => return "Flow Failed".into(),
+        rsip::StatusCode::Other(439, _) => return "First Hop Lacks Outbound Support".into(),
         rsip::StatusCode::Other(..) => return class_phrase(status).into(),
         rsip::StatusCode::OK => return "OK".into(),
         known => known.to_string(),

@@ -19,6 +19,7 @@ use crate::sip::header::Name;
 use crate::sip::header::NameAddr;
 use crate::sip::message::Method;
 use crate::time::Now;
+use crate::time::earliest;
 
 /// Wait after the first failure; each further one doubles it (RFC 5626 §4.5).
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -31,6 +32,13 @@ const LONGEST_EXPIRY_S: u32 = 24 * 3600;
 
 /// An expiry so short that renewing it in time would be a flood.
 const SHORTEST_EXPIRY_S: u32 = 20;
+
+/// The "ping" of a stream (RFC 5626 §4.4.1).
+pub const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
+
+/// Between keep-alives where the registrar asks for none: longest of the interval whose last fifth chance chooses from
+/// (RFC 5626 §4.4.1).
+const KEEP_ALIVE_S: u32 = 120;
 
 /// What to register.
 #[derive(Clone, Debug)]
@@ -47,6 +55,9 @@ pub struct Account {
     pub expires_s: u32,
     /// Route headers, next hop first.
     pub route: Vec<NameAddr>,
+    /// Our `+sip.instance`, with its angle brackets: the same after each restart. With it, a registration over a
+    /// stream is a flow (RFC 5626) that is kept open.
+    pub instance: Option<String>,
 }
 
 /// What comes out of a registration.
@@ -54,6 +65,8 @@ pub struct Account {
 pub enum Output {
     /// Send this with `Endpoint::request` and give the result to [`Registration::handle_response`].
     Send(Box<OutOfDialog>),
+    /// Send the octets of a keep-alive, [`KEEP_ALIVE`], along this way.
+    KeepAlive(Hop),
     /// It stands, or no longer stands; told when it changes, and with each failure.
     State {
         /// Whether calls will reach us.
@@ -92,6 +105,8 @@ pub struct Registration {
     min_expires_s: u32,
     failures: u32,
     deadline: Option<Instant>,
+    /// The longest time between keep-alives, and when the next one is due; streams only.
+    keep_alive: Option<(u32, Instant)>,
     outputs: VecDeque<Output>,
 }
 
@@ -110,6 +125,7 @@ impl Registration {
             min_expires_s: 0,
             failures: 0,
             deadline: None,
+            keep_alive: None,
             outputs: VecDeque::new(),
         }
     }
@@ -128,7 +144,7 @@ impl Registration {
 
     /// Takes our registration back; nothing is tried again after it.
     pub fn unregister(&mut self, now: Now) {
-        self.deadline = None;
+        (self.deadline, self.keep_alive) = (None, None);
         match self.state {
             State::Waiting if self.is_up(now) => self.leave(),
             State::Waiting => self.state = State::Over,
@@ -167,11 +183,27 @@ impl Registration {
             self.deadline = None;
             self.register();
         }
+        if let Some((most_s, _)) = self.keep_alive.filter(|(_, at)| *at <= now.mono) {
+            self.outputs.push_back(Output::KeepAlive(self.hop));
+            self.keep_alive_later(now, most_s);
+        }
     }
 
     /// The next deadline, and whose it is.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
-        self.deadline.map(|at| (at, "sip registration"))
+        let keep_alive = self.keep_alive.map(|(_, at)| (at, "sip keep-alive"));
+        earliest(self.deadline.map(|at| (at, "sip registration")), keep_alive)
+    }
+
+    /// Parameters of our Contact in REGISTER, with the `;` before each: which flow of which instance it is (RFC 5626
+    /// §4.2). A datagram flow would have to be kept open by STUN, so none is asked for.
+    pub fn contact_params(&self) -> String {
+        match &self.account.instance {
+            Some(instance) if self.hop.transport.reliable() => {
+                format!(";reg-id=1;+sip.instance=\"{instance}\"")
+            }
+            Some(_) | None => String::new(),
+        }
     }
 
     /// Takes the next output.
@@ -206,7 +238,10 @@ impl Registration {
         self.cseq = self.cseq.saturating_add(3);
         let mut from = self.account.aor.clone();
         from.params.set("tag", Some(&self.from_tag));
-        let extra: Extra = vec![("Expires", expires_s.to_string())];
+        let mut extra: Extra = vec![("Expires", expires_s.to_string())];
+        if self.account.instance.is_some() && self.hop.transport.reliable() {
+            extra.push(("Supported", "path, outbound".into()));
+        }
         self.outputs.push_back(Output::Send(Box::new(OutOfDialog {
             method: Method::Register,
             uri: self.account.registrar.clone(),
@@ -232,9 +267,23 @@ impl Registration {
         self.until = Some(now.mono + granted);
         // At 80 to 90 per cent, so that many trunks do not renew in step.
         self.deadline = Some(now.mono + granted * (800 + self.rng.below(101) as u32) / 1000);
+        self.keep_alive = None;
+        if self.hop.transport.reliable() {
+            let asked = response.headers.get(&Name::FlowTimer).and_then(|value| value.trim().parse().ok());
+            self.keep_alive_later(
+                now,
+                asked.unwrap_or(KEEP_ALIVE_S).clamp(SHORTEST_EXPIRY_S, LONGEST_EXPIRY_S),
+            );
+        }
         if !was_up {
             self.outputs.push_back(Output::State { up: true, why: "registered".to_owned() });
         }
+    }
+
+    /// RFC 5626 §4.4: at 80 to 100 per cent of the time that the registrar is ready to wait.
+    fn keep_alive_later(&mut self, now: Now, most_s: u32) {
+        let wait = Duration::from_secs(u64::from(most_s)) * (800 + self.rng.below(201) as u32) / 1000;
+        self.keep_alive = Some((most_s, now.mono + wait));
     }
 
     /// The expiry of our own binding in the answer, or its Expires header (§10.2.4).
@@ -274,7 +323,7 @@ impl Registration {
         };
         // What was granted holds until it runs out, but a trunk that refuses us is not to be trusted with calls.
         if response.is_some() {
-            self.until = None;
+            (self.until, self.keep_alive) = (None, None);
         }
         self.outputs.push_back(Output::State { up: self.is_up(now), why });
     }
@@ -366,6 +415,42 @@ mod tests {
         assert_eq!(registration.poll_timeout().unwrap().0 - now.mono, Duration::from_secs(300));
     }
 
+    #[test]
+    fn a_flow_over_a_stream_names_itself_and_is_kept_open_as_often_as_the_registrar_asks() {
+        let (mut registration, mut now) = registration();
+        registration.register();
+        assert_eq!(registration.contact_params(), "");
+        assert!(sent(&mut registration).extra.iter().all(|(name, _)| *name != "Supported"));
+        registration.handle_response(now, 200, Some(&granted(300)));
+        registration.poll_output();
+        assert_eq!(registration.poll_timeout().unwrap().1, "sip registration");
+        registration.hop.transport = Transport::Tls;
+        let params = registration.contact_params();
+        assert!(params.starts_with(";reg-id=1;+sip.instance=\"<urn:uuid:"), "{params}");
+        for (timer, range) in [(None, 96..=120), (Some("30"), 24..=30), (Some("0"), 16..=20)] {
+            registration.register();
+            let asked = sent(&mut registration);
+            assert!(asked.extra.contains(&("Supported", "path, outbound".to_owned())));
+            let mut response = granted(300);
+            if let Some(timer) = timer {
+                response.headers.push(Name::FlowTimer, timer);
+            }
+            registration.handle_response(now, 200, Some(&response));
+            for _ in 0..2 {
+                let (at, whose) = registration.poll_timeout().unwrap();
+                assert_eq!(whose, "sip keep-alive");
+                assert!(range.contains(&(at - now.mono).as_secs()), "{timer:?}: {:?}", at - now.mono);
+                now = now.later(at - now.mono);
+                registration.handle_timeout(now);
+                let output = registration.poll_output();
+                assert!(matches!(output, Some(Output::KeepAlive(hop)) if hop.transport == Transport::Tls));
+            }
+        }
+        // What is taken back is not kept open.
+        registration.unregister(now);
+        assert!(registration.poll_timeout().is_none());
+    }
+
     fn granted(expires: u32) -> Response {
         let mut response = Response::new(200, None);
         response.headers.push(Name::Contact, "<sip:other@192.0.2.7>;expires=9999");
@@ -396,6 +481,7 @@ mod tests {
             credentials: None,
             expires_s: 300,
             route: Vec::new(),
+            instance: Some("<urn:uuid:00000000-0000-8000-8000-000000000001>".to_owned()),
         };
         (Registration::new(account, hop, Rng::from_seed(1)), now)
     }

@@ -155,8 +155,10 @@ impl Switch {
             dtmf: None,
             packet_ms: 20,
             send: true,
-            receive: true,
+            // What comes before their answer is known may be encrypted: noise.
+            receive: !local.secrecy.offers(),
             symmetric: true,
+            srtp: None,
         };
         let body = self.make_offer(caller).ok_or_else(Refusal::no_media)?;
         if let Some(leg) = self.legs.get_mut(&caller) {

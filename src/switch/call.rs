@@ -24,6 +24,7 @@ use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
+use crate::switch::gruu::Instance;
 use crate::switch::transfer::Referral;
 
 /// A call, from its INVITE until its last leg is gone.
@@ -63,6 +64,8 @@ pub(crate) struct Call {
     pub(crate) left_message: bool,
     /// Whom this call keeps busy, as told to the queues.
     pub(crate) busy: Vec<UserKey>,
+    /// The only phone that it may ring: the caller dialled a GRUU.
+    pub(crate) only: Option<Instance>,
     /// How many more hops its outgoing legs may travel.
     pub(crate) max_forwards: u8,
     /// What is to be played, until a beep or the end of the actions tells that it is all.
@@ -146,6 +149,7 @@ impl Call {
             left_message: false,
             busy: Vec::new(),
             pending: None,
+            only: None,
             max_forwards: 69,
             ending: false,
             referral: None,

@@ -177,16 +177,19 @@ impl Switch {
     ) -> bool {
         let Some(company) = self.config.companies.get(&user.company).cloned() else { return false };
         let Some(person) = company.users.get(&user.user) else { return false };
-        let contacts = reach::contacts(person, self.devices_of(user), &self.location);
+        let mut contacts = reach::contacts(person, self.devices_of(user), &self.location);
+        if let Some(only) = self.calls.get(&call).and_then(|of| of.only.as_ref()) {
+            contacts.retain(|contact| matches!(contact, Contact::Device(flows) if only.is_bound_by(flows)));
+        }
         for contact in contacts {
             let confirm_here = reach::must_confirm(&contact, confirm);
             match contact {
-                Contact::Device(binding) => {
+                Contact::Device(flows) => {
                     let (shown, alerting) = match &present {
                         Some((shown, alerting)) => (shown.clone(), alerting.clone()),
                         None => (self.shown_inside(call), Extra::new()),
                     };
-                    self.invite_device(now, call, attempt, user, *binding, shown, alerting, confirm_here);
+                    self.invite_device(now, call, attempt, user, flows, shown, alerting, confirm_here);
                 }
                 Contact::Phone(number) => {
                     let key = Some(user.clone());

@@ -50,6 +50,7 @@ const EVENTS_MAX: usize = 500;
 pub fn company_of(config: &Config, simulate: &Simulate) -> Option<CompanyId> {
     match target(config, simulate).ok()?.0 {
         Target::Inside { company, .. }
+        | Target::Phone { company, .. }
         | Target::Toggle { company, .. }
         | Target::Service { company, .. }
         | Target::Outside { company, .. } => Some(company),
@@ -131,6 +132,7 @@ fn caller<'a>(config: &'a Config, from: &Number) -> Option<Caller<'a>> {
 fn way(target: &Target) -> String {
     match target {
         Target::Inside { destination, .. } => format!("leads to {destination}"),
+        Target::Phone { user, .. } => format!("leads to one phone of user:{user}"),
         Target::Toggle { toggle, .. } => format!("flips toggle \"{toggle}\""),
         Target::Service { .. } => "a service code".to_owned(),
         Target::Outside { emergency: true, .. } => "an emergency call".to_owned(),

@@ -20,6 +20,7 @@ use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
+use crate::model::srtp::SrtpPolicy;
 use crate::sdp::SessionDescription;
 use crate::sip::Body;
 use crate::sip::DialogId;
@@ -31,6 +32,8 @@ use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
 use crate::switch::negotiate::Local;
 use crate::switch::negotiate::Refusal;
+use crate::switch::outbound::Flows;
+use crate::switch::secrecy::Secrecy;
 
 /// How far a leg has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +68,14 @@ pub(crate) struct Leg {
     pub(crate) attempt: Option<AttemptId>,
     /// Whose device or mobile it is.
     pub(crate) user: Option<UserKey>,
+    /// Whether its audio is to be encrypted.
+    pub(crate) srtp: SrtpPolicy,
+    /// Its signalling is encrypted.
+    pub(crate) private: bool,
     /// Which trunk it goes through or came from.
     pub(crate) trunk: Option<TrunkId>,
+    /// Along which flow of the phone the INVITE went, and which others there are.
+    pub(crate) flows: Option<Box<Flows>>,
     /// The party must press 1 before it is connected.
     pub(crate) confirm: bool,
     /// The last key, when and from where, so that a phone that sends both ways is heard once.
@@ -104,7 +113,10 @@ impl Leg {
             awaiting_answer: false,
             attempt: None,
             user: None,
+            srtp: SrtpPolicy::default(),
+            private: false,
             trunk: None,
+            flows: None,
             confirm: false,
             last_key: None,
             ringing: false,
@@ -153,6 +165,7 @@ impl Switch {
             session,
             version: 1,
             direction: Direction::SendRecv,
+            secrecy: self.new_secrecy(leg),
         };
         let Some(of) = self.legs.get_mut(&leg) else {
             self.ports.give_back(stream);
@@ -164,13 +177,30 @@ impl Switch {
         Some(local)
     }
 
+    /// Fresh keys for a leg.
+    fn new_secrecy(&mut self, leg: LegId) -> Secrecy {
+        let mut seed = [0; 32];
+        for part in seed.chunks_exact_mut(8) {
+            part.copy_from_slice(&self.rng.bits().to_be_bytes());
+        }
+        self.legs.get(&leg).map_or_else(Secrecy::off, |of| Secrecy::new(of.srtp, of.private, seed))
+    }
+
     /// Our answer to the offer that a leg holds; opens its stream. The stream is open before the answer is sent.
     pub(crate) fn answer_offer(&mut self, leg: LegId, prefer: Option<Codec>) -> Result<Body, Refusal> {
         let Some(of) = self.legs.get_mut(&leg) else { return Err(Refusal::no_media()) };
         let (Some(offer), Some(local)) = (of.offer.take(), of.local.as_ref()) else {
             return Err(Refusal::no_media());
         };
-        let (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
+        let (mut sdp, mut agreed) = negotiate::answer(&offer, local, prefer)?;
+        let theirs = |agreed: &Agreed| agreed.session.srtp.as_ref().map(|keys| keys.receive.clone());
+        // Who sends with a new key gets a new one of ours: both directions begin anew together.
+        if of.agreed.as_ref().and_then(theirs).is_some_and(|old| Some(old) != theirs(&agreed))
+            && let Some(local) = of.local.as_mut()
+        {
+            local.secrecy.renew();
+            (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
+        }
         self.set_session(leg, agreed);
         Ok(Body::sdp(sdp.to_string()))
     }

@@ -1,7 +1,7 @@
 //! Address of record → bindings (RFC 3261 §10), with their expiry.
 //!
 //! A binding remembers the hop its REGISTER came along: a phone behind NAT or on TCP is reached that way
-//! and no other. It leaves out GRUU and outbound's several flows to one instance.
+//! and no other. Which of them a REGISTER means, and which one rings, is decided in `outbound.rs`.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -31,6 +31,16 @@ pub(crate) struct Binding {
     pub(crate) record: BindingRecord,
     /// The way its REGISTER came.
     pub(crate) hop: Hop,
+    /// What names it: [`BindingRecord::key`].
+    pub(crate) key: Arc<str>,
+}
+
+impl Binding {
+    /// A binding that is reached along `hop`.
+    pub(crate) fn new(record: BindingRecord, hop: Hop) -> Binding {
+        let key = record.key();
+        Binding { record, hop, key }
+    }
 }
 
 /// All bindings of all devices.
@@ -48,40 +58,38 @@ impl Location {
         self.by_aor.get(aor).map_or(&[], Vec::as_slice)
     }
 
-    /// Adds a binding or replaces the one with the same contact or the same `+sip.instance`. Returns the
-    /// contact that another one of the same instance replaced.
-    pub(crate) fn bind(&mut self, aor: &Aor, binding: Binding) -> Option<Arc<str>> {
-        let mut replaced = None;
-        let old: Vec<Arc<str>> = self
+    /// Adds a binding in place of its older self and of those that it replaces. Returns the names of the latter.
+    pub(crate) fn bind(
+        &mut self,
+        aor: &Aor,
+        binding: Binding,
+        replaces: impl Fn(&BindingRecord) -> bool,
+    ) -> Vec<Arc<str>> {
+        let mut old: Vec<Arc<str>> = self
             .of(aor)
             .iter()
-            .filter(|b| {
-                b.record.contact == binding.record.contact
-                    || (b.record.instance.is_some() && b.record.instance == binding.record.instance)
-            })
-            .map(|b| Arc::clone(&b.record.contact))
+            .filter(|b| b.key == binding.key || replaces(&b.record))
+            .map(|b| Arc::clone(&b.key))
             .collect();
-        for contact in old {
-            self.unbind(aor, &contact);
-            if contact != binding.record.contact {
-                replaced = Some(contact);
-            }
+        for key in &old {
+            self.unbind(aor, key);
         }
-        self.expiry.insert((binding.record.expires, aor.clone(), Arc::clone(&binding.record.contact)));
+        old.retain(|key| *key != binding.key);
+        self.expiry.insert((binding.record.expires, aor.clone(), Arc::clone(&binding.key)));
         if let Some(connection) = binding.hop.connection {
             self.by_connection.entry(connection).or_default().insert(aor.clone());
         }
         self.by_aor.entry(aor.clone()).or_default().push(binding);
         self.count += 1;
-        replaced
+        old
     }
 
     /// Removes a binding; tells whether there was one.
-    pub(crate) fn unbind(&mut self, aor: &Aor, contact: &str) -> bool {
+    pub(crate) fn unbind(&mut self, aor: &Aor, key: &str) -> bool {
         let Some(bindings) = self.by_aor.get_mut(aor) else { return false };
-        let Some(at) = bindings.iter().position(|b| &*b.record.contact == contact) else { return false };
+        let Some(at) = bindings.iter().position(|b| &*b.key == key) else { return false };
         let gone = bindings.remove(at);
-        self.expiry.remove(&(gone.record.expires, aor.clone(), Arc::clone(&gone.record.contact)));
+        self.expiry.remove(&(gone.record.expires, aor.clone(), gone.key));
         if let Some(connection) = gone.hop.connection
             && !bindings.iter().any(|b| b.hop.connection == Some(connection))
             && let Some(aors) = self.by_connection.get_mut(&connection)
@@ -104,15 +112,15 @@ impl Location {
         let mut aors: Vec<Aor> = self.by_connection.get(&connection).into_iter().flatten().cloned().collect();
         aors.sort();
         for aor in aors {
-            let contacts: Vec<Arc<str>> = self
+            let keys: Vec<Arc<str>> = self
                 .of(&aor)
                 .iter()
                 .filter(|b| b.hop.connection == Some(connection))
-                .map(|b| Arc::clone(&b.record.contact))
+                .map(|b| Arc::clone(&b.key))
                 .collect();
-            for contact in contacts {
-                self.unbind(&aor, &contact);
-                gone.push((aor.clone(), contact));
+            for key in keys {
+                self.unbind(&aor, &key);
+                gone.push((aor.clone(), key));
             }
         }
         gone
@@ -120,13 +128,13 @@ impl Location {
 
     /// Removes one binding whose time is over; call until `None`.
     pub(crate) fn expired(&mut self, at: Timestamp) -> Option<(Aor, Arc<str>)> {
-        let (expires, aor, contact) = self.expiry.first()?;
+        let (expires, aor, key) = self.expiry.first()?;
         if *expires > at {
             return None;
         }
-        let (aor, contact) = (aor.clone(), Arc::clone(contact));
-        self.unbind(&aor, &contact);
-        Some((aor, contact))
+        let (aor, key) = (aor.clone(), Arc::clone(key));
+        self.unbind(&aor, &key);
+        Some((aor, key))
     }
 
     /// When the next binding ends.

@@ -13,6 +13,7 @@ mod dial;
 mod event;
 pub mod explain;
 pub mod flow;
+pub mod gruu;
 pub mod holidays;
 pub mod hours;
 pub mod identity;
@@ -24,6 +25,7 @@ mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
+mod outbound;
 mod outgoing;
 mod pager;
 mod ports;
@@ -36,6 +38,7 @@ mod registrar;
 mod renegotiate;
 pub mod route;
 pub mod say;
+pub mod secrecy;
 pub mod service;
 mod subscriptions;
 mod transfer;
@@ -78,6 +81,7 @@ use crate::sip::endpoint::Settings;
 use crate::switch::call::Call;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
+use crate::switch::gruu::Gruus;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
@@ -243,6 +247,7 @@ pub struct Switch {
     endpoint: Endpoint,
     nonces: Nonces,
     location: Location,
+    gruus: Gruus,
     /// Devices by user, and users by device; made anew with each configuration.
     devices: HashMap<UserKey, Vec<Aor>>,
     /// Passwords that the switch made for devices without one.
@@ -293,12 +298,14 @@ impl Switch {
         let nonces = Nonces::new(&mut rng);
         let nonces = if config.server.sip_sha256 { nonces } else { nonces.md5_only() };
         let queues = Queues::new(rng.fork());
+        let gruus = Gruus::new(&mut rng);
         let mut switch = Switch {
             config: Arc::new(Config::default()),
             rng,
             endpoint,
             nonces,
             location: Location::default(),
+            gruus,
             devices: HashMap::new(),
             passwords: HashMap::new(),
             queues,

@@ -1,8 +1,8 @@
 //! Offer and answer (RFC 3264): which codec, which payload types, who sends.
 //!
-//! One audio stream over RTP/AVP; every other media of an offer is answered with port 0. An answer names one
-//! codec, so that nobody changes it in mid-stream. RTCP is on the port above, so `a=rtcp` (RFC 3605) is never
-//! needed. Left out: SRTP, ICE, and the bandwidth and time of a session.
+//! One audio stream over RTP or SRTP (`secrecy.rs` has the keys); every other media of an offer is answered with
+//! port 0. An answer names one codec, so that nobody changes it in mid-stream. RTCP is on the port above, so `a=rtcp`
+//! (RFC 3605) is never needed. Left out: SRTP by DTLS, ICE, and the bandwidth and time of a session.
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -11,11 +11,15 @@ use crate::media;
 use crate::media::Codec;
 use crate::model::server::CodecName;
 use crate::sdp::Attribute;
+use crate::sdp::Crypto;
 pub use crate::sdp::Direction;
 use crate::sdp::Host;
 use crate::sdp::Media;
 use crate::sdp::Origin;
 use crate::sdp::SessionDescription;
+use crate::switch::secrecy;
+use crate::switch::secrecy::Secrecy;
+use crate::switch::secrecy::Unfit;
 
 /// Payload type of telephone-event in our own offers; the customary one.
 const DTMF_PAYLOAD: u8 = 101;
@@ -41,6 +45,8 @@ pub struct Local {
     pub version: u64,
     /// What we want to do.
     pub direction: Direction,
+    /// Which keys we have, and whether we want them used.
+    pub secrecy: Secrecy,
 }
 
 /// What both sides have agreed on.
@@ -79,6 +85,11 @@ impl Refusal {
         Refusal::new(305, "no codec in common: PCMA, PCMU and G722 are known")
     }
 
+    /// One side demands SRTP, the other cannot or will not (RFC 3261 §20.43: 302 is an incompatible protocol).
+    fn secrecy(unfit: Unfit) -> Refusal {
+        Refusal::new(302, &unfit.to_string())
+    }
+
     /// Value of a Warning header.
     pub fn header(&self) -> String {
         format!("{} sentral \"{}\"", self.code, self.warning)
@@ -102,7 +113,7 @@ pub fn offer(local: &Local) -> SessionDescription {
         kind: "audio".into(),
         port: local.port,
         ports: 1,
-        protocol: "RTP/AVP".into(),
+        protocol: local.secrecy.protocol().into(),
         formats: Vec::new(),
         connection: None,
         attributes: Vec::new(),
@@ -112,6 +123,7 @@ pub fn offer(local: &Local) -> SessionDescription {
     }
     add_dtmf(&mut audio, DTMF_PAYLOAD);
     add_manner(&mut audio, PACKET_MS, local.direction);
+    audio.attributes.extend(local.secrecy.offer().iter().map(Crypto::attribute));
     description(local, vec![audio], (0, 0))
 }
 
@@ -137,9 +149,14 @@ pub fn answer(
     let mut refusal = Refusal::new(304, "no audio offered");
     let mut taken = None;
     for (place, media) in offer.media.iter().enumerate() {
-        match usable(offer, media, local).and_then(|()| choose(media, local, prefer)) {
-            Ok(choice) => {
-                taken = Some((place, media, choice));
+        let fits = || {
+            usable(offer, media, local)?;
+            let choice = choose(media, local, prefer)?;
+            Ok((choice, local.secrecy.answer(media).map_err(Refusal::secrecy)?))
+        };
+        match fits() {
+            Ok((choice, secret)) => {
+                taken = Some((place, media, choice, secret));
                 break;
             }
             // Of several refusals, tell the one that came nearest to an agreement.
@@ -147,8 +164,8 @@ pub fn answer(
             Err(_) => {}
         }
     }
-    let Some((taken_place, media, choice)) = taken else { return Err(refusal) };
-    let agreed = agree(offer, media, local, choice);
+    let Some((taken_place, media, choice, secret)) = taken else { return Err(refusal) };
+    let mut agreed = agree(offer, media, local, choice);
 
     let mut audio = refused(media);
     audio.port = local.port;
@@ -159,6 +176,10 @@ pub fn answer(
     }
     let direction = Direction::new(agreed.session.send, agreed.session.receive);
     add_manner(&mut audio, agreed.session.packet_ms, direction);
+    if let Some((crypto, keys)) = secret {
+        audio.attributes.push(crypto.attribute());
+        agreed.session.srtp = Some(keys);
+    }
     let mut media: Vec<Media> = offer.media.iter().map(refused).collect();
     media[taken_place] = audio;
     // RFC 3264 §6: the time is the offer's.
@@ -176,7 +197,23 @@ pub fn agreed(our_offer: &Local, answer: &SessionDescription) -> Result<Agreed, 
     };
     usable(answer, media, our_offer)?;
     let choice = choose(media, our_offer, None)?;
-    Ok(agree(answer, media, our_offer, choice))
+    let mut agreed = agree(answer, media, our_offer, choice);
+    agreed.session.srtp = our_offer.secrecy.agree(media).map_err(Refusal::secrecy)?;
+    Ok(agreed)
+}
+
+/// Whether an offer has audio whose protection is allowed, before anything is done for its call.
+///
+/// # Errors
+/// None of its audio is: the offer is to be answered with 488 and this warning.
+pub fn protected(offer: &SessionDescription, secrecy: &Secrecy) -> Result<(), Refusal> {
+    let mut audio =
+        offer.media.iter().filter(|media| media.kind.eq_ignore_ascii_case("audio") && media.port != 0);
+    let Some(first) = audio.next() else { return Ok(()) };
+    let judged = secrecy.answer(first).map(|_| ()).map_err(Refusal::secrecy);
+    judged.or_else(
+        |refusal| if audio.any(|media| secrecy.answer(media).is_ok()) { Ok(()) } else { Err(refusal) },
+    )
 }
 
 /// What is taken of a stream's formats.
@@ -192,9 +229,8 @@ fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), 
     if !media.kind.eq_ignore_ascii_case("audio") || media.port == 0 {
         return Err(Refusal::new(304, "no audio offered"));
     }
-    // AVPF (RFC 4585) only adds feedback that nobody has to send.
-    if !["RTP/AVP", "RTP/AVPF"].iter().any(|known| media.protocol.eq_ignore_ascii_case(known)) {
-        return Err(Refusal::new(302, "only RTP/AVP is supported"));
+    if !secrecy::is_known(&media.protocol) {
+        return Err(Refusal::new(302, "only RTP/AVP and RTP/SAVP are supported"));
     }
     match sdp.connection_of(media) {
         Some(Host::Address(address)) if address.is_multicast() => {
@@ -240,6 +276,7 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         send: local.direction.sends() && !hold,
         receive: local.direction.receives() && their_direction.sends(),
         symmetric: true,
+        srtp: None,
     };
     Agreed { session, their_direction, hold }
 }

@@ -95,11 +95,10 @@ impl Switch {
             .collect();
         unknown.sort();
         for aor in unknown {
-            let contacts: Vec<Arc<str>> =
-                self.location.of(&aor).iter().map(|b| Arc::clone(&b.record.contact)).collect();
-            for contact in contacts {
-                self.location.unbind(&aor, &contact);
-                self.unbound(now, &aor, &contact, "device removed");
+            let keys: Vec<Arc<str>> = self.location.of(&aor).iter().map(|b| Arc::clone(&b.key)).collect();
+            for key in keys {
+                self.location.unbind(&aor, &key);
+                self.unbound(now, &aor, &key, "device removed");
             }
         }
     }

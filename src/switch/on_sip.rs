@@ -9,10 +9,13 @@ use crate::model::cdr::EndedBy;
 use crate::model::flow::Destination;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
 use crate::model::id::LegId;
 use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
+use crate::model::number;
+use crate::model::srtp::SrtpPolicy;
 use crate::sdp;
 use crate::sdp::SessionDescription;
 use crate::sip;
@@ -22,6 +25,7 @@ use crate::sip::Hop;
 use crate::sip::Method;
 use crate::sip::Request;
 use crate::sip::TransactionId;
+use crate::sip::header::Credentials;
 use crate::sip::message::Name;
 use crate::switch::ALLOW;
 use crate::switch::Output;
@@ -40,9 +44,11 @@ use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::negotiate;
 use crate::switch::negotiate::Refusal;
+use crate::switch::outgoing::is_private;
 use crate::switch::route;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
+use crate::switch::secrecy::Secrecy;
 use crate::time::Now;
 
 /// A key that comes by RFC 4733 and by INFO within this long is one key.
@@ -70,6 +76,7 @@ impl Switch {
             sip::Event::Failed { dialog, status, response } => {
                 if let Some(leg) = self.by_dialog.get(&dialog).copied()
                     && !self.redirected(now, leg, status, response.as_ref())
+                    && !self.next_flow(now, leg, status, response.is_some())
                 {
                     self.leg_failed(now, leg, status);
                 }
@@ -126,7 +133,16 @@ impl Switch {
             }
         };
         let dialled = request.uri.user().unwrap_or_default().to_owned();
-        let target = match self.target(&admitted, &dialled) {
+        let srtp = self.srtp_of(&admitted, request, &dialled);
+        let unprotected = offer
+            .as_ref()
+            .and_then(|offer| negotiate::protected(offer, &Secrecy::new(srtp, false, [0; 32])).err());
+        if let Some(refusal) = unprotected {
+            self.endpoint.reject(now, dialog, 488, vec![("Warning", refusal.header())]);
+            return;
+        }
+        let by_gruu = self.gruu_target(&admitted, &request.uri);
+        let target = match by_gruu.unwrap_or_else(|| self.target(&admitted, &dialled)) {
             Ok(target) => target,
             Err(status) => {
                 self.refused(now, &admitted, request, &dialled, status);
@@ -135,6 +151,24 @@ impl Switch {
             }
         };
         self.begin(now, dialog, request, &admitted, &dialled, offer, target);
+    }
+
+    /// Whether the audio of a caller is to be encrypted. An emergency call is not refused for want of it.
+    fn srtp_of(&self, admitted: &Admitted, request: &Request, dialled: &str) -> SrtpPolicy {
+        let policy = match admitted {
+            Admitted::Trunk(trunk) => self.config.trunks.get(trunk).map(|of| of.srtp),
+            Admitted::Device { company, .. } => {
+                let names = request.headers.all(&Name::Authorization);
+                let mut names = names.filter_map(|text| Credentials::parse(&text).ok()).map(|c| c.username);
+                let of = self.config.companies.get(company);
+                of.and_then(|of| names.find_map(|name| of.devices.get(&DeviceId::from(&*name))))
+                    .map(|of| of.srtp)
+            }
+        };
+        match policy.unwrap_or_default() {
+            SrtpPolicy::Required if number::is_emergency(dialled) => SrtpPolicy::Optional,
+            policy => policy,
+        }
     }
 
     /// Where a dialled number leads.
@@ -180,9 +214,9 @@ impl Switch {
                 };
                 (company.clone(), direction)
             }
-            Target::Toggle { company, .. } | Target::Service { company, .. } => {
-                (company.clone(), Direction::Internal)
-            }
+            Target::Phone { company, .. }
+            | Target::Toggle { company, .. }
+            | Target::Service { company, .. } => (company.clone(), Direction::Internal),
             Target::Outside { .. } => match admitted {
                 Admitted::Device { company, .. } => (company.clone(), Direction::Out),
                 // A trunk's call never leads to a trunk.
@@ -201,6 +235,8 @@ impl Switch {
         let mut leg = Leg::new(call, dialog, LegState::Incoming);
         leg.offer = offer;
         leg.trunk = trunk.clone();
+        leg.srtp = self.srtp_of(admitted, request, dialled);
+        leg.private = self.endpoint.hop(dialog).is_some_and(|hop| is_private(hop.transport));
         self.legs.insert(caller, leg);
         self.by_dialog.insert(dialog, caller);
         let sip_call_id = self.endpoint.call_id(dialog).unwrap_or_default().into();
@@ -213,6 +249,9 @@ impl Switch {
         let mut of =
             Call::new(Begin { id: call, company, direction, caller, facts, trunk, sip_call_id, at: now.utc });
         of.max_forwards = forwards_left(request);
+        if let Target::Phone { only, .. } = &target {
+            of.only = Some(only.clone());
+        }
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);
         self.tell_leg(caller);

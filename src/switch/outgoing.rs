@@ -7,9 +7,11 @@ use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::model::number;
+use crate::model::srtp::SrtpPolicy;
 use crate::model::trunk::Trunk;
 use crate::sip::DialogId;
 use crate::sip::Extra;
+use crate::sip::Transport;
 use crate::sip::Uri;
 use crate::sip::endpoint::Credentials;
 use crate::sip::header::NameAddr;
@@ -21,6 +23,7 @@ use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::location::Binding;
 use crate::switch::negotiate;
+use crate::switch::outbound::Flows;
 use crate::time::Now;
 
 /// A number outside, and who it sees.
@@ -32,8 +35,13 @@ pub(crate) struct Outbound {
     pub(crate) user: Option<UserKey>,
 }
 
+/// Whether nobody on the way can read what a transport carries: keys for the audio are of worth there.
+pub(crate) fn is_private(transport: Transport) -> bool {
+    matches!(transport, Transport::Tls | Transport::Wss)
+}
+
 impl Switch {
-    /// Sends an INVITE to a registered device.
+    /// Sends an INVITE to a registered phone along the first of its flows; the leg keeps the others.
     #[expect(clippy::too_many_arguments, reason = "each says something else about one leg")]
     pub(crate) fn invite_device(
         &mut self,
@@ -41,21 +49,27 @@ impl Switch {
         call: CallId,
         attempt: AttemptId,
         user: &UserKey,
-        binding: Binding,
+        mut flows: Vec<Binding>,
         shown: Shown,
         alerting: Extra,
         confirm: bool,
     ) {
+        if flows.is_empty() {
+            return;
+        }
+        let binding = flows.remove(0);
         let Ok(uri) = Uri::parse(&binding.record.contact) else { return };
         let Some(company) = self.config.companies.get(&user.company).cloned() else { return };
         let route = binding.record.path.iter().filter_map(|path| NameAddr::parse(path).ok()).collect();
-        let mut extra = alerting;
+        let mut extra = alerting.clone();
         if !shown.hidden && !shown.number.is_empty() {
             extra.push(("P-Asserted-Identity", shown.name_addr(&company.domain).to_string()));
         }
         let to = format!("sip:{}@{}", binding.record.device, company.domain);
         let Ok(to) = Uri::parse(&to) else { return };
         let codecs = negotiate::codecs(&self.config.server.codecs);
+        let srtp = company.devices.get(&binding.record.device).map_or_else(SrtpPolicy::default, |of| of.srtp);
+        let private = is_private(binding.hop.transport);
         let invite = Invite {
             uri,
             hop: binding.hop,
@@ -69,7 +83,16 @@ impl Switch {
             credentials: None,
             max_forwards: self.calls.get(&call).map_or(69, |of| of.max_forwards),
         };
-        let leg = Leg { attempt: Some(attempt), user: Some(user.clone()), confirm, ..self.outgoing(call) };
+        let flows = Some(Box::new(Flows { tried: binding, left: flows, shown, alerting }));
+        let leg = Leg {
+            attempt: Some(attempt),
+            user: Some(user.clone()),
+            srtp,
+            private,
+            confirm,
+            flows,
+            ..self.outgoing(call)
+        };
         self.send_invite(now, leg, invite, codecs);
     }
 
@@ -126,6 +149,8 @@ impl Switch {
         let leg = Leg {
             attempt: Some(attempt),
             user: out.user.clone(),
+            srtp: trunk.srtp,
+            private: is_private(hop.transport),
             trunk: Some(id.clone()),
             confirm: out.confirm,
             ..self.outgoing(call)

@@ -7,12 +7,13 @@ use crate::model::user::User;
 use crate::switch::location::Aor;
 use crate::switch::location::Binding;
 use crate::switch::location::Location;
+use crate::switch::outbound;
 
 /// One thing to ring.
 #[derive(Clone, Debug)]
 pub(crate) enum Contact {
-    /// A registered device.
-    Device(Box<Binding>),
+    /// A registered phone: its flows, the one to try first at the front.
+    Device(Vec<Binding>),
     /// A number through a trunk.
     Phone(Number),
 }
@@ -23,8 +24,8 @@ pub(crate) fn contacts(person: &User, aors: &[Aor], location: &Location) -> Vec<
     for rings in &person.rings {
         match rings {
             Rings::Devices => {
-                let bindings = aors.iter().flat_map(|aor| location.of(aor));
-                contacts.extend(bindings.cloned().map(|b| Contact::Device(Box::new(b))));
+                let phones = aors.iter().flat_map(|aor| outbound::phones(location.of(aor)));
+                contacts.extend(phones.map(Contact::Device));
             }
             Rings::Mobile => contacts.extend(person.mobile.clone().map(Contact::Phone)),
             Rings::App => {}

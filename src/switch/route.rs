@@ -18,6 +18,7 @@ use crate::model::id::UserId;
 use crate::model::number;
 use crate::model::number::Class;
 use crate::model::trunk::Route;
+use crate::switch::gruu::Instance;
 use crate::switch::mailbox;
 use crate::switch::service::Service;
 
@@ -44,6 +45,15 @@ pub enum Target {
         company: CompanyId,
         /// Where.
         destination: Destination,
+    },
+    /// One phone of a user and no other, by its GRUU; nothing follows when it does not answer.
+    Phone {
+        /// The caller's.
+        company: CompanyId,
+        /// Whose phone it is.
+        user: UserId,
+        /// Which.
+        only: Instance,
     },
     /// The extension of a toggle, which flips it.
     Toggle {

@@ -108,7 +108,9 @@ impl Switch {
                     Uri::Other(_) => return Err((416, Vec::new())),
                 };
                 let admitted = Admitted::Device { company: by.company.clone(), user: by.user.clone() };
-                Kind::Blind(self.target(&admitted, &dialled).map_err(|status| (status, Vec::new()))?, dialled)
+                let by_gruu = self.gruu_target(&admitted, &to_uri);
+                let target = by_gruu.unwrap_or_else(|| self.target(&admitted, &dialled));
+                Kind::Blind(target.map_err(|status| (status, Vec::new()))?, dialled)
             }
         };
         Ok(Refer { leg, call, party, dialog, by, event, kind })
@@ -167,6 +169,13 @@ impl Switch {
             of.facts = facts;
         }
         (of.caller, of.callee) = (party, None);
+        of.only = match &target {
+            Target::Phone { only, .. } => Some(only.clone()),
+            Target::Inside { .. }
+            | Target::Toggle { .. }
+            | Target::Service { .. }
+            | Target::Outside { .. } => None,
+        };
         let referrer = referral.leg;
         of.referral = Some(referral);
         of.program = Some(Program::to(target));

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::model::change::Change;
 use crate::model::command::TrunkView;
 use crate::model::id::TrunkId;
@@ -10,17 +12,21 @@ use crate::model::trunk::Trunk;
 use crate::model::trunk::TrunkTransport;
 use crate::sip::Hop;
 use crate::sip::Response;
+use crate::sip::Transmit;
 use crate::sip::Transport;
 use crate::sip::Uri;
 use crate::sip::endpoint::Credentials;
 use crate::sip::header::NameAddr;
 use crate::sip::register::Account;
+use crate::sip::register::KEEP_ALIVE;
 use crate::sip::register::Output;
 use crate::sip::register::Registration;
+use crate::switch;
 use crate::switch::Ask;
 use crate::switch::Asked;
 use crate::switch::Switch;
 use crate::switch::Timer;
+use crate::switch::outbound;
 use crate::time::Now;
 
 /// A question about an address that was not answered is asked again.
@@ -105,7 +111,7 @@ impl Switch {
         match state.registration.as_mut() {
             Some(registration) => registration.set_hop(hop),
             None if trunk.register => {
-                if let Some(account) = account(&trunk) {
+                if let Some(account) = account(&trunk, &self.config.server.name) {
                     let mut registration = Registration::new(account, hop, rng);
                     registration.register();
                     state.registration = Some(registration);
@@ -145,10 +151,19 @@ impl Switch {
             else {
                 return;
             };
+            let params = registration.contact_params();
             match registration.poll_output() {
-                Some(Output::Send(request)) => {
+                Some(Output::Send(mut request)) => {
+                    if let Some(user) = request.contact_user.take() {
+                        let uri = self.endpoint.contact(&user, &request.hop);
+                        request.extra.push(("Contact", format!("<{uri}>{params}")));
+                    }
                     let transaction = self.endpoint.request(now, *request);
                     self.trunk_transactions.insert(transaction, id.clone());
+                }
+                Some(Output::KeepAlive(hop)) => {
+                    let bytes = Bytes::from_static(KEEP_ALIVE);
+                    self.outputs.push_back(switch::Output::Transmit(Transmit { hop, bytes }));
                 }
                 Some(Output::State { up, why }) => self.trunk_told(id, up, &why),
                 None => break,
@@ -204,7 +219,7 @@ fn same_account(old: &Trunk, new: &Trunk) -> bool {
         == (&new.host, new.port, new.transport, &new.user, &new.password, new.register, &new.domain)
 }
 
-fn account(trunk: &Trunk) -> Option<Account> {
+fn account(trunk: &Trunk, server: &str) -> Option<Account> {
     let user = trunk.user.as_ref()?;
     let credentials = trunk
         .password
@@ -217,5 +232,6 @@ fn account(trunk: &Trunk) -> Option<Account> {
         credentials,
         expires_s: EXPIRES_S,
         route: Vec::new(),
+        instance: Some(outbound::own_instance(server)),
     })
 }

@@ -23,6 +23,9 @@ use sentral::media::StreamId;
 use sentral::media::engine::record::Chunk;
 use sentral::media::rtcp;
 use sentral::media::rtp;
+use sentral::media::srtp::Keys;
+use sentral::media::srtp::Master;
+use sentral::media::srtp::Suite;
 use sentral::media::tone::Tone;
 use sentral::rand::Rng;
 
@@ -126,6 +129,11 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
         send: rng.below(4) > 0,
         receive: rng.below(4) > 0,
         symmetric: rng.below(2) > 0,
+        srtp: (rng.below(4) == 0).then(|| {
+            let suite = Suite::ALL[rng.below(6)];
+            let key = Master::new(suite, &[rng.below(2) as u8; 46]).unwrap();
+            Keys { send: key.clone(), receive: key }
+        }),
     };
     match rng.below(14) {
         0..3 => Command::Open { stream, session },

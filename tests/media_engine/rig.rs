@@ -45,6 +45,7 @@ pub(crate) fn session(remote: SocketAddr, codec: Codec) -> Session {
         send: true,
         receive: true,
         symmetric: true,
+        srtp: None,
     }
 }
 

@@ -16,6 +16,8 @@ mod diagnosis;
 mod events;
 mod phone;
 mod queue;
+mod registration;
+mod secrecy;
 mod swarm;
 mod transfer;
 mod world;

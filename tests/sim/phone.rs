@@ -9,6 +9,7 @@ use std::time::Instant;
 use sentral::rand::Rng;
 use sentral::sip;
 use sentral::sip::Body;
+use sentral::sip::ConnectionId;
 use sentral::sip::DialogId;
 use sentral::sip::Event;
 use sentral::sip::Hop;
@@ -86,6 +87,14 @@ pub struct Phone {
     pub told: Option<sip::Response>,
     /// Final status of the last REGISTER.
     pub registered: Option<u16>,
+    /// Headers of that answer.
+    pub granted: Vec<(String, String)>,
+    /// Protocol and key of its SRTP, if it speaks that.
+    pub srtp: Option<(&'static str, &'static str)>,
+    /// Session descriptions of the answers that it got.
+    pub answers: Vec<String>,
+    /// Its TCP connection to the server, if it does not speak UDP.
+    pub connection: Option<ConnectionId>,
     pub lines: HashMap<DialogId, Line>,
     pub endpoint: Endpoint,
     due: Vec<(Instant, DialogId)>,
@@ -116,6 +125,10 @@ impl Phone {
             reply: 200,
             told: None,
             registered: None,
+            granted: Vec::new(),
+            srtp: None,
+            answers: Vec::new(),
+            connection: None,
             lines: HashMap::new(),
             endpoint: Endpoint::new(settings, rng),
             due: Vec::new(),
@@ -125,7 +138,8 @@ impl Phone {
     }
 
     fn hop(&self) -> Hop {
-        Hop { transport: Transport::Udp, local: self.address, remote: self.server, connection: None }
+        let transport = if self.connection.is_some() { Transport::Tcp } else { Transport::Udp };
+        Hop { transport, local: self.address, remote: self.server, connection: self.connection }
     }
 
     fn uri(&self, user: &str) -> Uri {
@@ -273,16 +287,25 @@ impl Phone {
 
     /// Calls with further headers.
     pub fn call_with(&mut self, now: Now, number: &str, late: bool, extra: sip::Extra) -> DialogId {
+        self.call_to(now, self.uri(number), late, extra)
+    }
+
+    /// Calls a URI.
+    pub fn call_uri(&mut self, now: Now, uri: Uri, late: bool) -> DialogId {
+        self.call_to(now, uri, late, Vec::new())
+    }
+
+    fn call_to(&mut self, now: Now, uri: Uri, late: bool, extra: sip::Extra) -> DialogId {
         let audio = self.audio();
         let body = (!late).then(|| self.sdp(audio, "sendrecv"));
         let dialog = self.endpoint.invite(
             now,
             Invite {
-                uri: self.uri(number),
+                uri: uri.clone(),
                 hop: self.hop(),
                 route: Vec::new(),
                 from: NameAddr::new(self.uri(&self.name.clone())),
-                to: NameAddr::new(self.uri(number)),
+                to: NameAddr::new(uri),
                 contact_user: self.name.clone(),
                 call_id: None,
                 extra,
@@ -348,7 +371,7 @@ impl Phone {
     }
 
     pub fn receive(&mut self, now: Now, from: SocketAddr, message: sip::Message) {
-        let hop = Hop { transport: Transport::Udp, local: self.address, remote: from, connection: None };
+        let hop = Hop { remote: from, ..self.hop() };
         // The endpoint is no subscriber: a NOTIFY is taken and answered here.
         if let sip::Message::Request(request) = &message
             && request.method == Method::Notify
@@ -462,6 +485,7 @@ impl Phone {
             Event::Progress { dialog, response } => self.log(dialog, response.status.to_string()),
             Event::Answered { dialog, response } => {
                 self.log(dialog, "200".into());
+                self.answers.push(String::from_utf8_lossy(&response.body).into_owned());
                 let mut audio = None;
                 if let Some(line) = self.lines.get_mut(&dialog) {
                     line.stage = Stage::Up;
@@ -498,6 +522,7 @@ impl Phone {
                 }
             }
             Event::Reanswered { dialog, response } => {
+                self.answers.push(String::from_utf8_lossy(&response.body).into_owned());
                 let direction = String::from_utf8_lossy(&response.body)
                     .lines()
                     .find(|line| matches!(*line, "a=sendrecv" | "a=recvonly" | "a=sendonly" | "a=inactive"))
@@ -528,9 +553,13 @@ impl Phone {
 
     fn sdp(&self, audio: SocketAddr, direction: &str) -> Body {
         let (ip, port) = (audio.ip(), audio.port());
+        let (protocol, crypto) = match self.srtp {
+            Some((protocol, key)) => (protocol, format!("a=crypto:5 AES_CM_128_HMAC_SHA1_80 {key}|2^31\r\n")),
+            None => ("RTP/AVP", String::new()),
+        };
         Body::sdp(format!(
-            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8 101\r\n\
-             a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na={direction}\r\n"
+            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8 101\r\n\
+             a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n{crypto}a={direction}\r\n"
         ))
     }
 }

@@ -391,7 +391,10 @@ impl World {
                 Message::parse(packet.bytes, 65_535).expect("what our own stack prints can be read");
             if packet.to == SERVER.parse().unwrap() {
                 let local = packet.to;
-                let hop = Hop { transport: Transport::Udp, local, remote: packet.from, connection: None };
+                let sender = self.phones.iter().find(|phone| phone.address == packet.from);
+                let connection = sender.and_then(|phone| phone.connection);
+                let transport = if connection.is_some() { Transport::Tcp } else { Transport::Udp };
+                let hop = Hop { transport, local, remote: packet.from, connection };
                 self.input(Input::Sip(sip::Input::Message { hop, message }));
             } else if let Some(phone) = self.phones.iter_mut().find(|phone| phone.address == packet.to) {
                 phone.receive(self.now, packet.from, message);

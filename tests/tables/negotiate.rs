@@ -12,6 +12,7 @@ use sentral::switch::negotiate::agreed;
 use sentral::switch::negotiate::answer;
 use sentral::switch::negotiate::codecs;
 use sentral::switch::negotiate::offer;
+use sentral::switch::secrecy::Secrecy;
 
 const HEAD: &str = "v=0\r\no=- 7 7 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
 
@@ -23,6 +24,7 @@ fn local() -> Local {
         session: 42,
         version: 3,
         direction: Direction::SendRecv,
+        secrecy: Secrecy::off(),
     }
 }
 

@@ -98,6 +98,7 @@ fn led(config: &Config, from: &str, dialled: &str) -> String {
     };
     match route(config, &origin, dialled) {
         Ok(Target::Inside { company, destination }) => format!("{company}/{destination}"),
+        Ok(Target::Phone { user, .. }) => format!("phone of {user}"),
         Ok(Target::Toggle { toggle, .. }) => format!("toggle {toggle}"),
         Ok(Target::Service { service, .. }) => format!("{service:?}"),
         Ok(Target::Outside { number, trunks, emergency, hide, .. }) => {

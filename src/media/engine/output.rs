@@ -9,6 +9,7 @@ use crate::media::StreamId;
 use crate::media::codec::Converter;
 use crate::media::engine::record::Chunk;
 use crate::media::rtp::Header;
+use crate::media::srtp::Srtp;
 
 /// Everything that is to go out. Whoever fetches empties it.
 #[derive(Default)]
@@ -146,6 +147,21 @@ impl Output {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.packets.push(Placed { port, rtcp: true, to, range: start..self.bytes.len() });
+    }
+
+    /// Protects the packet that was added last, where the stream is protected. One that cannot be is not sent.
+    pub fn protect(&mut self, srtp: Option<&mut Srtp>) {
+        let (Some(srtp), Some(last)) = (srtp, self.packets.last_mut()) else { return };
+        let start = last.range.start;
+        let done = match last.rtcp {
+            true => srtp.protect_rtcp(&mut self.bytes, start),
+            false => srtp.protect(&mut self.bytes, start),
+        };
+        last.range.end = self.bytes.len();
+        if !done {
+            self.bytes.truncate(start);
+            self.packets.pop();
+        }
     }
 
     /// The packets, in the order in which they came to be.

@@ -17,6 +17,9 @@ use crate::media::rtp;
 use crate::media::stream::Stream;
 use crate::media::stream::latch::Sender;
 
+/// Longest report that is read of a protected stream.
+const RTCP_MAX: usize = 1500;
+
 /// Static payload type of comfort noise (RFC 3389).
 const COMFORT_NOISE: u8 = 13;
 
@@ -27,7 +30,7 @@ impl Engine {
         let elapsed = self.elapsed(now);
         let ms = elapsed.as_millis() as u64;
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
-        let Some((kind, header, range)) = classify(stream, datagram) else {
+        let Some((kind, header, range)) = open(stream, datagram) else {
             stream.dropped += 1;
             return;
         };
@@ -112,6 +115,7 @@ impl Engine {
         let Some(header) = header else { return };
         let converter = stream.converter.as_mut().filter(|_| matches!(passed.kind, Kind::Audio(_)));
         self.out.pass((listener.port, to), &header, payload, converter);
+        self.out.protect(stream.srtp.as_deref_mut());
         stream.outgoing.sent(payload.len());
     }
 
@@ -120,7 +124,15 @@ impl Engine {
     pub fn rtcp(&mut self, now: Instant, port: u16, from: SocketAddr, datagram: &[u8]) {
         let elapsed = self.elapsed(now);
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
-        let heard = rtcp::parse(datagram, stream.outgoing.ssrc());
+        let mut opened = [0; RTCP_MAX];
+        let heard = match &mut stream.srtp {
+            None => rtcp::parse(datagram, stream.outgoing.ssrc()),
+            Some(srtp) => opened.get_mut(..datagram.len()).and_then(|opened| {
+                opened.copy_from_slice(datagram);
+                let length = srtp.unprotect_rtcp(opened)?;
+                rtcp::parse(&opened[..length], stream.outgoing.ssrc())
+            }),
+        };
         let Some(heard) = heard.filter(|_| stream.latch.receive_rtcp(from)) else {
             stream.dropped += 1;
             return;
@@ -134,6 +146,13 @@ impl Engine {
             stream.rtt_us = rtcp::round_trip_us(ntp, &about_us).or(stream.rtt_us);
         }
     }
+}
+
+/// What a datagram is to this stream, and of a protected stream what it holds; `None` for what is of no use.
+fn open(stream: &mut Stream, datagram: &mut [u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
+    let Some(srtp) = &mut stream.srtp else { return classify(stream, datagram) };
+    let length = srtp.unprotect(datagram)?;
+    classify(stream, &datagram[..length])
 }
 
 /// What a datagram is to this stream; `None` for what it has no use for.

@@ -100,6 +100,7 @@ fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
             let mut header = stream.outgoing.own(ms, length as u32, event_type);
             (header.timestamp, header.marker) = (timestamp, marker);
             out.pass((stream.id.port, to), &header, &payload, None);
+            out.protect(stream.srtp.as_deref_mut());
             stream.outgoing.sent(payload.len());
         }
         return;
@@ -111,6 +112,7 @@ fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
     };
     let header = stream.outgoing.own(ms, length as u32, stream.session.payload_type);
     let end = out.rtp((stream.id.port, to), &header, length, |packet| fill_packet(stream, ms, packet));
+    out.protect(stream.srtp.as_deref_mut());
     stream.outgoing.sent(length);
     out.events.extend(end);
 }

@@ -279,7 +279,7 @@ fn effect(change: &Change) -> Effect<'_> {
             Effect::Put(place("round_robin", &[line.company.as_str(), &line.line.to_string()]))
         }
         Change::Bound { binding } => {
-            Effect::Put(place("binding", &[&binding.domain, binding.device.as_str(), &binding.contact]))
+            Effect::Put(place("binding", &[&binding.domain, binding.device.as_str(), &binding.key()]))
         }
         Change::Unbound { domain, device, contact, .. } => {
             Effect::Delete(place("binding", &[domain, device.as_str(), contact]))

@@ -17,6 +17,7 @@ use crate::model::id::FlowId;
 use crate::model::id::Number;
 use crate::model::id::StepId;
 use crate::model::id::TrunkId;
+use crate::model::id::UserId;
 use crate::model::prompt::PromptKey;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
@@ -67,6 +68,7 @@ impl Program {
     pub fn to(target: Target) -> Program {
         match target {
             Target::Inside { destination, .. } => Program::Flow(Run::at(destination)),
+            Target::Phone { user, .. } => Program::Flow(Run::new(State::StartPhone(user))),
             Target::Outside { number, trunks, emergency, hide, .. } => {
                 Program::Flow(Run::outside(number, trunks, emergency, hide))
             }
@@ -107,6 +109,8 @@ pub enum Turn {
 pub enum State {
     /// [`Event::Start`], to lead to a destination.
     Start(Destination),
+    /// [`Event::Start`], to ring one phone of a user: which one, the call knows.
+    StartPhone(UserId),
     /// [`Event::Start`], to ring out.
     StartOutside {
         /// Whom.
@@ -216,6 +220,11 @@ impl Run {
     fn on(&mut self, stage: &mut Stage<'_>, event: Event) -> Turn {
         match &mut self.state {
             State::Start(to) if event == Event::Start => Turn::Go(Exit::To(to.clone())),
+            State::StartPhone(user) if event == Event::Start => {
+                let user = user.clone();
+                stage.place(place(&Destination::User(user.clone())));
+                dial::one_phone(stage, &user)
+            }
             State::StartOutside { number, trunks, emergency, hide } if event == Event::Start => {
                 let (number, trunks) = (number.clone(), std::mem::take(trunks));
                 stage.place("outside");
@@ -223,7 +232,7 @@ impl Run {
                 stage.add(Action::Outbound { number, trunks, emergency: *emergency, hide: *hide });
                 Turn::Wait(State::Outside)
             }
-            State::Start(_) | State::StartOutside { .. } | State::Ended => Turn::Stay,
+            State::Start(_) | State::StartPhone(_) | State::StartOutside { .. } | State::Ended => Turn::Stay,
             State::Outside => match event {
                 Event::Dialled(outcome) => dial::last_word(stage, outcome),
                 _ => Turn::Stay,

@@ -12,6 +12,7 @@ use crate::model::id::Number;
 use crate::model::number;
 use crate::model::server::CodecName;
 use crate::model::server::Language;
+use crate::model::srtp::SrtpPolicy;
 use crate::shell::store::files::cursor::Entry;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
@@ -21,6 +22,10 @@ pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
+
+/// Whether audio is encrypted.
+pub(super) const SRTP: &[(&str, SrtpPolicy)] =
+    &[("off", SrtpPolicy::Off), ("optional", SrtpPolicy::Optional), ("required", SrtpPolicy::Required)];
 
 /// Written languages.
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("nb", Language::Nb), ("en", Language::En)];

@@ -21,6 +21,7 @@ use crate::shell::store::files::read;
 use crate::shell::store::files::read::DAY;
 use crate::shell::store::files::read::LANGUAGES;
 use crate::shell::store::files::read::MINUTE;
+use crate::sip::Uri;
 
 /// Reads the whole file.
 pub(super) fn server(mut file: Table<'_>) -> Server {
@@ -97,6 +98,9 @@ fn sip(mut table: Table<'_>, server: &mut Server) {
         server.sip_tls = listeners(value);
     }
     server.external = table.take("external").and_then(read::address);
+    if let Some(value) = table.take("service_route") {
+        server.service_route = value.one_or_more().into_iter().filter_map(service_route).collect();
+    }
     server.sip_trace = table.flag("trace").unwrap_or(false);
     server.sip_sha256 = table.flag("sha256").unwrap_or(false);
     if let Some(value) = table.take("session_expires") {
@@ -112,6 +116,16 @@ fn session_expires(value: Value<'_>) -> Option<u32> {
     }
     let time = read::duration(value, Duration::from_secs(90)..=DAY)?;
     u32::try_from(time.as_secs()).ok()
+}
+
+/// The URI of a proxy that phones send their requests through (RFC 3608).
+fn service_route(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    if !Uri::parse(text).is_ok_and(|uri| uri.lr()) {
+        value.error(format!("\"{text}\" is no route: write for example \"sip:proxy.example.no;lr\""));
+        return None;
+    }
+    Some(text.into())
 }
 
 /// Addresses to listen on: one, a list, or `false` for none.

@@ -72,6 +72,7 @@ fn trunk(id: &str, mut table: Table<'_>) -> Trunk {
         channels: table.integer("channels", 1..=100_000).and_then(|channels| u32::try_from(channels).ok()),
         numbers: table.word("numbers", FORMATS).unwrap_or_default(),
         codecs: table.take("codecs").and_then(read::codecs),
+        srtp: table.word("srtp", read::SRTP).unwrap_or_default(),
     };
     table.finish();
     trunk

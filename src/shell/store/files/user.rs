@@ -142,6 +142,7 @@ pub(super) fn devices(section: Option<Value<'_>>) -> BTreeMap<DeviceId, Device> 
             mac: table.take("mac").and_then(mac),
             password: table.take("password").and_then(Value::secret),
             from: from.into_iter().filter_map(read::address).collect(),
+            srtp: table.word("srtp", read::SRTP).unwrap_or_default(),
         };
         table.finish();
         devices.insert(entry.key.into(), device);

@@ -82,6 +82,14 @@ pub fn user(stage: &mut Stage<'_>, id: &UserId) -> Turn {
     enter(stage, ringing, ring, Confirm::Auto, Show::Caller)
 }
 
+/// A call to one device of a user, which forwards to nothing: it was not the user who was called.
+pub fn one_phone(stage: &mut Stage<'_>, id: &UserId) -> Turn {
+    let Some(user) = stage.ctx.company.users.get(id) else { return last_word(stage, Outcome::Unavailable) };
+    let ringing =
+        Ringing { to: vec![Destination::User(id.clone())], forwarding: false, exits: BTreeMap::new() };
+    enter(stage, ringing, user.ring, Confirm::Never, Show::Caller)
+}
+
 /// A call to one phone.
 pub fn phone(stage: &mut Stage<'_>, number: &Number) -> Turn {
     let to = vec![Destination::Phone(number.clone())];

@@ -1,0 +1,98 @@
+//! Encrypted audio: what a phone with SRTP is answered, which keys its stream gets, and who is refused.
+
+use std::time::Duration;
+
+use sentral::media::srtp::Keys;
+
+use crate::phone::Stage;
+use crate::world::COMPANY;
+use crate::world::World;
+use crate::world::config;
+use crate::world::noon;
+
+const S: Duration = Duration::from_secs(1);
+const KEY: &str = "inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+const OTHER: &str = "inline:AVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+/// The keys of the stream that a phone's only live line hears.
+fn keys(world: &World, phone: usize) -> Option<Keys> {
+    let line = world.phones[phone].line(&Stage::Up).expect("a line is up");
+    let (_, stream) = world.stream_to(world.phones[phone].lines[&line].audio).expect("it has a stream");
+    stream.session.srtp.clone()
+}
+
+#[test]
+fn a_phone_that_demands_srtp_is_answered_with_it_and_talks_with_a_plain_one() {
+    for protocol in ["RTP/SAVP", "RTP/AVP"] {
+        let mut world = World::new(201);
+        let ola = world.registered("ola");
+        let kari = world.registered("kari");
+        world.phones[ola].srtp = Some((protocol, KEY));
+        let call = world.phones[ola].call(world.now, "101", false);
+        world.until("they talk", 5 * S, |w| w.phones[ola].lines[&call].stage == Stage::Up);
+        world.run(S);
+        let answer = world.phones[ola].answers.last().unwrap();
+        assert!(answer.contains(&format!(" {protocol} 8")), "{answer}");
+        assert!(answer.contains("a=crypto:5 AES_CM_128_HMAC_SHA1_80 inline:"), "{answer}");
+        let first = keys(&world, ola).expect("the stream is protected");
+        assert_eq!(keys(&world, kari), None);
+        // Hold with the same key changes nothing; another key of theirs brings another one of ours.
+        world.phones[ola].hold(world.now, call, true);
+        world.run(S);
+        assert_eq!(keys(&world, ola).as_ref(), Some(&first));
+        world.phones[ola].srtp = Some((protocol, OTHER));
+        world.phones[ola].hold(world.now, call, false);
+        world.run(S);
+        let second = keys(&world, ola).expect("still protected");
+        assert!(second.send != first.send && second.receive != first.receive);
+        let answer = world.phones[ola].answers.last().unwrap();
+        assert!(answer.contains("inline:") && !answer.contains(OTHER), "{answer}");
+        world.finish();
+    }
+}
+
+#[test]
+fn who_does_not_fit_the_devices_policy_is_refused_and_an_emergency_call_is_not() {
+    let with =
+        |policy: &str| COMPANY.replace("\"ola-secret\"", &format!("\"ola-secret\", srtp = \"{policy}\""));
+    let rows = [
+        ("off", Some("RTP/SAVP"), "101", 488),
+        ("required", None, "101", 488),
+        ("required", Some("RTP/AVP"), "101", 487),
+        ("required", None, "112", 487),
+    ];
+    for (policy, protocol, number, expect) in rows {
+        let mut world = World::at(202, noon(), config(&with(policy)));
+        let carrier = world.carrier();
+        let ola = world.registered("ola");
+        let kari = world.registered("kari");
+        for phone in [carrier, kari] {
+            world.phones[phone].answer = crate::phone::Answer::Ring;
+        }
+        world.phones[ola].srtp = protocol.map(|protocol| (protocol, KEY));
+        let call = world.phones[ola].call(world.now, number, false);
+        world.run(S);
+        world.phones[ola].cancel(world.now, call);
+        world.run(S);
+        assert_eq!(
+            world.phones[ola].lines[&call].stage,
+            Stage::Over(expect),
+            "{policy} {protocol:?} {number}"
+        );
+        world.finish();
+    }
+}
+
+#[test]
+fn a_device_that_requires_srtp_is_offered_nothing_else() {
+    let company = COMPANY.replace("\"kari-secret\"", "\"kari-secret\", srtp = \"required\"");
+    let mut world = World::at(203, noon(), config(&company));
+    let ola = world.registered("ola");
+    let kari = world.registered("kari");
+    // It answers in the clear all the same: there is no call.
+    let call = world.phones[ola].call(world.now, "101", false);
+    world.run(3 * S);
+    assert!(matches!(world.phones[ola].lines[&call].stage, Stage::Over(_)));
+    assert_eq!(world.phones[kari].live_lines(), 0);
+    world.finish();
+}
