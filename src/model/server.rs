@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::class::Tariff;
+use crate::model::fraud::Fraud;
+use crate::model::fraud::Guard;
 use crate::model::id::WebhookId;
 
 /// Spoken and written language.
@@ -92,6 +95,12 @@ pub struct Server {
     pub codes: Codes,
     /// Upper limits of the tables.
     pub limits: Limits,
+    /// What companies and users may spend; a company may override it.
+    pub fraud: Fraud,
+    /// Brute force, scanning, floods, overload.
+    pub guard: Guard,
+    /// Price classes of destinations.
+    pub tariff: Tariff,
     /// Webhooks of the operator.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
 }
@@ -122,6 +131,9 @@ impl Default for Server {
             speech_command: None,
             codes: Codes::default(),
             limits: Limits::default(),
+            fraud: Fraud::default(),
+            guard: Guard::default(),
+            tariff: Tariff::default(),
             webhooks: BTreeMap::new(),
         }
     }

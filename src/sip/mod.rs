@@ -13,6 +13,7 @@ pub mod header;
 pub mod invite;
 pub mod key;
 pub mod message;
+pub mod origin;
 pub mod print;
 pub mod register;
 pub mod scan;

@@ -6,11 +6,15 @@
 
 mod act;
 mod admission;
+mod bounded;
 mod bridge;
 mod call;
+mod charges;
 mod dial;
 pub mod explain;
 pub mod flow;
+mod gate;
+pub mod guard;
 pub mod holidays;
 pub mod hours;
 pub mod identity;
@@ -24,6 +28,7 @@ mod on_command;
 mod on_media;
 mod on_sip;
 mod outgoing;
+mod overload;
 mod ports;
 pub mod queue;
 mod reach;
@@ -32,12 +37,14 @@ mod registrar;
 pub mod route;
 pub mod say;
 pub mod service;
+pub mod spending;
 mod trunks;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -70,18 +77,22 @@ use crate::sip::endpoint::Settings;
 use crate::switch::call::Call;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
+use crate::switch::guard::Guard;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
 use crate::switch::message_waiting::Subscription;
+use crate::switch::overload::Overload;
 use crate::switch::ports::Ports;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Queues;
 use crate::switch::recording::PendingRecording;
+use crate::switch::spending::Spending;
 use crate::switch::trunks::TrunkState;
 use crate::time::Now;
 use crate::time::Timers;
+use crate::time::Timestamp;
 use crate::time::earliest;
 
 /// Requests of ours and of others that are served; also the Allow header.
@@ -104,6 +115,8 @@ pub enum Input {
     Media(media::Event),
     /// A fact from the store (at start), or from another node.
     Change(Change),
+    /// What is read from the network now has waited for so long, at most; told while it is more than nothing.
+    Waited(Duration),
     /// A new configuration.
     Config(Arc<Config>),
     /// The answer to an `Output::Ask`.
@@ -144,6 +157,13 @@ pub enum Output {
         id: CommandId,
         /// What came of it.
         answer: command::Answer,
+    },
+    /// Drop what comes from here (an address, or the first of a /64) before it is read; zero ends it.
+    ShutOut {
+        /// As `guard::network` makes it.
+        network: IpAddr,
+        /// For how long.
+        long: Duration,
     },
     /// Every call is over after `Command::Drain`: the process may end.
     Drained,
@@ -213,6 +233,8 @@ enum Timer {
     Audit,
     /// Old voicemail is deleted.
     OldMessages,
+    /// Running calls to the outside are charged.
+    Charge,
 }
 
 /// The softswitch.
@@ -221,6 +243,12 @@ pub struct Switch {
     rng: Rng,
     endpoint: Endpoint,
     nonces: Nonces,
+    /// The password of names that do not exist, so that they are as wrong as others in every way.
+    decoy: Arc<str>,
+    guard: Guard,
+    overload: Overload,
+    spending: Spending,
+    alarms: VecDeque<(Timestamp, String)>,
     location: Location,
     /// Devices by user, and users by device; made anew with each configuration.
     devices: HashMap<UserKey, Vec<Aor>>,
@@ -270,11 +298,17 @@ impl Switch {
         let nonces = Nonces::new(&mut rng);
         let nonces = if config.server.sip_sha256 { nonces } else { nonces.md5_only() };
         let queues = Queues::new(rng.fork());
+        let guard = config.server.guard.clone();
         let mut switch = Switch {
             config: Arc::new(Config::default()),
+            decoy: format!("{}{}", rng.token(), rng.token()).into(),
             rng,
             endpoint,
             nonces,
+            overload: Overload::new(guard.lag),
+            guard: Guard::new(guard),
+            spending: Spending::default(),
+            alarms: VecDeque::new(),
             location: Location::default(),
             devices: HashMap::new(),
             passwords: HashMap::new(),
@@ -310,6 +344,7 @@ impl Switch {
             divergence: 0,
         };
         switch.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
+        switch.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
         switch.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
         switch.adopt(now, config);
         switch
@@ -318,7 +353,12 @@ impl Switch {
     /// One thing happens. Drain [`Switch::poll_output`] before the next one.
     pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
-            Input::Sip(input) => self.endpoint.handle_input(now, input),
+            Input::Sip(input) => {
+                if let Some(input) = self.screen(now, input) {
+                    self.endpoint.handle_input(now, input);
+                }
+            }
+            Input::Waited(long) => self.overload.waited(now.mono, long),
             Input::Media(event) => self.on_media(now, event),
             Input::Change(change) => self.on_change(now, change),
             Input::Config(config) => self.adopt(now, config),
@@ -375,6 +415,7 @@ impl Switch {
             }
         }
         self.outputs.extend(transmits.into_iter().map(Output::Transmit));
+        self.settle_guard();
         if self.draining && self.calls.is_empty() && self.closing == 0 {
             self.outputs.push_back(Output::Drained);
         }
@@ -397,7 +438,12 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
             }
+            Timer::Charge => {
+                self.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
+                self.charge_running(now);
+            }
             Timer::Audit => {
+                self.tell_refused();
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
                 self.queues.check_invariants();
                 self.divergence += self.audit();
@@ -523,6 +569,7 @@ impl Switch {
             && self.recordings.is_empty()
             && self.early_body.is_empty()
             && self.in_call.is_empty()
+            && self.spending.is_idle()
             && self.closing == 0
             && self.ports.free() == self.ports.total()
             && self.endpoint.transactions() == 0
@@ -552,6 +599,8 @@ impl Switch {
 
 /// How often the facts about agents are counted anew.
 const AUDIT_EVERY: Duration = Duration::from_secs(1);
+/// How often running calls are charged.
+const CHARGE_EVERY: Duration = Duration::from_secs(60);
 /// How often mailboxes are looked through for messages that have been kept long enough.
 const OLD_MESSAGES_EVERY: Duration = Duration::from_secs(3600);
 

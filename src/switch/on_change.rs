@@ -39,6 +39,8 @@ impl Switch {
             | Change::Decision { .. }
             | Change::QueueDone { .. }
             | Change::RegistrationFailed { .. }
+            | Change::Refused { .. }
+            | Change::Alarm { .. }
             | Change::Trunk { .. } => {}
         }
     }
@@ -59,6 +61,7 @@ impl Switch {
             self.line_hours(now, &line, true);
         }
         self.adopt_trunks(now);
+        self.adopt_guard(now);
     }
 
     /// Makes passwords for the devices that have none; called when the store's are known.

@@ -31,6 +31,7 @@ use crate::switch::bridge;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Begin;
 use crate::switch::call::Call;
+use crate::switch::charges;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
@@ -41,6 +42,7 @@ use crate::switch::leg::LegState;
 use crate::switch::negotiate;
 use crate::switch::negotiate::Refusal;
 use crate::switch::route;
+use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
 use crate::time::Now;
@@ -123,6 +125,14 @@ impl Switch {
                 return;
             }
         };
+        let target = self.within_limits(now, &admitted, target);
+        if let Target::Barred { status, why, .. } = target
+            && !self.may_announce()
+        {
+            self.refused(now, &admitted, request, &dialled, status);
+            self.endpoint.reject(now, dialog, status, charges::reason(why));
+            return;
+        }
         self.begin(now, dialog, request, &admitted, &dialled, offer, target);
     }
 
@@ -134,6 +144,12 @@ impl Switch {
         };
         match route::route(&self.config, &origin, dialled) {
             Ok(target) => Ok(target),
+            Err(NoRoute::NotAllowed { class }) => match admitted {
+                Admitted::Device { company, .. } => {
+                    Ok(Target::Barred { company: company.clone(), status: 403, why: class.as_str() })
+                }
+                Admitted::Trunk(_) => Err(403),
+            },
             // A phone may also call a colleague by the name of the user.
             Err(no) => match admitted {
                 Admitted::Device { company, .. } => {
@@ -172,6 +188,7 @@ impl Switch {
             Target::Toggle { company, .. } | Target::Service { company, .. } => {
                 (company.clone(), Direction::Internal)
             }
+            Target::Barred { company, .. } => (company.clone(), Direction::Out),
             Target::Outside { .. } => match admitted {
                 Admitted::Device { company, .. } => (company.clone(), Direction::Out),
                 // A trunk's call never leads to a trunk.
@@ -202,6 +219,9 @@ impl Switch {
         let mut of =
             Call::new(Begin { id: call, company, direction, caller, facts, trunk, sip_call_id, at: now.utc });
         of.max_forwards = forwards_left(request);
+        if let Target::Barred { why, .. } = &target {
+            of.refusal = charges::reason(why);
+        }
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);
         self.update_busy(now, call);

@@ -2,5 +2,6 @@
 //! costs one wake-up; connections live on the tokio runtime.
 
 pub mod resolve;
+pub mod shut_out;
 pub mod tcp;
 pub mod udp;
