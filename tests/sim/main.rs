@@ -12,6 +12,7 @@
 )]
 
 mod calls;
+mod guard;
 mod phone;
 mod queue;
 mod swarm;
