@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sentral::model::Config;
+use sentral::model::class::Classes;
+use sentral::model::class::PriceClass;
 use sentral::model::company::Extension;
 use sentral::model::flow::Destination;
 use sentral::model::flow::Exit;
@@ -139,10 +141,34 @@ fn mistakes_in_several_files_are_told_together_and_nothing_is_loaded() {
     assert_eq!(
         errors,
         [
-            "companies/nordlys-bakeri.toml:14:1: number +4736000300 is already given to hangup of annen",
+            "companies/nordlys-bakeri.toml:19:1: number +4736000300 is already given to hangup of annen",
             "plans.toml:3:8: a size needs its unit: write \"10MB\"",
         ]
     );
+}
+
+#[test]
+fn limits_prices_and_guards_mean_what_they_say_and_a_company_wins_over_the_server() {
+    let server = "[fraud]\nkroner_per_day = 7\nnight_percent = 20\n[fraud.user]\ncalls = 2\n\
+                  [prices]\nworld = 900\n[classes]\nhigh_risk = [\"+4470\"]\n\
+                  [guard]\nfailures = 3\nwithin = \"1m\"\nnever = [\"10.0.0.0/8\"]\nscanners = [\"BadPhone\"]\nlag = \"50ms\"\n";
+    let company = "[company]\nname = \"A\"\nallow = \"international\"\n[users.u]\nallow = []\n[fraud.user]\ncalls = 4\n";
+    let texts = BTreeMap::from([
+        (PathBuf::from("server.toml"), server.to_owned()),
+        (PathBuf::from(COMPANY), company.to_owned()),
+    ]);
+    let config = load_all(&texts).config.expect("both are right");
+    let (server, company) = (&config.server, &config.companies["prove"]);
+    assert_eq!((server.fraud.company.kroner_per_day, server.fraud.night_percent), (7, 20));
+    assert_eq!((server.fraud.user.calls, server.fraud.user.minutes_per_day), (2, 960));
+    assert_eq!((company.fraud.company.kroner_per_day, company.fraud.user.calls), (7, 4));
+    assert!(company.allow.contains(PriceClass::Europe) && !company.allow.contains(PriceClass::HighRisk));
+    assert_eq!(company.users["u"].allow, Some(Classes::NONE));
+    assert_eq!(server.tariff.price(PriceClass::World), 900);
+    assert_eq!(server.tariff.class(&Number::new("+447012345678")), PriceClass::HighRisk);
+    assert_eq!((server.guard.failures, server.guard.within), (3, Duration::from_secs(60)));
+    assert_eq!(server.guard.scanners, ["badphone".into()]);
+    assert_eq!((server.guard.never.len(), server.guard.lag), (1, Duration::from_millis(50)));
 }
 
 #[test]

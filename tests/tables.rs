@@ -14,6 +14,8 @@ mod hours;
 mod negotiate;
 #[path = "tables/number.rs"]
 mod number;
+#[path = "tables/rights.rs"]
+mod rights;
 #[path = "tables/route.rs"]
 mod route;
 #[path = "tables/say.rs"]

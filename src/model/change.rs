@@ -198,6 +198,24 @@ pub enum Change {
         /// Reason code.
         why: Arc<str>,
     },
+    /// Requests were dropped or refused, since the last time that this was told.
+    Refused {
+        /// Reason code: `shut_out`, `scanner`, `flood`, `password`, `account`, `origin`, `overload`.
+        reason: Arc<str>,
+        /// How many.
+        count: u64,
+    },
+    /// Somebody must look at this: a limit against fraud is reached. The decision behind it is kept by the store.
+    Alarm {
+        /// Whose.
+        company: CompanyId,
+        /// Which limit.
+        reason: Arc<str>,
+        /// In words.
+        why: Arc<str>,
+        /// When.
+        at: Timestamp,
+    },
     /// The password that the switch made for a device without one.
     DevicePassword {
         /// SIP domain.
@@ -278,6 +296,8 @@ impl Change {
             | Change::Decision { .. }
             | Change::QueueDone { .. }
             | Change::RegistrationFailed { .. }
+            | Change::Refused { .. }
+            | Change::Alarm { .. }
             | Change::Trunk { .. } => false,
         }
     }

@@ -187,6 +187,10 @@ pub struct Status {
     pub agent_state_divergence: u64,
     /// New calls are refused.
     pub draining: bool,
+    /// Addresses that are not listened to.
+    pub shut_out: usize,
+    /// The last alarms, oldest first: when, and what.
+    pub alarms: Vec<String>,
 }
 
 /// A call.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::model::class::Classes;
 use crate::model::flow::Destination;
 use crate::model::flow::Flow;
+use crate::model::fraud::Fraud;
 use crate::model::hours::Closure;
 use crate::model::hours::Hours;
 use crate::model::hours::Toggle;
@@ -102,6 +104,12 @@ pub struct Company {
     pub codes: Codes,
     /// Webhooks.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
+    /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.
+    pub allow: Classes,
+    /// Destinations closed to everybody.
+    pub block: Classes,
+    /// The server's, overridden.
+    pub fraud: Fraud,
     /// Extension → where it leads: users, queues, groups, mailboxes, toggles are found here.
     pub extensions: HashMap<Number, Extension>,
 }

@@ -3,9 +3,11 @@
 pub mod cdr;
 pub mod change;
 pub mod check;
+pub mod class;
 pub mod command;
 pub mod company;
 pub mod flow;
+pub mod fraud;
 pub mod hours;
 pub mod id;
 pub mod mailbox;

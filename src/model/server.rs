@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::class::Tariff;
+use crate::model::fraud::Fraud;
+use crate::model::fraud::Guard;
 use crate::model::id::WebhookId;
 
 /// Spoken and written language.
@@ -104,6 +107,12 @@ pub struct Server {
     pub codes: Codes,
     /// Upper limits of the tables.
     pub limits: Limits,
+    /// What companies and users may spend; a company may override it.
+    pub fraud: Fraud,
+    /// Brute force, scanning, floods, overload.
+    pub guard: Guard,
+    /// Price classes of destinations.
+    pub tariff: Tariff,
     /// Webhooks of the operator.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
 }
@@ -140,6 +149,9 @@ impl Default for Server {
             profile_url: None,
             codes: Codes::default(),
             limits: Limits::default(),
+            fraud: Fraud::default(),
+            guard: Guard::default(),
+            tariff: Tariff::default(),
             webhooks: BTreeMap::new(),
         }
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::class::Classes;
 use crate::model::flow::Destination;
 use crate::model::id::Number;
 use crate::model::id::PlanId;
@@ -86,8 +87,10 @@ pub struct User {
     pub show: Option<Number>,
     /// Has a voicemail box of their own, and its PIN (4–8 digits) when set here.
     pub voicemail: Option<PersonalMailbox>,
-    /// May call international numbers.
+    /// May call international numbers, whatever `allow` says.
     pub international: bool,
+    /// Destinations open to them besides the usual ones, else the company's.
+    pub allow: Option<Classes>,
 }
 
 /// A user's own voicemail box.

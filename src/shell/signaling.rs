@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use tokio::runtime::Handle;
@@ -43,6 +44,8 @@ const INBOX_MAX: usize = 65_536;
 const BATCH: usize = 256;
 /// Timers run out at most this late.
 const DEADLINES_TOGETHER: Duration = Duration::from_millis(3);
+/// Waiting for less than this is not told to the switch.
+const WAIT_TOLD: Duration = Duration::from_millis(5);
 /// Descriptors that are reported at once.
 const READY_MAX: usize = 16;
 /// The event's token; sockets have their index.
@@ -153,7 +156,9 @@ pub fn start(
         epoll.add(udp.socket(), index as u64).context("cannot watch a UDP socket")?;
     }
     epoll.add(&*mouth.wake, INBOX).context("cannot watch the inbox")?;
-    let signaling = Signaling { parts, inbox, mouth, epoll, replies: HashMap::new(), next: 0, ended: false };
+    let waiting = vec![None; parts.udp.len() + 1];
+    let signaling =
+        Signaling { parts, inbox, mouth, epoll, replies: HashMap::new(), next: 0, ended: false, waiting };
     thread::Builder::new()
         .name("signaling".into())
         .spawn(move || signaling.run(first))
@@ -168,6 +173,8 @@ struct Signaling {
     replies: HashMap<CommandId, oneshot::Sender<command::Answer>>,
     next: u64,
     ended: bool,
+    /// Since when a socket, or at last the inbox, was not seen empty: what is read of it may have come then.
+    waiting: Vec<Option<Instant>>,
 }
 
 impl Signaling {
@@ -194,13 +201,18 @@ impl Signaling {
                     break;
                 }
             };
+            let woken = clock::now().mono;
             for at in 0..ready {
                 match self.epoll.token(at) {
                     INBOX => {
                         self.mouth.wake.clear();
-                        self.take_items();
+                        let inbox = self.parts.udp.len();
+                        self.waited(inbox, woken);
+                        if !self.take_items() {
+                            self.waiting[inbox] = None;
+                        }
                     }
-                    socket => self.read(socket as usize),
+                    socket => self.read(socket as usize, woken),
                 }
             }
         }
@@ -209,25 +221,41 @@ impl Signaling {
     }
 
     /// Reads a socket and handles each message as it comes.
-    fn read(&mut self, index: usize) {
+    fn read(&mut self, index: usize, woken: Instant) {
+        self.waited(index, woken);
         let Some(udp) = self.parts.udp.get_mut(index) else { return };
         let mut inputs = Vec::new();
-        udp.read(&self.inbox.trace, |input| inputs.push(input));
+        let more = udp.read(&self.inbox.trace, self.parts.tcp.shut_out(), |input| inputs.push(input));
         for input in inputs {
             count(&input);
             self.parts.switch.handle_input(clock::now(), Input::Sip(input));
             self.carry_out_all();
         }
+        if !more {
+            self.waiting[index] = None;
+        }
     }
 
-    fn take_items(&mut self) {
+    /// Tells the switch how long what is read of a source now may have waited: since it was last seen empty.
+    fn waited(&mut self, source: usize, woken: Instant) {
+        let now = clock::now();
+        let since = *self.waiting[source].get_or_insert(woken);
+        let long = now.mono.saturating_duration_since(since);
+        if long >= WAIT_TOLD {
+            self.parts.switch.handle_input(now, Input::Waited(long));
+            self.carry_out_all();
+        }
+    }
+
+    /// Handles what is in the inbox, at most a batch; tells whether more may be waiting.
+    fn take_items(&mut self) -> bool {
         for taken in 0.. {
             if taken == BATCH {
                 // More may be waiting: come back after the sockets.
                 self.mouth.wake.wake();
-                return;
+                return true;
             }
-            let Ok(item) = self.mouth.items.try_recv() else { return };
+            let Ok(item) = self.mouth.items.try_recv() else { return false };
             match item {
                 Item::Input(input) => {
                     if let Input::Sip(input) = &*input {
@@ -245,6 +273,7 @@ impl Signaling {
             }
             self.carry_out_all();
         }
+        false
     }
 
     /// Does everything that the switch wants done. Media commands are handed over before the next datagram.
@@ -271,6 +300,7 @@ impl Signaling {
                     let _ = reply.send(answer);
                 }
             }
+            Output::ShutOut { network, long } => self.parts.tcp.shut(network, long),
             Output::Drained => self.ended = true,
         }
     }

@@ -124,14 +124,15 @@ impl Nonces {
         if age_s > self.lifetime_s {
             return Err(stale);
         }
-        // A client of RFC 2069 has no count: its nonce serves as long as it is fresh.
-        let Some(auth) = &credentials.auth else { return Ok(()) };
+        // A client of RFC 2069 has no count, so nothing tells its next request from a copy of this one: its nonce
+        // serves once, and it is given another.
+        let count = credentials.auth.as_ref().map_or(1, |auth| auth.count);
         self.forget(now);
         let known = self.used.contains_key(&(issued, random));
         if !known && self.forgotten.is_some_and(|forgotten| issued <= forgotten) {
             return Err(stale);
         }
-        match self.used.entry((issued, random)).or_default().take(auth.count) {
+        match self.used.entry((issued, random)).or_default().take(count) {
             true => Ok(()),
             false => Err(stale),
         }

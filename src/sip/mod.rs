@@ -14,6 +14,7 @@ pub mod invite;
 pub mod key;
 pub mod locate;
 pub mod message;
+pub mod origin;
 pub mod print;
 pub mod register;
 pub mod reliable;

@@ -189,7 +189,11 @@ impl Switch {
                 tracing::debug!(%call, at, why, "step");
                 self.decide(now, &company, Some(call), "flow.step", &format!("{at}: {why}"));
             }
-            Action::HangUp(cause) => self.end_call(now, call, ending(cause)),
+            Action::HangUp(cause) => {
+                let mut ending = ending(cause);
+                ending.extra.append(&mut of.refusal);
+                self.end_call(now, call, ending);
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::sip::digest;
 use crate::sip::header::Credentials;
 use crate::sip::message::Name;
 use crate::switch::Switch;
+use crate::switch::guard::Reason;
 use crate::switch::location::Aor;
 use crate::time::Now;
 
@@ -98,15 +99,18 @@ impl Switch {
         let key = (aor.domain.clone(), device.clone());
         let company = self.config.devices.get(&key).cloned();
         let password = company.as_ref().and_then(|company| self.password_of(company, &aor));
-        // An unknown name costs the same work as a known one.
-        let secret = password.clone().unwrap_or_else(|| "".into());
+        let (from, standing) = (hop.remote.ip().to_canonical(), self.standing(&aor, hop));
+        let open = self.guard.may_try(now.mono, from, &aor, standing);
+        // An unknown name costs the same work as a known one, and so does one that may not be tried from here. With
+        // no password at all, a stale nonce would tell them apart.
+        let secret = password.clone().filter(|_| open).unwrap_or_else(|| Arc::clone(&self.decoy));
         let verdict = self.nonces.verify(now, &credentials, &request.method, &secret, &claimed.domain);
         match (verdict, company) {
             (Ok(()), Some(company)) if password.is_some() && digest::covers(&credentials, &request.uri) => {
                 let allowed = self.config.companies.get(&company).and_then(|of| of.devices.get(&device));
-                let from = hop.remote.ip().to_canonical();
                 match allowed {
                     Some(found) if found.from.is_empty() || found.from.contains(&from) => {
+                        self.guard.proved(now.mono, from, &aor);
                         Ok((company, device))
                     }
                     Some(_) | None => Err((403, Vec::new())),
@@ -115,6 +119,10 @@ impl Switch {
             (Err(refused), _) if refused.stale => Err((401, self.challenge(now, claimed, true))),
             _ => {
                 tracing::debug!(peer = %hop.remote, "wrong name or password");
+                match open {
+                    true => self.wrong_password(now, hop, &aor, password.is_some(), standing),
+                    false => self.note(now, from, Reason::Account),
+                }
                 Err((401, self.challenge(now, claimed, false)))
             }
         }

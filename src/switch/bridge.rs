@@ -320,8 +320,9 @@ impl Switch {
     }
 
     /// Forgets a leg whose dialog is over.
-    pub(crate) fn forget_leg(&mut self, _now: Now, leg: LegId) {
+    pub(crate) fn forget_leg(&mut self, now: Now, leg: LegId) {
         self.watch_leg(leg);
+        self.spending.end(leg, now.mono);
         self.close_media(leg);
         self.timers.clear(&Timer::Confirm(leg));
         self.early_body.remove(&leg);

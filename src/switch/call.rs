@@ -20,6 +20,7 @@ use crate::model::id::LineKey;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
+use crate::sip::Extra;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::Program;
@@ -70,6 +71,8 @@ pub(crate) struct Call {
     pub(crate) max_forwards: u8,
     /// What is to be played, until a beep or the end of the actions tells that it is all.
     pub(crate) pending: Option<(Vec<PlayItem>, u32)>,
+    /// Further headers of its refusal.
+    pub(crate) refusal: Extra,
     /// The call is being taken down: nothing new is begun.
     pub(crate) ending: bool,
     /// The record in the making.
@@ -151,6 +154,7 @@ impl Call {
             pending: None,
             only: None,
             max_forwards: 69,
+            refusal: Vec::new(),
             ending: false,
             referral: None,
             cdr,

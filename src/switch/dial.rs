@@ -40,7 +40,6 @@ use crate::switch::queue::Failure;
 use crate::switch::queue::OfferId;
 use crate::switch::reach;
 use crate::switch::reach::Contact;
-use crate::switch::route;
 use crate::switch::system_prompt;
 use crate::time::Now;
 
@@ -218,13 +217,10 @@ impl Switch {
             self.ring_user(now, call, attempt, &key, confirm, None);
             return;
         }
+        let Some(trunks) = self.trunks_to(now, call, &phone, user.as_ref()) else { return };
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let emergency = number::is_emergency(phone.as_str());
-        // A user's own number obeys the user's rights; what the company wrote into a flow is the company's choice.
-        let person = user.as_ref().and_then(|key| company.users.get(&key.user));
-        let international = person.is_none_or(|person| person.international);
-        let Ok(trunks) = route::outside(&self.config, &phone, international) else { return };
         let shown = identity::shown_forwarded(company, &of.facts, show);
         let must = reach::must_confirm(&Contact::Phone(phone.clone()), confirm) && !emergency;
         let confirm = must && (user.is_some() || confirm == Confirm::Always);
@@ -301,6 +297,7 @@ impl Switch {
             (of.call, of.dialog, of.state == LegState::Cancelled, of.confirm);
         of.state = LegState::Up;
         self.watch_leg(leg);
+        self.spending.answered(leg, now.mono);
         self.endpoint.ack(now, dialog, None);
         let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
         let body = self.legs.get(&leg).map(|of| final_body(of, response)).unwrap_or_default();

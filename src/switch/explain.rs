@@ -53,7 +53,8 @@ pub fn company_of(config: &Config, simulate: &Simulate) -> Option<CompanyId> {
         | Target::Phone { company, .. }
         | Target::Toggle { company, .. }
         | Target::Service { company, .. }
-        | Target::Outside { company, .. } => Some(company),
+        | Target::Outside { company, .. }
+        | Target::Barred { company, .. } => Some(company),
     }
 }
 
@@ -135,6 +136,7 @@ fn way(target: &Target) -> String {
         Target::Phone { user, .. } => format!("leads to one phone of user:{user}"),
         Target::Toggle { toggle, .. } => format!("flips toggle \"{toggle}\""),
         Target::Service { .. } => "a service code".to_owned(),
+        Target::Barred { why, .. } => format!("is barred: {why}"),
         Target::Outside { emergency: true, .. } => "an emergency call".to_owned(),
         Target::Outside { .. } => "goes out".to_owned(),
     }

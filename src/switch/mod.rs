@@ -6,14 +6,18 @@
 
 mod act;
 mod admission;
+mod bounded;
 mod bridge;
 mod call;
+mod charges;
 mod check_sync;
 mod dial;
 mod event;
 pub mod explain;
 pub mod flow;
+mod gate;
 pub mod gruu;
+pub mod guard;
 pub mod holidays;
 pub mod hours;
 pub mod identity;
@@ -27,6 +31,7 @@ mod on_media;
 mod on_sip;
 mod outbound;
 mod outgoing;
+mod overload;
 mod pager;
 mod ports;
 mod publish;
@@ -40,6 +45,7 @@ pub mod route;
 pub mod say;
 pub mod secrecy;
 pub mod service;
+pub mod spending;
 mod subscriptions;
 mod transfer;
 mod trunks;
@@ -49,6 +55,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -82,20 +89,24 @@ use crate::switch::call::Call;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
+use crate::switch::guard::Guard;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::ports::Ports;
 use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Queues;
 use crate::switch::recording::PendingRecording;
+use crate::switch::spending::Spending;
 use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
 use crate::time::Now;
 use crate::time::Timers;
+use crate::time::Timestamp;
 use crate::time::earliest;
 
 /// Requests of ours and of others that are served; also the Allow header.
@@ -118,6 +129,8 @@ pub enum Input {
     Media(media::Event),
     /// A fact from the store (at start), or from another node.
     Change(Change),
+    /// What is read from the network now has waited for so long, at most; told while it is more than nothing.
+    Waited(Duration),
     /// A new configuration.
     Config(Arc<Config>),
     /// The answer to an `Output::Ask`.
@@ -158,6 +171,13 @@ pub enum Output {
         id: CommandId,
         /// What came of it.
         answer: command::Answer,
+    },
+    /// Drop what comes from here (an address, or the first of a /64) before it is read; zero ends it.
+    ShutOut {
+        /// As `guard::network` makes it.
+        network: IpAddr,
+        /// For how long.
+        long: Duration,
     },
     /// Every call is over after `Command::Drain`: the process may end.
     Drained,
@@ -238,6 +258,8 @@ enum Timer {
     Audit,
     /// Old voicemail is deleted.
     OldMessages,
+    /// Running calls to the outside are charged.
+    Charge,
 }
 
 /// The softswitch.
@@ -246,6 +268,12 @@ pub struct Switch {
     rng: Rng,
     endpoint: Endpoint,
     nonces: Nonces,
+    /// The password of names that do not exist, so that they are as wrong as others in every way.
+    decoy: Arc<str>,
+    guard: Guard,
+    overload: Overload,
+    spending: Spending,
+    alarms: VecDeque<(Timestamp, String)>,
     location: Location,
     gruus: Gruus,
     /// Devices by user, and users by device; made anew with each configuration.
@@ -299,11 +327,17 @@ impl Switch {
         let nonces = if config.server.sip_sha256 { nonces } else { nonces.md5_only() };
         let queues = Queues::new(rng.fork());
         let gruus = Gruus::new(&mut rng);
+        let guard = config.server.guard.clone();
         let mut switch = Switch {
             config: Arc::new(Config::default()),
+            decoy: format!("{}{}", rng.token(), rng.token()).into(),
             rng,
             endpoint,
             nonces,
+            overload: Overload::new(guard.lag),
+            guard: Guard::new(guard),
+            spending: Spending::default(),
+            alarms: VecDeque::new(),
             location: Location::default(),
             gruus,
             devices: HashMap::new(),
@@ -342,6 +376,7 @@ impl Switch {
             divergence: 0,
         };
         switch.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
+        switch.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
         switch.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
         switch.adopt(now, config);
         switch
@@ -350,7 +385,12 @@ impl Switch {
     /// One thing happens. Drain [`Switch::poll_output`] before the next one.
     pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
-            Input::Sip(input) => self.endpoint.handle_input(now, input),
+            Input::Sip(input) => {
+                if let Some(input) = self.screen(now, input) {
+                    self.endpoint.handle_input(now, input);
+                }
+            }
+            Input::Waited(long) => self.overload.waited(now.mono, long),
             Input::Media(event) => self.on_media(now, event),
             Input::Change(change) => self.on_change(now, change),
             Input::Config(config) => self.adopt(now, config),
@@ -407,6 +447,7 @@ impl Switch {
             }
         }
         self.outputs.extend(transmits.into_iter().map(Output::Transmit));
+        self.settle_guard();
         if self.draining && self.calls.is_empty() && self.closing == 0 {
             self.outputs.push_back(Output::Drained);
         }
@@ -432,7 +473,12 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
             }
+            Timer::Charge => {
+                self.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
+                self.charge_running(now);
+            }
             Timer::Audit => {
+                self.tell_refused();
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
                 self.queues.check_invariants();
                 self.divergence += self.audit();
@@ -560,6 +606,7 @@ impl Switch {
             && self.recordings.is_empty()
             && self.early_body.is_empty()
             && self.in_call.is_empty()
+            && self.spending.is_idle()
             && self.closing == 0
             && self.ports.free() == self.ports.total()
             && self.endpoint.transactions() == 0
@@ -591,6 +638,8 @@ impl Switch {
 const UDP_MAX: usize = 1300;
 /// How often the facts about agents are counted anew.
 const AUDIT_EVERY: Duration = Duration::from_secs(1);
+/// How often running calls are charged.
+const CHARGE_EVERY: Duration = Duration::from_secs(60);
 /// How often mailboxes are looked through for messages that have been kept long enough.
 const OLD_MESSAGES_EVERY: Duration = Duration::from_secs(3600);
 

@@ -40,6 +40,8 @@ impl Switch {
             | Change::Decision { .. }
             | Change::QueueDone { .. }
             | Change::RegistrationFailed { .. }
+            | Change::Refused { .. }
+            | Change::Alarm { .. }
             | Change::Trunk { .. } => {}
         }
     }
@@ -61,6 +63,7 @@ impl Switch {
         }
         self.adopt_trunks(now);
         self.review_subscriptions(now);
+        self.adopt_guard(now);
     }
 
     /// Makes passwords for the devices that have none; called when the store's are known.

@@ -164,6 +164,8 @@ impl Switch {
             waiting: self.queues.waiting(),
             agent_state_divergence: self.divergence,
             draining: self.draining,
+            shut_out: self.guard.shut_out(now.mono),
+            alarms: self.alarm_lines(),
         }
     }
 

@@ -35,6 +35,7 @@ use crate::switch::bridge;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Begin;
 use crate::switch::call::Call;
+use crate::switch::charges;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
@@ -46,6 +47,7 @@ use crate::switch::negotiate;
 use crate::switch::negotiate::Refusal;
 use crate::switch::outgoing::is_private;
 use crate::switch::route;
+use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
 use crate::switch::secrecy::Secrecy;
@@ -150,6 +152,14 @@ impl Switch {
                 return;
             }
         };
+        let target = self.within_limits(now, &admitted, target);
+        if let Target::Barred { status, why, .. } = target
+            && !self.may_announce()
+        {
+            self.refused(now, &admitted, request, &dialled, status);
+            self.endpoint.reject(now, dialog, status, charges::reason(why));
+            return;
+        }
         self.begin(now, dialog, request, &admitted, &dialled, offer, target);
     }
 
@@ -179,6 +189,12 @@ impl Switch {
         };
         match route::route(&self.config, &origin, dialled) {
             Ok(target) => Ok(target),
+            Err(NoRoute::NotAllowed { class }) => match admitted {
+                Admitted::Device { company, .. } => {
+                    Ok(Target::Barred { company: company.clone(), status: 403, why: class.as_str() })
+                }
+                Admitted::Trunk(_) => Err(403),
+            },
             // A phone may also call a colleague by the name of the user.
             Err(no) => match admitted {
                 Admitted::Device { company, .. } => {
@@ -217,6 +233,7 @@ impl Switch {
             Target::Phone { company, .. }
             | Target::Toggle { company, .. }
             | Target::Service { company, .. } => (company.clone(), Direction::Internal),
+            Target::Barred { company, .. } => (company.clone(), Direction::Out),
             Target::Outside { .. } => match admitted {
                 Admitted::Device { company, .. } => (company.clone(), Direction::Out),
                 // A trunk's call never leads to a trunk.
@@ -251,6 +268,9 @@ impl Switch {
         of.max_forwards = forwards_left(request);
         if let Target::Phone { only, .. } = &target {
             of.only = Some(only.clone());
+        }
+        if let Target::Barred { why, .. } = &target {
+            of.refusal = charges::reason(why);
         }
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);

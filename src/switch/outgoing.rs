@@ -155,7 +155,9 @@ impl Switch {
             confirm: out.confirm,
             ..self.outgoing(call)
         };
-        self.send_invite(now, leg, invite, codecs)
+        let leg = self.send_invite(now, leg, invite, codecs)?;
+        self.rings_out(leg, out);
+        Some(leg)
     }
 
     /// A leg of a call to be sent out; its dialog is filled in when the INVITE is.

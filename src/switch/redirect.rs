@@ -62,9 +62,11 @@ impl Switch {
                 let by = Some(user.clone());
                 self.ring_phone(now, call, attempt, number.clone(), Confirm::Auto, &Show::Caller, by);
             }
-            Target::Inside { .. } | Target::Phone { .. } | Target::Toggle { .. } | Target::Service { .. } => {
-                return false;
-            }
+            Target::Inside { .. }
+            | Target::Phone { .. }
+            | Target::Toggle { .. }
+            | Target::Service { .. }
+            | Target::Barred { .. } => return false,
         }
         let Some(of) = self.attempt(call, attempt) else { return false };
         let new: Vec<LegId> = of.legs.difference(&before).copied().collect();

@@ -298,6 +298,7 @@ impl Switch {
         };
         let hop = Hop { transport: Transport::Udp, local, remote, connection: None };
         self.location.bind(&aor, Binding::new(record, hop), |_| false);
+        self.guard.proved(now.mono, remote.ip(), &aor);
         self.owner_changed(now, &company, &aor);
     }
 }

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use crate::model::Config;
+use crate::model::class::Classes;
+use crate::model::class::PriceClass;
 use crate::model::company::Company;
 use crate::model::company::Extension;
 use crate::model::flow::Destination;
@@ -82,6 +84,15 @@ pub enum Target {
         /// The caller's number is hidden for this call.
         hide: bool,
     },
+    /// Nowhere: the caller hears that the number is barred. [`route`] gives none of these.
+    Barred {
+        /// The caller's.
+        company: CompanyId,
+        /// The final SIP status.
+        status: u16,
+        /// A class or limit.
+        why: &'static str,
+    },
 }
 
 /// Why a call goes nowhere.
@@ -99,6 +110,12 @@ pub enum NoRoute {
         /// Its name.
         route: Arc<str>,
     },
+    /// The caller has no right to call numbers of this class.
+    #[error("calls to {} numbers are not allowed", class.as_str())]
+    NotAllowed {
+        /// Which.
+        class: PriceClass,
+    },
     /// A service code that this version knows but does not carry out.
     #[error("this service code is not carried out by this version")]
     NotYet,
@@ -111,7 +128,7 @@ impl NoRoute {
             NoRoute::Unknown => 404,
             // RFC 3261 §21.4.22: a phone that sends digits one by one goes on after 484.
             NoRoute::Incomplete => 484,
-            NoRoute::Barred { .. } => 403,
+            NoRoute::Barred { .. } | NoRoute::NotAllowed { .. } => 403,
             NoRoute::NotYet => 501,
         }
     }
@@ -137,20 +154,37 @@ pub fn hides_number(company: &Company, dialled: &str) -> bool {
     matches!(code(company, dialled), Some(Ok(Code::Hide(_))))
 }
 
+/// What somebody of a company may call, or its flows when there is nobody. Emergency numbers are always among it.
+pub fn rights(company: &Company, user: Option<&UserId>) -> Classes {
+    let person = user.and_then(|user| company.users.get(user));
+    let allow = person.and_then(|person| person.allow).unwrap_or(company.allow);
+    let abroad = person.is_some_and(|person| person.international);
+    let abroad = if abroad { Classes::INTERNATIONAL } else { Classes::NONE };
+    let all = Classes::OPEN.with(allow).with(abroad).without(company.block);
+    all.with(Classes::only(PriceClass::Emergency))
+}
+
 /// The trunks that a call to `number` takes, tried in order: the first route that it matches decides.
 ///
 /// # Errors
 /// When no route leads there, or the one that does refuses the call.
-pub fn outside(config: &Config, number: &Number, international: bool) -> Result<Vec<TrunkId>, NoRoute> {
+pub fn outside(config: &Config, number: &Number, rights: Classes) -> Result<Vec<TrunkId>, NoRoute> {
     let route = config.routes.iter().find(|route| matches(route, number)).ok_or(NoRoute::Unknown)?;
-    // A right that this version does not know is a right that nobody has.
+    let class = config.server.tariff.class(number);
     let allowed = match route.needs.as_deref() {
         None => true,
-        Some("international") => international,
+        // The right to the class itself, when that is abroad.
+        Some("international") => {
+            rights.contains(if class < PriceClass::Nordic { PriceClass::World } else { class })
+        }
+        // A right that this version does not know is a right that nobody has.
         Some(_) => false,
     };
     if route.block || !allowed {
         return Err(NoRoute::Barred { route: route.name.clone() });
+    }
+    if !rights.contains(class) {
+        return Err(NoRoute::NotAllowed { class });
     }
     if route.via.is_empty() { Err(NoRoute::Unknown) } else { Ok(route.via.clone()) }
 }
@@ -204,8 +238,7 @@ fn inside_or_outside(
         return Ok(target);
     }
     let Some(number) = number::read(dialled) else { return Err(unknown(company, dialled)) };
-    let international = company.users.get(user).is_some_and(|user| user.international);
-    match outside(config, &number, international) {
+    match outside(config, &number, rights(company, Some(user))) {
         Ok(trunks) => Ok(Target::Outside { company: id, number, trunks, emergency: false, hide }),
         Err(NoRoute::Unknown) => Err(unknown(company, dialled)),
         Err(refused) => Err(refused),

@@ -27,6 +27,7 @@ use crate::sip::message::Name;
 use crate::switch::Switch;
 use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
+use crate::switch::charges;
 use crate::switch::dial;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
@@ -110,7 +111,11 @@ impl Switch {
                 let admitted = Admitted::Device { company: by.company.clone(), user: by.user.clone() };
                 let by_gruu = self.gruu_target(&admitted, &to_uri);
                 let target = by_gruu.unwrap_or_else(|| self.target(&admitted, &dialled));
-                Kind::Blind(target.map_err(|status| (status, Vec::new()))?, dialled)
+                let target = target.map_err(|status| (status, Vec::new()))?;
+                match self.within_limits(now, &admitted, target) {
+                    Target::Barred { status, why, .. } => return Err((status, charges::reason(why))),
+                    target => Kind::Blind(target, dialled),
+                }
             }
         };
         Ok(Refer { leg, call, party, dialog, by, event, kind })
@@ -169,13 +174,7 @@ impl Switch {
             of.facts = facts;
         }
         (of.caller, of.callee) = (party, None);
-        of.only = match &target {
-            Target::Phone { only, .. } => Some(only.clone()),
-            Target::Inside { .. }
-            | Target::Toggle { .. }
-            | Target::Service { .. }
-            | Target::Outside { .. } => None,
-        };
+        of.only = if let Target::Phone { only, .. } = &target { Some(only.clone()) } else { None };
         let referrer = referral.leg;
         of.referral = Some(referral);
         of.program = Some(Program::to(target));

@@ -138,7 +138,10 @@ impl Switch {
             Ok(Target::Toggle { toggle, .. }) => Some(Named::Toggle(toggle)),
             Ok(Target::Service { service: Service::Toggle(toggle), .. }) => Some(Named::Toggle(toggle)),
             Ok(Target::Service { service, .. }) => Some(Named::Service(service)),
-            Ok(Target::Inside { .. } | Target::Phone { .. } | Target::Outside { .. }) | Err(_) => {
+            Ok(
+                Target::Inside { .. } | Target::Phone { .. } | Target::Outside { .. } | Target::Barred { .. },
+            )
+            | Err(_) => {
                 let user = company.users.get_key_value(name).map(|(user, _)| user.clone());
                 let of_device = || company.devices.get(name).map(|device| device.user.clone());
                 user.or_else(of_device).map(Named::User)

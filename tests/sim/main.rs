@@ -14,6 +14,7 @@
 mod calls;
 mod diagnosis;
 mod events;
+mod guard;
 mod phone;
 mod queue;
 mod registration;

@@ -89,6 +89,8 @@ pub struct World {
     pub cdrs: Vec<Cdr>,
     pub changes: Vec<Change>,
     pub answers: Vec<command::Answer>,
+    /// What was sent to where no phone is.
+    pub strays: Vec<(SocketAddr, String)>,
     pub weather: Weather,
     pub rng: Rng,
     packets: BinaryHeap<Packet>,
@@ -242,6 +244,7 @@ impl World {
             cdrs: Vec::new(),
             changes: Vec::new(),
             answers: Vec::new(),
+            strays: Vec::new(),
             weather: Weather::FINE,
             rng,
             packets: BinaryHeap::new(),
@@ -276,6 +279,19 @@ impl World {
         let phone = Phone::new("+4736000777", TRUNK, SERVER, "prove.example", self.rng.fork());
         self.phones.push(phone);
         self.phones.len() - 1
+    }
+
+    /// Gives the switch a message as somebody at `from` has written it, with plain line ends; tells what is sent back
+    /// within a tenth of a second.
+    pub fn raw(&mut self, from: &str, message: &str) -> Vec<String> {
+        let remote: SocketAddr = from.parse().unwrap();
+        let message = Message::parse(Bytes::from(message.replace('\n', "\r\n")), 65_535).unwrap();
+        let hop = Hop { transport: Transport::Udp, local: SERVER.parse().unwrap(), remote, connection: None };
+        self.input(Input::Sip(sip::Input::Message { hop, message }));
+        self.run(Duration::from_millis(100));
+        let (back, rest) = std::mem::take(&mut self.strays).into_iter().partition(|(to, _)| *to == remote);
+        self.strays = rest;
+        back.into_iter().map(|(_, text)| text).collect()
     }
 
     /// Gives the switch an input and does what it says.
@@ -387,6 +403,7 @@ impl World {
     fn deliver(&mut self) {
         while self.packets.peek().is_some_and(|packet| packet.at.0 <= self.now.mono) {
             let packet = self.packets.pop().unwrap();
+            let bytes = packet.bytes.clone();
             let message =
                 Message::parse(packet.bytes, 65_535).expect("what our own stack prints can be read");
             if packet.to == SERVER.parse().unwrap() {
@@ -398,6 +415,8 @@ impl World {
                 self.input(Input::Sip(sip::Input::Message { hop, message }));
             } else if let Some(phone) = self.phones.iter_mut().find(|phone| phone.address == packet.to) {
                 phone.receive(self.now, packet.from, message);
+            } else {
+                self.strays.push((packet.to, String::from_utf8(bytes.to_vec()).unwrap()));
             }
             self.flush_phones();
         }
@@ -492,7 +511,7 @@ impl World {
                     self.switch.handle_input(self.now, Input::Answer { id, answer });
                 }
                 Output::Reply { answer, .. } => self.answers.push(answer),
-                Output::Drained => {}
+                Output::ShutOut { .. } | Output::Drained => {}
             }
         }
     }

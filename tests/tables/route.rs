@@ -107,6 +107,7 @@ fn led(config: &Config, from: &str, dialled: &str) -> String {
             let hide = if hide { " hidden" } else { "" };
             format!("out {number} via {}{emergency}{hide}", trunks.join(","))
         }
+        Ok(Target::Barred { status, .. }) => status.to_string(),
         Err(why) => why.status().to_string(),
     }
 }
@@ -197,7 +198,7 @@ fn a_dialled_number_leads_where_the_table_says() {
         // The outside: first route that matches.
         ("ola", "22000100", "out +4722000100 via a,b"),
         ("ola", "+47 22 00 01 00", "out +4722000100 via a,b"),
-        ("ola", "1881", "out 1881 via a,b"),
+        ("ola", "1881", "403"),
         ("ola", "116117", "out 116117 via a,b"),
         ("ola", "82012345", "403"),
         ("ola", "+4782912345", "403"),

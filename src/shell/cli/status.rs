@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
 fn text(status: &Status) -> String {
     let Status { name, version, up_s, companies, calls, legs, dialogs, transactions, bindings, .. } = status;
     let draining = if status.draining { ", draining: no new calls" } else { "" };
+    let alarms: String = status.alarms.iter().map(|alarm| format!("alarm          {alarm}\n")).collect();
     format!(
         "{name}  sentral {version}, up {up}{draining}\n\
          companies      {companies}\n\
@@ -25,10 +26,13 @@ fn text(status: &Status) -> String {
          waiting        {waiting}\n\
          registrations  {bindings}\n\
          SIP            {dialogs} dialogs, {transactions} transactions\n\
-         RTP ports      {free} of {ports} free\n",
+         RTP ports      {free} of {ports} free\n\
+         shut out       {shut_out} addresses\n\
+         {alarms}",
         up = print::clock(*up_s),
         waiting = status.waiting,
         free = status.ports_free,
         ports = status.ports,
+        shut_out = status.shut_out,
     )
 }

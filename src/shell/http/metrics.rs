@@ -88,6 +88,11 @@ pub fn count(change: &Change) {
         Change::RegistrationFailed { why } => {
             counter!("sentral_registration_failures_total", "reason" => why.to_string()).increment(1);
         }
+        Change::Refused { reason, count } => refused(reason, *count),
+        Change::Alarm { company, reason, .. } => {
+            let (company, reason) = (company.to_string(), reason.to_string());
+            counter!("sentral_fraud_alarms_total", "company" => company, "reason" => reason).increment(1);
+        }
         Change::Trunk { trunk, up, .. } => {
             gauge!("sentral_trunk_up", "trunk" => trunk.to_string()).set(f64::from(u8::from(*up)));
         }
@@ -142,6 +147,11 @@ pub fn received(message: &Message, transport: Transport) {
     }
 }
 
+/// Counts requests that were dropped or refused; the reason is one of a few.
+pub fn refused(reason: &str, count: u64) {
+    counter!("sentral_sip_refused_total", "reason" => reason.to_owned()).increment(count);
+}
+
 /// Counts what came in and could not be read.
 pub fn unreadable(transport: Transport) {
     counter!("sentral_sip_parse_errors_total", "transport" => transport_name(transport)).increment(1);
@@ -165,6 +175,7 @@ pub(super) fn status(status: &Status) {
     gauge!("sentral_media_ports_free").set(status.ports_free as f64);
     gauge!("sentral_media_ports_limit").set(status.ports as f64);
     gauge!("sentral_companies").set(status.companies as f64);
+    gauge!("sentral_addresses_shut_out").set(status.shut_out as f64);
     gauge!("sentral_draining").set(f64::from(u8::from(status.draining)));
     gauge!("sentral_agent_state_divergence").set(status.agent_state_divergence as f64);
 }

@@ -3,5 +3,6 @@
 
 pub mod dns;
 pub mod resolve;
+pub mod shut_out;
 pub mod tcp;
 pub mod udp;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -31,6 +32,7 @@ use tokio::time::timeout_at;
 
 use crate::model::server::Limits;
 use crate::shell::http::metrics;
+use crate::shell::net::shut_out::ShutOut;
 use crate::shell::signaling::Inbox;
 use crate::shell::trace::Trace;
 use crate::sip;
@@ -44,6 +46,7 @@ use crate::sip::framing::Frame;
 use crate::sip::framing::Framer;
 use crate::sip::message::ParseError;
 use crate::switch;
+use crate::switch::guard;
 
 /// Messages waiting on one connection; one more and the connection is given up.
 const QUEUE_MAX: usize = 128;
@@ -102,6 +105,7 @@ struct Shared {
     connections: DashMap<ConnectionId, Connection>,
     by_remote: DashMap<SocketAddr, ConnectionId>,
     next: AtomicU64,
+    shut_out: ShutOut,
 }
 
 /// The table's end of a connection: taking it out of the table closes the connection.
@@ -152,6 +156,7 @@ impl Tcp {
             connections: DashMap::new(),
             by_remote: DashMap::new(),
             next: AtomicU64::new(1),
+            shut_out: ShutOut::default(),
         }));
         for listener in listeners {
             tokio::spawn(Arc::clone(&tcp.0).accept(listener));
@@ -167,6 +172,26 @@ impl Tcp {
     /// How many connections there are, those being opened included.
     pub fn connections(&self) -> usize {
         self.0.connections.len()
+    }
+
+    /// The addresses whose connections are refused.
+    pub fn shut_out(&self) -> &ShutOut {
+        &self.0.shut_out
+    }
+
+    /// Shuts an address out for so long, or lets it in again, and ends the connections that it has.
+    pub fn shut(&self, network: IpAddr, long: Duration) {
+        let Shared { shut_out, connections, by_remote, .. } = &*self.0;
+        shut_out.set(network, long);
+        if long.is_zero() {
+            return;
+        }
+        let of_it = |remote: &SocketAddr| guard::network(remote.ip()) == network;
+        let ended: Vec<ConnectionId> =
+            by_remote.iter().filter(|entry| of_it(entry.key())).map(|entry| *entry.value()).collect();
+        for id in ended {
+            connections.remove(&id);
+        }
     }
 
     /// Queues a message; never waits, and may be called from any thread.
@@ -260,6 +285,9 @@ impl Shared {
                 }
             };
             let Ok(local) = stream.local_addr() else { continue };
+            if self.shut_out.drops(remote.ip()) {
+                continue;
+            }
             if self.connections.len() >= self.connections_max {
                 ::metrics::counter!("sentral_sip_connections_refused_total").increment(1);
                 continue;

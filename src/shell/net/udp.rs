@@ -15,6 +15,7 @@ use socket2::Type;
 
 use crate::shell::http::metrics;
 use crate::shell::net::resolve::source_towards;
+use crate::shell::net::shut_out::ShutOut;
 use crate::shell::trace::Trace;
 use crate::sip::Hop;
 use crate::sip::Input;
@@ -76,7 +77,9 @@ impl Udp {
 
     /// Reads what has come, at most a batch, shows it to `trace`, and hands each message to `took`. Tells whether
     /// more may be waiting.
-    pub fn read(&mut self, trace: &Trace, mut took: impl FnMut(Input)) -> bool {
+    ///
+    /// What comes from an address that is shut out is dropped unread.
+    pub fn read(&mut self, trace: &Trace, shut_out: &ShutOut, mut took: impl FnMut(Input)) -> bool {
         for _ in 0..BATCH {
             let (length, remote) = match self.socket.recv_from(&mut self.buffer) {
                 Ok(read) => read,
@@ -84,6 +87,9 @@ impl Udp {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
                 Err(_) => return false,
             };
+            if shut_out.drops(remote.ip()) {
+                continue;
+            }
             let hop = Hop {
                 transport: Transport::Udp,
                 local: self.local_towards(remote),

@@ -8,6 +8,7 @@
 mod company;
 mod cursor;
 mod flow;
+mod fraud;
 mod hours;
 mod queue;
 mod read;

@@ -299,6 +299,8 @@ fn effect(change: &Change) -> Effect<'_> {
         | Change::Decision { .. }
         | Change::QueueDone { .. }
         | Change::RegistrationFailed { .. }
+        | Change::Refused { .. }
+        | Change::Alarm { .. }
         | Change::Trunk { .. } => Effect::Nothing,
     }
 }

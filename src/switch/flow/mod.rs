@@ -72,6 +72,7 @@ impl Program {
             Target::Outside { number, trunks, emergency, hide, .. } => {
                 Program::Flow(Run::outside(number, trunks, emergency, hide))
             }
+            Target::Barred { status, .. } => Program::Flow(Run::barred(status)),
             Target::Toggle { toggle, .. } => Program::Service(service::Run::toggle(toggle)),
             Target::Service { service, .. } => service::program(service),
         }
@@ -122,6 +123,8 @@ pub enum State {
         /// With hidden number.
         hide: bool,
     },
+    /// [`Event::Start`], to say that the number is barred and end with this status.
+    StartBarred(u16),
     /// A trunk to take the call.
     Outside,
     /// A recording being played.
@@ -183,6 +186,11 @@ impl Run {
         Run::new(State::StartOutside { number, trunks, emergency, hide })
     }
 
+    /// A run that says that the number is barred, and ends with this status.
+    pub fn barred(status: u16) -> Run {
+        Run::new(State::StartBarred(status))
+    }
+
     fn new(state: State) -> Run {
         Run { frames: Vec::new(), state, held: Held::default(), transitions: 0, forwards: 0 }
     }
@@ -232,7 +240,16 @@ impl Run {
                 stage.add(Action::Outbound { number, trunks, emergency: *emergency, hide: *hide });
                 Turn::Wait(State::Outside)
             }
-            State::Start(_) | State::StartPhone(_) | State::StartOutside { .. } | State::Ended => Turn::Stay,
+            State::StartBarred(status) if event == Event::Start => {
+                stage.place("outside");
+                stage.tell("the number is barred for this caller");
+                Turn::Say(vec![stage.system("call/barred")], HangupCause::Status(*status))
+            }
+            State::Start(_)
+            | State::StartPhone(_)
+            | State::StartOutside { .. }
+            | State::StartBarred(_)
+            | State::Ended => Turn::Stay,
             State::Outside => match event {
                 Event::Dialled(outcome) => dial::last_word(stage, outcome),
                 _ => Turn::Stay,

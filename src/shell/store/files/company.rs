@@ -25,6 +25,7 @@ use crate::model::user::User;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
 use crate::shell::store::files::flow;
+use crate::shell::store::files::fraud;
 use crate::shell::store::files::hours;
 use crate::shell::store::files::queue;
 use crate::shell::store::files::queue::Types;
@@ -94,6 +95,9 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         contacts: contacts(file.take("contacts")),
         codes: server::codes(file.take("codes"), &server.codes),
         webhooks: server::webhooks(file.take("webhooks")),
+        allow: about.take("allow").map(fraud::classes).unwrap_or_default(),
+        block: about.take("block").map(fraud::classes).unwrap_or_default(),
+        fraud: fraud::fraud(file.table("fraud"), &server.fraud),
         extensions: HashMap::new(),
         zone,
     };

@@ -17,6 +17,7 @@ use crate::model::server::Server;
 use crate::model::server::Webhook;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::fraud;
 use crate::shell::store::files::read;
 use crate::shell::store::files::read::DAY;
 use crate::shell::store::files::read::LANGUAGES;
@@ -46,6 +47,9 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.speech_command = speech.take("command").and_then(speech_command);
     speech.finish();
     server.limits = limits(file.table("limits"));
+    server.fraud = fraud::fraud(file.table("fraud"), &server.fraud);
+    server.guard = fraud::guard(file.table("guard"));
+    server.tariff = fraud::tariff(file.table("prices"), file.table("classes"));
     server.codes = codes(file.take("codes"), &server.codes);
     server.webhooks = webhooks(file.take("events"));
     tls(file.table("tls"));

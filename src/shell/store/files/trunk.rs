@@ -124,7 +124,7 @@ fn route(name: &str, mut table: Table<'_>) -> Route {
 }
 
 /// The beginning of a number: digits, with or without `+`.
-fn prefix(value: Value<'_>) -> Option<Arc<str>> {
+pub(super) fn prefix(value: Value<'_>) -> Option<Arc<str>> {
     let text = value.text()?;
     let digits = text.strip_prefix('+').unwrap_or(text);
     if digits.len() > 15 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -16,6 +16,7 @@ use crate::model::user::Role;
 use crate::model::user::User;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::fraud;
 use crate::shell::store::files::read;
 use crate::shell::store::files::read::LANGUAGES;
 use crate::shell::store::files::read::SECOND;
@@ -61,6 +62,7 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         show: table.take("show").and_then(read::public_number),
         voicemail: table.take("voicemail").and_then(voicemail),
         international: table.take("rights").is_some_and(|value| !rights(value).is_empty()),
+        allow: table.take("allow").map(fraud::classes),
         mobile: mobile.and_then(read::public_number),
     };
     if let Some(rings) = rings.filter(|_| user.rings.contains(&Rings::Mobile) && mobile.is_none()) {
