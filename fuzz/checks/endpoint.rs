@@ -143,7 +143,8 @@ impl User {
             Ok(Message::Request(request)) => {
                 let tag = request.from().and_then(|from| from.tag().map(str::to_owned));
                 self.tag = tag.unwrap_or_default().into();
-                self.branch = request.via().and_then(|via| via.branch().map(str::to_owned)).unwrap_or_default().into();
+                self.branch =
+                    request.via().and_then(|via| via.branch().map(str::to_owned)).unwrap_or_default().into();
                 self.call_id = request.call_id().unwrap_or_default().as_bytes().into();
             }
             Ok(Message::Response(response)) => {

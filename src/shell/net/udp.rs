@@ -122,7 +122,7 @@ impl Udp {
         metrics::unreadable(Transport::Udp);
         if let ParseError::Answerable { status, reason, request } = error {
             let mut response = Response::reply(&request, status, None);
-            response.reason = reason.to_string().into();
+            response.reason = reason.into();
             self.send(&Transmit { hop, bytes: response.to_bytes() });
         }
     }
