@@ -1,32 +1,8 @@
-//! Any octets as a stream: nothing panics, and how the stream was split does not change its messages.
-//! The first octet says how long the parts are.
+//! Any octets as a stream. `checks/framing.rs` says what must hold.
 
 #![no_main]
 
-use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
-use sentral::sip::framing::Frame;
-use sentral::sip::framing::Framer;
+#[path = "../checks/framing.rs"]
+mod check;
 
-fuzz_target!(|octets: &[u8]| {
-    let Some((size, stream)) = octets.split_first() else { return };
-    let size = usize::from(*size).max(1);
-    assert_eq!(messages(stream, size), messages(stream, stream.len().max(1)));
-});
-
-fn messages(stream: &[u8], size: usize) -> Vec<Bytes> {
-    let mut framer = Framer::new(4_096);
-    let mut messages = Vec::new();
-    for part in stream.chunks(size) {
-        framer.push(part);
-        loop {
-            match framer.next() {
-                Ok(Some(Frame::Message(message))) => messages.push(message),
-                Ok(Some(Frame::KeepAlive | Frame::Pong)) => {}
-                Ok(None) => break,
-                Err(_) => return messages,
-            }
-        }
-    }
-    messages
-}
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| check::framing(octets));

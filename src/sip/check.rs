@@ -16,9 +16,14 @@ use crate::sip::message::Request;
 use crate::sip::message::Response;
 use crate::sip::uri::Uri;
 use crate::sip::value;
+use crate::sip::value::Cursor;
+use crate::sip::value::Params;
 
 /// Extensions that a request may require of us (option tags).
 pub const SUPPORTED: &[&str] = &["path", "outbound", "gruu", "100rel", "replaces", "timer", "norefersub"];
+
+/// Longest user part of a Contact that a registrar of ours binds, in octets.
+const CONTACT_USER_MAX: usize = 256;
 
 /// What to do with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +66,7 @@ fn judge(request: &Request) -> Result<(), Verdict> {
     };
     // RFC 4475 §3.2.1: it says that it names its transaction, and does not.
     if via.branch().is_some_and(|branch| branch.eq_ignore_ascii_case("z9hG4bK")) {
-        return Err(Verdict::answer(400, "Malformed Branch"));
+        return Err(Verdict::answer(400, "Malformed Via Branch"));
     }
     each(headers, &Name::Via, |value| Via::parse(value).is_ok())?;
     let to = once(headers, &Name::To, |value| NameAddr::parse(value).ok())?;
@@ -82,6 +87,7 @@ fn judge(request: &Request) -> Result<(), Verdict> {
     each(headers, &Name::Route, |value| NameAddr::parse(value).is_ok())?;
     each(headers, &Name::RecordRoute, |value| NameAddr::parse(value).is_ok())?;
     judge_require(request)?;
+    judge_encryption(request)?;
     judge_encoding(request)
 }
 
@@ -142,8 +148,22 @@ fn judge_contact(request: &Request) -> Result<(), Verdict> {
         Ok(Contacts::List(list)) if founds && list.len() > 1 => {
             Err(Verdict::answer(400, "More Than One Contact"))
         }
+        Ok(Contacts::List(list)) if request.method == Method::Register => judge_bindings(&list),
         Ok(Contacts::Star | Contacts::List(_)) => Ok(()),
     }
+}
+
+/// What a registrar of ours can bind: SIP URIs of a sensible length (RFC 3261 §10.2.1 allows more).
+fn judge_bindings(list: &[NameAddr]) -> Result<(), Verdict> {
+    for contact in list {
+        let Uri::Sip(uri) = &contact.uri else {
+            return Err(Verdict::answer(400, "Unsupported Contact Scheme"));
+        };
+        if uri.user.as_ref().is_some_and(|user| user.len() > CONTACT_USER_MAX) {
+            return Err(Verdict::answer(400, "Contact Too Long"));
+        }
+    }
+    Ok(())
 }
 
 /// RFC 3261 §8.2.2.3; in ACK and CANCEL the header counts for nothing.
@@ -158,6 +178,29 @@ fn judge_require(request: &Request) -> Result<(), Verdict> {
     }
     let extra = vec![(Name::Unsupported, unknown.join(", "))];
     Err(Verdict::Answer { status: 420, reason: "Bad Extension".into(), extra })
+}
+
+/// RFC 3261 §21.4.29, §23: we have no keys. An encrypted body that its sender lets us leave out (§20.11) is left to
+/// the user, who knows it as little as any other stranger's.
+fn judge_encryption(request: &Request) -> Result<(), Verdict> {
+    let encrypted = matches!(
+        request.content_type().as_deref(),
+        Some("application/pkcs7-mime" | "application/x-pkcs7-mime")
+    );
+    if !encrypted || request.body.is_empty() || is_optional(request) {
+        return Ok(());
+    }
+    Err(Verdict::answer(493, "Undecipherable"))
+}
+
+/// Whether Content-Disposition says that the body may be left out; without saying so it may not (RFC 3261 §20.11).
+fn is_optional(request: &Request) -> bool {
+    let Some(value) = request.headers.get(&Name::ContentDisposition) else { return false };
+    let mut cursor = Cursor::new(&value);
+    cursor.token().is_some()
+        && Params::parse(&mut cursor).is_ok_and(|params| {
+            params.value("handling").is_some_and(|handling| handling.eq_ignore_ascii_case("optional"))
+        })
 }
 
 /// RFC 3261 §8.2.3: a body that is compressed in a way that we cannot read.
@@ -237,12 +280,29 @@ mod tests {
             // Only a body can be compressed.
             ("Call-ID", "Content-Encoding: gzip\r\nCall-ID", 0),
             ("\r\n\r\n", "\r\nContent-Encoding: gzip\r\n\r\nbody", 415),
+            // RFC 3261 §21.4.29: nobody gave us keys.
+            ("\r\n\r\n", "\r\nContent-Type: Application/PKCS7-MIME; smime-type=x\r\n\r\nbody", 493),
+            (
+                "\r\n\r\n",
+                "\r\nc: application/pkcs7-mime\r\nContent-Disposition: attachment;handling=optional\r\n\r\nbody",
+                0,
+            ),
+            ("\r\n\r\n", "\r\nc: application/pkcs7-mime\r\nContent-Disposition: ;;;\r\n\r\nbody", 493),
             ("Via: SIP/2.0/UDP p", "Via: SIP/2.0/UDP ?p", 1),
             ("z9hG4bK2", "z9hG4bK2, SIP/2.0/UDP ?q", 400),
         ];
         for (from, to, expected) in table {
             assert_eq!(status(&INVITE.replacen(from, to, 1)), expected, "{to}");
         }
+    }
+
+    #[test]
+    fn a_registrar_is_asked_to_bind_sip_contacts_of_a_sensible_length_only() {
+        let register = INVITE.replace("INVITE", "REGISTER");
+        assert_eq!(status(&register), 0);
+        assert_eq!(status(&register.replace("<sip:a@p>", "<tel:+47>")), 400);
+        assert_eq!(status(&register.replace("<sip:a@p>", &format!("<sip:{}@p>", "a".repeat(256)))), 0);
+        assert_eq!(status(&register.replace("<sip:a@p>", &format!("<sip:{}@p>", "a".repeat(257)))), 400);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::sip::header::CSeq;
 use crate::sip::header::Contacts;
 use crate::sip::header::NameAddr;
 use crate::sip::header::Via;
+use crate::sip::scan::Fault;
 use crate::sip::scan::Scan;
 use crate::sip::scan::scan;
 use crate::sip::uri::Uri;
@@ -98,14 +99,14 @@ pub enum ParseError {
     Answerable {
         /// Status of the answer.
         status: u16,
-        /// Reason phrase of the answer.
-        reason: &'static str,
+        /// Reason phrase of the answer; names the header at fault.
+        reason: Cow<'static, str>,
         /// What could be read of it; its topmost Via is sound.
         request: Box<Request>,
     },
     /// Nothing to answer, or nobody.
     #[error("unreadable message: {0}")]
-    Unreadable(&'static str),
+    Unreadable(Cow<'static, str>),
 }
 
 impl Method {
@@ -169,12 +170,13 @@ impl Message {
         let too_long = bytes.len() > max;
         let bytes = if too_long { bytes.slice(..max) } else { bytes };
         let Some(Scan { start, headers, body, fault }) = scan(&bytes) else {
-            return Err(ParseError::Unreadable("no start line"));
+            return Err(ParseError::Unreadable("no start line".into()));
         };
-        let fault = if too_long { Some((513, "Message Too Large")) } else { fault };
+        let fault = if too_long { Some((513, "Message Too Large".into())) } else { fault };
         let start = String::from_utf8_lossy(&start);
         if let Some(status_line) = strip_version(&start) {
-            let (status, reason) = parse_status(status_line).ok_or(ParseError::Unreadable("status line"))?;
+            let (status, reason) =
+                parse_status(status_line).ok_or(ParseError::Unreadable("status line".into()))?;
             return match fault {
                 None => Ok(Message::Response(Response { status, reason, headers, body })),
                 Some((_, why)) => Err(ParseError::Unreadable(why)),
@@ -215,22 +217,24 @@ fn parse_status(line: &str) -> Option<(u16, Box<str>)> {
     Some((status, reason.into()))
 }
 
-/// What is wrong with a start line or header, as status and reason phrase.
-type Fault = (u16, &'static str);
+/// Longest Request-URI: far beyond what any phone sends, and a share of what a datagram may hold.
+const URI_MAX: usize = 2_048;
 
 fn parse_request_line(start: &str) -> Result<(Method, Uri, Option<Fault>), ParseError> {
-    let (method, rest) = start.split_once(' ').ok_or(ParseError::Unreadable("start line"))?;
+    let (method, rest) = start.split_once(' ').ok_or(ParseError::Unreadable("start line".into()))?;
     if !value::is_token(method) {
-        return Err(ParseError::Unreadable("start line"));
+        return Err(ParseError::Unreadable("start line".into()));
     }
     let method = Method::parse(method.as_bytes());
     let unreadable = |uri: &str| Uri::Other(uri.trim().to_owned());
     let Some((uri, version)) = rest.trim_end().rsplit_once(' ') else {
-        return Ok((method, unreadable(rest), Some((400, "Malformed Request Line"))));
+        return Ok((method, unreadable(rest), Some((400, "Malformed Request Line".into()))));
     };
     let fault = match () {
         // RFC 3261 §25.1: exactly one space between the three, none at the end; RFC 4475 §3.1.2.8–10.
         () if rest.trim_end() != rest || uri.contains([' ', '\t']) => (400, "Malformed Request Line"),
+        // RFC 3261 §21.4.12.
+        () if uri.len() > URI_MAX => (414, "Request-URI Too Long"),
         () if version.eq_ignore_ascii_case("SIP/2.0") => match Uri::parse(uri) {
             Ok(uri) => return Ok((method, uri, None)),
             Err(_) => (400, "Malformed Request-URI"),
@@ -238,7 +242,8 @@ fn parse_request_line(start: &str) -> Result<(Method, Uri, Option<Fault>), Parse
         () if is_version(version) => (505, "Version Not Supported"),
         () => (400, "Malformed Request Line"),
     };
-    Ok((method, Uri::parse(uri).unwrap_or_else(|_| unreadable(uri)), Some(fault)))
+    let (status, reason) = fault;
+    Ok((method, Uri::parse(uri).unwrap_or_else(|_| unreadable(uri)), Some((status, reason.into()))))
 }
 
 fn is_version(text: &str) -> bool {
@@ -470,6 +475,11 @@ mod tests {
         assert_eq!(status(parse(INVITE.replace("sip:b@h S", "sip:b@ S"))), Some(400));
         assert_eq!(status(parse(INVITE.replacen("SIP/2.0", "SIP/3.0", 1))), Some(505));
         assert_eq!(status(parse(INVITE.replace("CSeq:", "CSeq"))), Some(400));
+        // RFC 3261 §21.4.12: whatever else is wrong with it.
+        assert_eq!(
+            status(parse(INVITE.replace("sip:b@h S", &format!("sip:b@h;x={} S", "y".repeat(URI_MAX))))),
+            Some(414)
+        );
         // Nobody to answer.
         assert_eq!(status(parse(INVITE.replace("CSeq:", "CSeq").replace("UDP p", "UDP ?p"))), None);
         // No answer to an ACK.

@@ -3,6 +3,8 @@
 //! Folded lines are joined and values trimmed; what the values mean is read on demand by `header/`. Lines must end
 //! with CR LF: a bare CR or LF makes two readers see two messages, so it is refused.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use memchr::memchr2;
 
@@ -25,8 +27,11 @@ pub struct Scan {
     /// Body, cut to Content-Length.
     pub body: Bytes,
     /// The first thing that was wrong after the start line, and the status that says so.
-    pub fault: Option<(u16, &'static str)>,
+    pub fault: Option<Fault>,
 }
+
+/// What is wrong, as status and reason phrase; the phrase names the header where it is.
+pub type Fault = (u16, Cow<'static, str>);
 
 /// Cuts a message; `None` when it has no first line.
 pub fn scan(bytes: &Bytes) -> Option<Scan> {
@@ -51,12 +56,12 @@ fn line(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 
 /// Reads headers from `at`, and tells where the body starts.
 fn scan_headers(bytes: &Bytes, mut at: usize, scan: &mut Scan) -> usize {
-    let mut fault = |why| {
-        scan.fault.get_or_insert((400, why));
-    };
     loop {
         let Some((mut end, mut next)) = line(bytes, at) else {
-            fault("Malformed Line End");
+            fault(scan, || match &bytes[at..] {
+                [] => "No Empty Line After Headers".into(),
+                rest => format!("Malformed Line End In {}", name_at_fault(rest)).into(),
+            });
             return bytes.len();
         };
         if end == at {
@@ -67,15 +72,20 @@ fn scan_headers(bytes: &Bytes, mut at: usize, scan: &mut Scan) -> usize {
             let Some(folded) = line(bytes, next) else { break };
             (end, next) = folded;
         }
-        if scan.headers.len() == HEADERS_MAX || next > HEAD_MAX {
-            fault("Too Many Headers");
+        if next > HEAD_MAX {
+            // RFC 3261 §21.5.14: this says more than what else may be wrong.
+            scan.fault = Some((513, "Message Too Large".into()));
+            return bytes.len();
+        }
+        if scan.headers.len() == HEADERS_MAX {
+            fault(scan, || "Too Many Headers".into());
             return bytes.len();
         }
         let text = &bytes[at..first_end];
         let name_end = text.iter().position(|&byte| !is_token_byte(byte)).unwrap_or(text.len());
         let blanks = text[name_end..].iter().take_while(|byte| is_blank(**byte)).count();
         if name_end == 0 || text.get(name_end + blanks) != Some(&b':') {
-            fault("Malformed Header Line");
+            fault(scan, || format!("Malformed Header Line {}", name_at_fault(text)).into());
         } else {
             let name = Name::parse(&text[..name_end]);
             let value_at = at + name_end + blanks + 1;
@@ -87,6 +97,19 @@ fn scan_headers(bytes: &Bytes, mut at: usize, scan: &mut Scan) -> usize {
         }
         at = next;
     }
+}
+
+/// Notes what is wrong unless something was before.
+fn fault(scan: &mut Scan, why: impl FnOnce() -> Cow<'static, str>) {
+    scan.fault.get_or_insert_with(|| (400, why()));
+}
+
+/// The token that a line begins with, for a person to find the line by.
+fn name_at_fault(line: &[u8]) -> String {
+    const LONGEST: usize = 40;
+    let name = line.iter().take_while(|byte| is_token_byte(**byte)).take(LONGEST);
+    let name: String = name.map(|byte| char::from(*byte)).collect();
+    if name.is_empty() { "Without Name".to_owned() } else { name }
 }
 
 fn trimmed(bytes: &Bytes, mut start: usize, mut end: usize) -> Bytes {
@@ -123,22 +146,28 @@ fn is_blank(byte: u8) -> bool {
 /// Cuts the body. RFC 3261 §18.3: octets after Content-Length are dropped, fewer than that is an error; without
 /// the header the body is the rest of the datagram.
 fn scan_body(rest: Bytes, scan: &mut Scan) {
-    let mut length = None;
+    let (mut length, mut fault) = (None, None);
     for value in scan.headers.raw(&Name::ContentLength) {
         match content_length(value) {
-            Some(this) if length.is_none_or(|other| other == this) => length = Some(this),
-            Some(_) => scan.fault = scan.fault.or(Some((400, "Contradictory Content-Length"))),
-            None => scan.fault = scan.fault.or(Some((400, "Malformed Content-Length"))),
-        }
+            Some(this) if length.is_none_or(|other| other == this) => {
+                length = Some(this);
+                continue;
+            }
+            Some(_) => fault.get_or_insert("Contradictory Content-Length"),
+            None => fault.get_or_insert("Malformed Content-Length"),
+        };
     }
     scan.body = match length {
         Some(length) if length > rest.len() => {
-            scan.fault = scan.fault.or(Some((400, "Content-Length Exceeds Body")));
+            fault.get_or_insert("Content-Length Exceeds Body");
             rest
         }
         Some(length) => rest.slice(..length),
         None => rest,
     };
+    if let Some(why) = fault {
+        scan.fault.get_or_insert((400, why.into()));
+    }
 }
 
 /// Reads a Content-Length: digits only, and a number that memory could hold.
@@ -154,7 +183,7 @@ pub fn content_length(value: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn fault(text: &str) -> Option<(u16, &'static str)> {
+    fn fault(text: &str) -> Option<Fault> {
         scan(&Bytes::copy_from_slice(text.as_bytes())).unwrap().fault
     }
 
@@ -175,19 +204,19 @@ mod tests {
     fn lines_that_two_readers_would_read_differently_are_faults() {
         let table = [
             ("O a\r\nTo: x\r\n\r\n", None),
-            ("O a\r\nTo: x\nFrom: y\r\n\r\n", Some("Malformed Line End")),
-            ("O a\r\nTo: x\rFrom: y\r\n\r\n", Some("Malformed Line End")),
-            ("O a\r\nTo: x\r\n", Some("Malformed Line End")),
-            ("O a\r\nTo x\r\n\r\n", Some("Malformed Header Line")),
-            ("O a\r\n: x\r\n\r\n", Some("Malformed Header Line")),
-            ("O a\r\nT o: x\r\n\r\n", Some("Malformed Header Line")),
+            ("O a\r\nTo: x\nFrom: y\r\n\r\n", Some("Malformed Line End In To")),
+            ("O a\r\nTo: x\rFrom: y\r\n\r\n", Some("Malformed Line End In To")),
+            ("O a\r\nTo: x\r\n", Some("No Empty Line After Headers")),
+            ("O a\r\nTo x\r\n\r\n", Some("Malformed Header Line To")),
+            ("O a\r\n: x\r\n\r\n", Some("Malformed Header Line Without Name")),
+            ("O a\r\nT o: x\r\n\r\n", Some("Malformed Header Line T")),
             ("O a\r\nl: 3\r\n\r\nab", Some("Content-Length Exceeds Body")),
             ("O a\r\nl: 1\r\n\r\nab", None),
             ("O a\r\nl: +1\r\n\r\nab", Some("Malformed Content-Length")),
             ("O a\r\nl: 1\r\nl: 1\r\n\r\nab", None),
         ];
         for (text, expected) in table {
-            assert_eq!(fault(text).map(|(_, why)| why), expected, "{text:?}");
+            assert_eq!(fault(text).map(|(_, why)| why).as_deref(), expected, "{text:?}");
         }
     }
 
@@ -196,6 +225,7 @@ mod tests {
         let head = |count| format!("O a\r\n{}\r\n", "X: y\r\n".repeat(count));
         assert_eq!(fault(&head(HEADERS_MAX)), None);
         assert!(fault(&head(HEADERS_MAX + 1)).is_some());
-        assert!(fault(&format!("O a\r\nX: {}\r\n\r\n", "y".repeat(HEAD_MAX))).is_some());
+        let long = fault(&format!("O a\r\nX: {}\r\n\r\n", "y".repeat(HEAD_MAX)));
+        assert_eq!(long.map(|(status, _)| status), Some(513));
     }
 }

@@ -209,9 +209,10 @@ impl SipUri {
 fn params_agree(a: &Params, b: &Params) -> bool {
     // A parameter in both must agree; these must be in both or in neither.
     const IN_BOTH: [&str; 6] = ["transport", "user", "ttl", "method", "maddr", "lr"];
-    let shared = a.iter().all(|(name, value)| match b.get(name) {
-        Some(other) => same_value(value, other),
-        None => true,
+    // Of a parameter written twice, which §19.1.1 forbids, the first counts on either side.
+    let shared = a.iter().all(|(name, _)| match (a.get(name), b.get(name)) {
+        (Some(value), Some(other)) => same_value(value, other),
+        (None, _) | (_, None) => true,
     });
     shared && IN_BOTH.iter().all(|name| a.contains(name) == b.contains(name))
 }
@@ -258,7 +259,7 @@ impl TelUri {
     fn equals(&self, other: &TelUri) -> bool {
         let plain = |number: &str| number.replace(['-', '.', '(', ')'], "").to_ascii_lowercase();
         let covers = |a: &Params, b: &Params| {
-            a.iter().all(|(name, value)| b.get(name).is_some_and(|other| same_value(value, other)))
+            a.iter().all(|(name, _)| a.get(name).zip(b.get(name)).is_some_and(|(a, b)| same_value(a, b)))
         };
         plain(&self.number) == plain(&other.number)
             && covers(&self.params, &other.params)
@@ -584,6 +585,10 @@ mod tests {
             ("sip:alice@atlanta.com?subject=x&priority=y", "sip:alice@atlanta.com?priority=y&subject=x"),
             ("tel:+1-201-555", "tel:+1201555"),
             ("sip:a@[::1]", "sip:a@[0:0::1]"),
+            // Of a parameter written twice the first counts.
+            ("sip:a@h;x=1;x=2", "sip:a@h;x=1;x=2"),
+            ("sip:a@h;x=1;x=2", "sip:a@h;x=1"),
+            ("tel:+1;ext=1;ext=2", "tel:+1;ext=1"),
         ];
         let different = [
             ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),

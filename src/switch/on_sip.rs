@@ -465,7 +465,7 @@ impl Switch {
                 self.on_key(now, leg, key, KeyFrom::Info);
                 (200, Vec::new())
             }
-            None => (400, Vec::new()),
+            None => (400, vec![("Warning", "399 sentral \"no key in the body\"".into())]),
         }
     }
 

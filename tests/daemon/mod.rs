@@ -28,7 +28,7 @@ const RTP_PORTS: u16 = 240;
 /// out at the same time.
 const PORTS: std::ops::Range<u16> = 10_000..20_000;
 /// How long a daemon may take to start, and to give everything back.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const COMPANY: &str = r#"
 [company]

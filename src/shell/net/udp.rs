@@ -132,7 +132,7 @@ impl Udp {
         metrics::unreadable(Transport::Udp);
         if let ParseError::Answerable { status, reason, request } = error {
             let mut response = Response::reply(&request, status, None);
-            response.reason = reason.to_string().into();
+            response.reason = reason.into();
             let bytes = response.to_bytes();
             trace.sent(&hop, &bytes);
             self.send(&Transmit { hop, bytes });

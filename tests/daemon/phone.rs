@@ -1,0 +1,103 @@
+//! baresip, a real telephone: it registers, says one tone, takes orders over a control connection and keeps what it
+//! said and heard.
+
+use std::fs;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::daemon::Site;
+use crate::daemon::free_ports;
+use crate::daemon::wait_until;
+
+/// Of what it records, in Hertz.
+pub(crate) const RATE: u32 = 8000;
+/// How long it may take to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running telephone; its password is its name and `-hemmelig`.
+pub(crate) struct Phone {
+    pub(crate) name: &'static str,
+    /// Where its recordings are.
+    pub(crate) folder: PathBuf,
+    process: Child,
+    control: TcpStream,
+}
+
+impl Phone {
+    /// Starts a telephone with parameters of its account, such as `;answermode=auto`.
+    pub(crate) fn start(site: &Site, name: &'static str, hz: u32, account: &str) -> Phone {
+        let folder = site.folder().join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        let first = free_ports(24);
+        let (sip, control) = (first, first + 2);
+        let config = format!(
+            "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\nsip_trans_def udp\n\
+             audio_player aubridge,{name}\naudio_source ausine,{hz}\naudio_alert aubridge,{name}-alert\n\
+             ausrc_srate 48000\nauplay_srate {RATE}\nausrc_channels 2\nauplay_channels 1\n\
+             rtp_ports {}-{}\nmodule_path {}\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\n\
+             module sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule ctrl_tcp.so\n\
+             ctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n",
+            first + 4,
+            first + 23,
+            modules().display(),
+            folder.display(),
+        );
+        let account = format!(
+            "<sip:{name}@{}>;auth_user={name};auth_pass={name}-hemmelig;audio_codecs=pcma{account}\n",
+            site.sip
+        );
+        for (file, text) in [("config", &*config), ("accounts", &account), ("contacts", "")] {
+            fs::write(folder.join(file), text).expect("room on the disk");
+        }
+        let output = File::create(folder.join("output")).expect("a file");
+        let mut process = Command::new("baresip")
+            .args(["-4", "-f"])
+            .arg(&folder)
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("a second handle"))
+            .stderr(output)
+            .spawn()
+            .expect("baresip is installed (package baresip)");
+        let address = SocketAddr::from(([127, 0, 0, 1], control));
+        let control = wait_until("the phone takes orders", PATIENCE, || {
+            let ended = process.try_wait().expect("our own child");
+            assert!(ended.is_none(), "{}", fs::read_to_string(folder.join("output")).unwrap_or_default());
+            TcpStream::connect(address).ok()
+        });
+        Phone { name, folder, process, control }
+    }
+
+    /// Gives an order, as JSON in a netstring.
+    pub(crate) fn order(&mut self, command: &str, params: &str) {
+        let order = serde_json::json!({ "command": command, "params": params, "token": "t" }).to_string();
+        write!(self.control, "{}:{order},", order.len()).expect("the phone runs");
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let output = fs::read_to_string(self.folder.join("output")).unwrap_or_default();
+            eprintln!("--- {} ---\n{output}", self.name);
+        }
+    }
+}
+
+/// Where the package puts baresip's modules.
+fn modules() -> PathBuf {
+    let places = ["/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules", "/usr/lib64/baresip/modules"];
+    let found = places.iter().map(Path::new).find(|place| place.is_dir());
+    found.expect("baresip's modules lie where packages put them").into()
+}
