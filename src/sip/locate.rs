@@ -224,6 +224,9 @@ mod tests {
     use Transport::Tls;
     use Transport::Udp;
 
+    /// Records, what we speak, and the services that follow.
+    type Row<'a> = (&'a [Naptr], &'a [Transport], &'a [(&'a str, Transport)]);
+
     fn naptr(order: u16, preference: u16, service: &str, replacement: &str) -> Naptr {
         let (flags, service, replacement) = ("s".into(), service.into(), replacement.into());
         Naptr { order, preference, flags, service, regexp: String::new(), replacement }
@@ -290,7 +293,7 @@ mod tests {
             naptr(1, 1, "E2U+sip", "a."),
             naptr(1, 1, "SIP+D2U", "."),
         ];
-        let rows: [(&[Naptr], &[Transport], &[(&str, Transport)]); 7] = [
+        let rows: [Row<'_>; 7] = [
             // "Since the client supports TCP and UDP, TCP will be used."
             (&example, &[Udp, Tcp], &[("_sip._tcp.example.com", Tcp)]),
             (&example, &[Udp, Tcp, Tls], &[("_sips._tcp.example.com", Tls)]),
