@@ -23,7 +23,7 @@ use crate::shell::media::sys::Epoll;
 use crate::shell::media::sys::EventFd;
 use crate::shell::media::thread::MediaThreads;
 use crate::shell::net::resolve::Resolver;
-use crate::shell::net::tcp::Tcp;
+use crate::shell::net::stream::Streams;
 use crate::shell::net::udp::Udp;
 use crate::shell::store::Store;
 use crate::sip;
@@ -99,8 +99,8 @@ pub struct Parts {
     pub switch: Switch,
     /// UDP listeners.
     pub udp: Vec<Udp>,
-    /// TCP connections.
-    pub tcp: Tcp,
+    /// Connections of stream transports.
+    pub streams: Streams,
     /// Media threads.
     pub media: MediaThreads,
     /// Recordings that can be played.
@@ -256,6 +256,7 @@ impl Signaling {
                 self.hand_over(commands);
                 self.transmit(transmit);
             }
+            Output::Close(connection) => self.parts.streams.close(connection),
             Output::Change(change) => self.told(&change),
             Output::Ask { id, ask } => self.ask(id, ask),
             Output::Reply { id, answer } => {
@@ -276,7 +277,7 @@ impl Signaling {
 
     fn transmit(&mut self, transmit: sip::Transmit) {
         if transmit.hop.transport != Transport::Udp {
-            self.parts.tcp.send(transmit);
+            self.parts.streams.send(transmit);
             return;
         }
         let sent = self
@@ -306,9 +307,11 @@ impl Signaling {
         };
         match ask {
             Ask::Resolve { host, port, transport } => {
-                let resolver = self.parts.resolver.clone();
+                let (resolver, streams) = (self.parts.resolver.clone(), self.parts.streams.clone());
                 self.parts.runtime.spawn(async move {
-                    answer(Answer::Resolved(resolver.resolve(&host, port, transport).await));
+                    let hops = resolver.resolve(&host, port, transport).await;
+                    streams.learn(&host, &hops);
+                    answer(Answer::Resolved(hops));
                 });
             }
             Ask::LoadClip { file } => {

@@ -17,6 +17,7 @@ pub mod print;
 pub mod register;
 pub mod scan;
 pub mod server;
+pub mod stun;
 pub mod target;
 pub mod uri;
 pub mod value;

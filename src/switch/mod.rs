@@ -24,6 +24,7 @@ mod on_command;
 mod on_media;
 mod on_sip;
 mod outgoing;
+mod peers;
 mod ports;
 pub mod queue;
 mod reach;
@@ -75,6 +76,7 @@ use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
 use crate::switch::message_waiting::Subscription;
+use crate::switch::peers::Peers;
 use crate::switch::ports::Ports;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Queues;
@@ -100,6 +102,19 @@ pub struct CommandId(pub u64);
 pub enum Input {
     /// A message arrived; a connection closed; sending failed.
     Sip(sip::Input),
+    /// Who is at the other end of a TLS connection is proved; comes before anything that is said along it.
+    Opened {
+        /// Which.
+        connection: sip::ConnectionId,
+        /// SIP domains in the verified certificate (RFC 5922 §7.1), in small letters.
+        names: Vec<Arc<str>>,
+    },
+    /// Nothing was said along a connection for `limits.idle`; answered by `Output::Close` unless something hangs on
+    /// it.
+    Idle {
+        /// Which.
+        connection: sip::ConnectionId,
+    },
     /// A media thread says something.
     Media(media::Event),
     /// A fact from the store (at start), or from another node.
@@ -127,6 +142,8 @@ pub enum Input {
 pub enum Output {
     /// Send this.
     Transmit(sip::Transmit),
+    /// Close this connection: it is idle, and nothing hangs on it.
+    Close(sip::ConnectionId),
     /// Do this on the stream's media thread.
     Media(media::Command),
     /// Others must know this; facts that the store keeps are durable before a later `Transmit` is sent.
@@ -222,6 +239,7 @@ pub struct Switch {
     endpoint: Endpoint,
     nonces: Nonces,
     location: Location,
+    peers: Peers,
     /// Devices by user, and users by device; made anew with each configuration.
     devices: HashMap<UserKey, Vec<Aor>>,
     /// Passwords that the switch made for devices without one.
@@ -276,6 +294,7 @@ impl Switch {
             endpoint,
             nonces,
             location: Location::default(),
+            peers: Peers::default(),
             devices: HashMap::new(),
             passwords: HashMap::new(),
             queues,
@@ -319,6 +338,8 @@ impl Switch {
     pub fn handle_input(&mut self, now: Now, input: Input) {
         match input {
             Input::Sip(input) => self.endpoint.handle_input(now, input),
+            Input::Opened { connection, names } => self.peers.opened(connection, names),
+            Input::Idle { connection } => self.on_idle(connection),
             Input::Media(event) => self.on_media(now, event),
             Input::Change(change) => self.on_change(now, change),
             Input::Config(config) => self.adopt(now, config),

@@ -476,7 +476,7 @@ impl World {
                     self.switch.handle_input(self.now, Input::Answer { id, answer });
                 }
                 Output::Reply { answer, .. } => self.answers.push(answer),
-                Output::Drained => {}
+                Output::Drained | Output::Close(_) => {}
             }
         }
     }

@@ -146,6 +146,24 @@ pub fn unreadable(transport: Transport) {
     counter!("sentral_sip_parse_errors_total", "transport" => transport_name(transport)).increment(1);
 }
 
+/// Counts a connection that was not let in.
+pub fn connection_refused(transport: Transport, why: &'static str) {
+    counter!("sentral_sip_connections_refused_total", "transport" => transport_name(transport), "reason" => why)
+        .increment(1);
+}
+
+/// Counts a connection that begins.
+pub fn connection_opened(transport: Transport) {
+    gauge!("sentral_sip_connections", "transport" => transport_name(transport)).increment(1.0);
+}
+
+/// Counts a connection that has ended, by one of a few reasons.
+pub fn connection_closed(transport: Transport, why: &'static str) {
+    gauge!("sentral_sip_connections", "transport" => transport_name(transport)).decrement(1.0);
+    counter!("sentral_sip_connections_closed_total", "transport" => transport_name(transport), "reason" => why)
+        .increment(1);
+}
+
 /// Notes whether the newest configuration could be loaded.
 pub fn reloaded(successful: bool) {
     gauge!("sentral_config_last_reload_successful").set(f64::from(u8::from(successful)));

@@ -28,6 +28,8 @@ pub struct Resolver {
     pub udp: Vec<SocketAddr>,
     /// TCP listeners, with their real ports.
     pub tcp: Vec<SocketAddr>,
+    /// TLS listeners, with their real ports.
+    pub tls: Vec<SocketAddr>,
 }
 
 impl Resolver {
@@ -49,7 +51,11 @@ impl Resolver {
     /// The address we listen on that a message to `remote` should leave from: the one of the route there; if
     /// we do not listen on that, another of the same kind (loopback or not).
     fn local_towards(&self, remote: SocketAddr, transport: Transport) -> Option<SocketAddr> {
-        let listening = if transport == Transport::Udp { &self.udp } else { &self.tcp };
+        let listening = match transport {
+            Transport::Udp => &self.udp,
+            Transport::Tls => &self.tls,
+            Transport::Tcp | Transport::Ws | Transport::Wss => &self.tcp,
+        };
         let route = source_towards(remote);
         let exact = listening.iter().find(|local| Some(local.ip()) == route);
         let any = || {
@@ -105,7 +111,7 @@ mod tests {
 
     fn resolver(udp: &[&str], tcp: &[&str]) -> Resolver {
         let parse = |list: &[&str]| list.iter().map(|address| address.parse().unwrap()).collect();
-        Resolver { udp: parse(udp), tcp: parse(tcp) }
+        Resolver { udp: parse(udp), tcp: parse(tcp), tls: Vec::new() }
     }
 
     #[tokio::test]
