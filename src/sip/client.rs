@@ -118,7 +118,7 @@ impl Endpoint {
         params.push("rport", None);
         params.push("branch", Some(&branch));
         if hop.transport == Transport::Tls {
-            // RFC 5923 §5: the peer may send its requests along the same connection.
+            // RFC 5923 §8.1: the peer may send its requests along the same connection.
             params.push("alias", None);
         }
         let via = Via { transport: hop.transport.via().to_owned(), host, port, params };

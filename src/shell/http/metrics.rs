@@ -267,6 +267,11 @@ mod tests {
             });
             status(&Status { calls: 42, ..Status::default() });
             unreadable(Transport::Tcp);
+            connection_refused(Transport::Tls, "connections_per_address");
+            for _ in 0..2 {
+                connection_opened(Transport::Wss);
+            }
+            connection_closed(Transport::Wss, "idle");
         });
         let text = handle.render();
         for line in [
@@ -276,6 +281,9 @@ mod tests {
             "sentral_queue_wait_seconds_sum 4.5",
             "sentral_calls_active 42",
             "sentral_sip_parse_errors_total{transport=\"tcp\"} 1",
+            "sentral_sip_connections_refused_total{transport=\"tls\",reason=\"connections_per_address\"} 1",
+            "sentral_sip_connections{transport=\"wss\"} 1",
+            "sentral_sip_connections_closed_total{transport=\"wss\",reason=\"idle\"} 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -184,7 +184,7 @@ impl Life {
         }
     }
 
-    /// RFC 5923 §5, §9: a peer that has opened the connection may ask to get our requests along it, provided that its
+    /// RFC 5923 §8.2, §9.2: a peer that has opened the connection may ask to get our requests along it, provided that its
     /// certificate was verified; the address is where it says that it listens, on the machine it calls from.
     fn look_for_alias(&mut self, request: &Request) {
         if !self.accepted || !self.verified || self.alias.is_some() {

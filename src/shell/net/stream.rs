@@ -274,7 +274,7 @@ impl Shared {
         let id = *self.by_remote.get(&(hop.transport, hop.remote))?;
         match hop.transport {
             Transport::Tcp => Some(id),
-            // RFC 5923 §9: an address proves nothing; whoever is there must have proved to be whom we want.
+            // RFC 5923 §9.1: an address proves nothing; whoever is there must have proved to be whom we want.
             Transport::Tls => {
                 let name = self.tls.name_at(hop.remote)?;
                 self.connections.get(&id)?.names.contains(&name).then_some(id)
@@ -354,7 +354,7 @@ impl Shared {
         }
     }
 
-    /// RFC 5923 §5: a peer whose certificate was verified wants our requests to `alias` along this connection.
+    /// RFC 5923 §8.2: a peer whose certificate was verified wants our requests to `alias` along this connection.
     pub(super) fn note_alias(&self, hop: &Hop, alias: SocketAddr) {
         if let Some(id) = hop.connection {
             self.by_remote.insert((hop.transport, alias), id);

@@ -4,7 +4,8 @@
 //! compared because renewals swap links, of which no event in the folder tells. Connections that stand keep what they
 //! began with. Who we connect to must show a certificate of the trunk's `certificate`, or of its host when that is not
 //! set; an address that no trunk's name led to is not connected to at all, because nothing could be verified. A
-//! wildcard in such a certificate counts, though RFC 5922 §7.2 would not have it. Left out: revocation lists.
+//! wildcard in such a certificate counts, though RFC 5922 §7.2 would not have it. Of two trunks at one address and port,
+//! the name looked up last is demanded. Left out: revocation lists.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -192,21 +193,20 @@ pub(super) fn server_name(name: &str) -> Option<ServerName<'static>> {
 }
 
 /// The SIP domains that a verified certificate stands for, in small letters (RFC 5922 §7.1): of its SIP URIs those
-/// without user; of its DNS names all, if it has no SIP URI.
+/// without user; if there is none, its DNS names.
 pub(super) fn domains(certificate: &CertificateDer<'_>) -> Vec<Arc<str>> {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else { return Vec::new() };
-    let uris: Vec<Uri> = certificate
-        .valid_uri_names()
-        .take(NAMES_MAX)
-        .filter_map(|uri| Uri::parse(uri).ok())
-        .filter(|uri| uri.as_sip().is_some_and(|sip| !sip.secure))
-        .collect();
     let small = |name: String| Arc::from(name.to_ascii_lowercase());
-    if uris.is_empty() {
-        return certificate.valid_dns_names().take(NAMES_MAX).map(|name| small(name.to_owned())).collect();
+    let uris = certificate.valid_uri_names().take(NAMES_MAX).filter_map(|uri| Uri::parse(uri).ok());
+    let domain = |uri: Uri| {
+        let sip = uri.as_sip().filter(|sip| !sip.secure && sip.user.is_none())?;
+        Some(small(sip.host.to_string()))
+    };
+    let domains: Vec<Arc<str>> = uris.filter_map(domain).collect();
+    if !domains.is_empty() {
+        return domains;
     }
-    let hosts = uris.iter().filter(|uri| uri.user().is_none()).filter_map(Uri::host);
-    hosts.map(|host| small(host.to_string())).collect()
+    certificate.valid_dns_names().take(NAMES_MAX).map(|name| small(name.to_owned())).collect()
 }
 
 fn read(files: &server::Tls) -> anyhow::Result<Pem> {
@@ -319,7 +319,7 @@ fn client_config(
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
     Ok(match pair {
-        // RFC 5923 §5: with ours shown too, the carrier may use the connection for its calls.
+        // RFC 5923 §9: with ours shown too, the carrier may use the connection for its calls.
         Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
         None => builder.with_no_client_auth(),
     })
