@@ -210,8 +210,7 @@ impl<W: Wire> Phone<W> {
         let (uri, to) = ("sip:127.0.0.1", format!("<sip:{}@127.0.0.1>", self.name));
         let id = format!("register-{}", self.name);
         self.request("REGISTER", uri, &format!("{id}1"), &to, &id, (1, "Expires: 600\n", ""));
-        let extra =
-            format!("Expires: 600\n{}", self.credentials(&self.name.to_owned(), Method::Register, uri));
+        let extra = format!("Expires: 600\n{}", self.credentials(Method::Register, uri));
         self.request("REGISTER", uri, &format!("{id}2"), &to, &id, (2, &extra, ""));
         let accepted = self.next();
         assert!(accepted.starts_with("SIP/2.0 200 "), "{accepted}");
@@ -240,7 +239,7 @@ impl<W: Wire> Phone<W> {
         let (uri, to) = (format!("sip:{number}@127.0.0.1"), format!("<sip:{number}@127.0.0.1>"));
         let sdp = "Content-Type: application/sdp\n";
         self.request("INVITE", &uri, &id, &to, &id, (1, sdp, SDP));
-        let credentials = self.credentials(&self.name.to_owned(), Method::Invite, &uri);
+        let credentials = self.credentials(Method::Invite, &uri);
         self.request("ACK", &uri, &id, &to, &id, (1, "", ""));
         self.request("INVITE", &uri, &format!("{id}-2"), &to, &id, (2, &format!("{sdp}{credentials}"), SDP));
     }
@@ -277,13 +276,20 @@ impl<W: Wire> Phone<W> {
     }
 
     /// What a challenge, which comes next, is met with.
-    fn credentials(&mut self, user: &str, method: Method, uri: &str) -> String {
+    fn credentials(&mut self, method: Method, uri: &str) -> String {
         let challenged = self.next();
         let parsed = Message::parse(Bytes::from(challenged), 65_535).expect("the daemon writes SIP");
         let Message::Response(response) = parsed else { panic!("a request instead of a response") };
         let challenge = digest::strongest(&response).expect("a challenge that can be met");
-        let answer =
-            digest::answer(&challenge, user, &format!("{user}-hemmelig"), &method, uri, 1, "0a4f113b");
+        let answer = digest::answer(
+            &challenge,
+            self.name,
+            &format!("{}-hemmelig", self.name),
+            &method,
+            uri,
+            1,
+            "0a4f113b",
+        );
         format!("Authorization: {answer}\n")
     }
 }

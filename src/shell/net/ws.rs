@@ -47,7 +47,7 @@ pub(super) struct WebFramer {
 
 #[derive(Debug)]
 enum State {
-    Shaking(MidHandshake<ServerHandshake<Pipe, SipOnly>>),
+    Shaking(Box<MidHandshake<ServerHandshake<Pipe, SipOnly>>>),
     Open(Box<WebSocket<Pipe>>),
     Over,
 }
@@ -68,7 +68,7 @@ impl WebFramer {
             .max_message_size(Some(max))
             .max_frame_size(Some(max));
         let shaking = ServerHandshake::start(Pipe::default(), SipOnly, Some(config));
-        WebFramer { state: State::Shaking(shaking), reply: Vec::new() }
+        WebFramer { state: State::Shaking(Box::new(shaking)), reply: Vec::new() }
     }
 
     /// Adds octets that were received; call `next` until it gives `None` before adding more.
@@ -113,7 +113,7 @@ impl WebFramer {
         let State::Shaking(shaking) = std::mem::replace(&mut self.state, State::Over) else { return Ok(()) };
         match shaking.handshake() {
             Ok(socket) => self.state = State::Open(Box::new(socket)),
-            Err(HandshakeError::Interrupted(shaking)) => self.state = State::Shaking(shaking),
+            Err(HandshakeError::Interrupted(shaking)) => self.state = State::Shaking(Box::new(shaking)),
             Err(HandshakeError::Failure(_)) => {
                 self.reply.extend_from_slice(REFUSAL);
                 return Err("handshake");
