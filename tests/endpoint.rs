@@ -7,6 +7,8 @@
     reason = "a test may fail, and begins at some moment"
 )]
 
+#[path = "endpoint/extensions.rs"]
+mod extensions;
 #[path = "endpoint/net.rs"]
 mod net;
 #[path = "endpoint/strangers.rs"]

@@ -269,6 +269,61 @@ fn a_caller_may_leave_the_offer_to_us() {
 }
 
 #[test]
+fn a_caller_may_demand_that_ringing_arrives_and_answer_our_offer_in_the_prack() {
+    let site = Site::new();
+    let daemon = site.start();
+    for scenario in ["caller-demands-that-ringing-arrives", "caller-answers-in-the-prack"] {
+        let (phone, at) = Sipp::phone(&site, "phone-answers-after-a-while", &["-m", "1", "-d", "2500"]);
+        register(&site, "anna", at);
+        let options = [&["-m", "1", "-d", "500"], &NO_EAR[..]].concat();
+        Sipp::caller(&site, scenario, "+4736000101", &options).succeeds();
+        phone.succeeds();
+    }
+    daemon.end();
+}
+
+#[test]
+fn a_session_timer_is_granted_refreshed_and_not_too_brief() {
+    let site = Site::new();
+    let daemon = site.start();
+    let options = [&["-m", "1", "-d", "200"], &NO_EAR[..]].concat();
+    Sipp::caller(&site, "caller-refreshes-by-update", "+4736000130", &options).succeeds();
+    Sipp::caller(&site, "caller-asks-for-too-brief-a-session", "+4736000130", &options).succeeds();
+    daemon.end();
+}
+
+#[test]
+fn a_phone_transfers_a_caller_to_another_phone() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (anna, at) = Sipp::phone(&site, "phone-answers-and-transfers", &["-m", "1", "-key", "target", "102"]);
+    register(&site, "anna", at);
+    let (bo, at) = Sipp::phone(&site, "phone-answers", &["-m", "1"]);
+    register(&site, "bo", at);
+    let options = [&["-m", "1", "-d", "4000"], &NO_EAR[..]].concat();
+    Sipp::caller(&site, "caller-hangs-up", "+4736000101", &options).succeeds();
+    anna.succeeds();
+    bo.succeeds();
+    assert_eq!(last_call(&site)["answered_by"], "bo");
+    daemon.end();
+}
+
+#[test]
+fn a_phone_that_redirects_is_followed() {
+    let site = Site::new();
+    let daemon = site.start();
+    let (anna, at) = Sipp::phone(&site, "phone-redirects", &["-m", "1", "-key", "target", "102"]);
+    register(&site, "anna", at);
+    let (bo, at) = Sipp::phone(&site, "phone-answers", &["-m", "1"]);
+    register(&site, "bo", at);
+    let options = [&["-m", "1", "-d", "500"], &NO_EAR[..]].concat();
+    Sipp::caller(&site, "caller-hangs-up", "+4736000101", &options).succeeds();
+    anna.succeeds();
+    bo.succeeds();
+    daemon.end();
+}
+
+#[test]
 fn a_call_can_be_held_and_resumed() {
     let site = Site::new();
     let daemon = site.start();

@@ -78,6 +78,15 @@ pub enum Change {
         /// Which way.
         direction: Direction,
     },
+    /// A call got a party: a dialog of its own, by which its SIP messages are known.
+    CallLeg {
+        /// Which.
+        call: CallId,
+        /// Call-ID of the dialog.
+        call_id: Arc<str>,
+        /// `trunk <id>`, or the user.
+        party: Arc<str>,
+    },
     /// The caller heard 200 OK.
     CallAnswered {
         /// Which.
@@ -248,6 +257,7 @@ impl Change {
             | Change::MessageMarked { .. }
             | Change::MessageDeleted { .. } => true,
             Change::CallStarted { .. }
+            | Change::CallLeg { .. }
             | Change::CallAnswered { .. }
             | Change::CallEnded { .. }
             | Change::CallMedia { .. }

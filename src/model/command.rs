@@ -202,6 +202,9 @@ pub struct CallView {
     pub age_s: u64,
     /// Codec towards the caller.
     pub codec: Option<String>,
+    /// SIP Call-IDs of its legs that are up, the caller's first.
+    #[serde(default)]
+    pub call_ids: Vec<String>,
 }
 
 /// A queue or ring group.

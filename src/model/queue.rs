@@ -96,6 +96,8 @@ pub struct Present {
     pub caller_number: bool,
     /// `Alert-Info` value.
     pub alert: Option<Arc<str>>,
+    /// The agent's phone is asked to answer by itself (RFC 5373).
+    pub auto_answer: bool,
     /// Played to the agent before the caller is connected.
     pub whisper: Option<MediaId>,
     /// Whether a key must be pressed.

@@ -69,6 +69,12 @@ pub struct Server {
     pub sip_wss: Vec<SocketAddr>,
     /// Certificates.
     pub tls: Tls,
+    /// Name servers to ask; empty asks the machine's own.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Bytes of SIP messages that are kept in memory; 0 keeps none.
+    pub trace_bytes: usize,
+    /// Capture server that is sent a copy of every message.
+    pub hep: Option<Hep>,
     /// Address to show in Via, Contact and SDP behind NAT.
     pub external: Option<IpAddr>,
     /// Log every SIP message.
@@ -76,6 +82,8 @@ pub struct Server {
     /// Challenges offer SHA-256 besides MD5. Many phones give up when they see an algorithm that they do not know,
     /// though RFC 8760 §2.4 has them pass over it.
     pub sip_sha256: bool,
+    /// Session timer of calls in seconds; 0 for none (RFC 4028).
+    pub sip_session_s: u32,
     /// First and last RTP port, both included; even ports carry RTP, the next one RTCP.
     pub media_ports: (u16, u16),
     /// Codecs by name in order of preference, as written; unknown names are refused at load.
@@ -117,9 +125,13 @@ impl Default for Server {
             sip_ws: Vec::new(),
             sip_wss: Vec::new(),
             tls: Tls::default(),
+            dns_servers: Vec::new(),
+            trace_bytes: 16_000_000,
+            hep: None,
             external: None,
             sip_trace: false,
             sip_sha256: false,
+            sip_session_s: 1800,
             media_ports: (20000, 21999),
             codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
             keep_recordings: Duration::from_secs(30 * 86_400),
@@ -249,6 +261,19 @@ impl Default for Codes {
                 .collect(),
         }
     }
+}
+
+/// A Homer capture server, `[hep]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hep {
+    /// Host name or address.
+    pub host: Arc<str>,
+    /// UDP port, when one was written.
+    pub port: Option<u16>,
+    /// Who we are among those that send to it.
+    pub id: u32,
+    /// What it wants to see, if anything.
+    pub password: Option<Secret>,
 }
 
 /// A subscription of `plans.toml`.

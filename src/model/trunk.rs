@@ -15,6 +15,8 @@ pub enum TrunkTransport {
     /// UDP.
     #[default]
     Udp,
+    /// What the carrier's NAPTR and SRV records prefer (RFC 3263 §4.1), else UDP.
+    Auto,
     /// TCP.
     Tcp,
     /// TLS.

@@ -266,7 +266,7 @@ impl Agent {
             max_transactions: 100,
             max_dialogs: 100,
             allow: "INVITE, ACK, BYE, CANCEL",
-            t1: Duration::from_millis(500),
+            ..Settings::default()
         };
         let endpoint = Endpoint::new(settings, Rng::from_entropy(seed()?));
         Ok(Agent { name: name.to_owned(), address: socket.local_addr()?, socket, endpoint })

@@ -11,6 +11,7 @@ pub mod net;
 pub mod signaling;
 pub mod store;
 pub mod telemetry;
+pub mod trace;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -41,12 +42,14 @@ use crate::shell::http::metrics::Metrics;
 use crate::shell::media::bank;
 use crate::shell::media::thread;
 use crate::shell::media::thread::MediaSettings;
+use crate::shell::net::dns::Names;
 use crate::shell::net::resolve::Resolver;
 use crate::shell::net::stream::Streams;
 use crate::shell::net::udp::Udp;
 use crate::shell::signaling::Inbox;
 use crate::shell::store::Store;
 use crate::shell::store::files;
+use crate::shell::trace::Trace;
 use crate::sip::Transport;
 use crate::switch::Input;
 use crate::switch::Output;
@@ -112,7 +115,8 @@ impl Daemon {
         let (store, facts) = Store::open(&data)?;
         let store = Arc::new(store);
         let metrics = Metrics::start()?;
-        let (inbox, mouth) = signaling::inbox()?;
+        let trace = Trace::configured(&config.server);
+        let (inbox, mouth) = signaling::inbox(trace.clone())?;
 
         let bank = Arc::new(Bank::default());
         let report = bank::load_system(&prompts_folder()?, &bank)?;
@@ -126,10 +130,13 @@ impl Daemon {
             udp.push(Udp::bind(*address, limits.message_bytes)?);
         }
         let streams = Streams::listen(&config, inbox.clone())?;
+        let names = Names::new(config.server.dns_servers.clone(), Rng::from_entropy(seed()?));
         let resolver = Resolver {
             udp: udp.iter().map(Udp::local).collect(),
             tcp: streams.listening_for(Transport::Tcp),
-            tls: streams.listening_for(Transport::Tls),
+            // Who cannot be verified is not connected to, and so not asked for either.
+            tls: config.server.tls.ca.iter().flat_map(|_| streams.listening_for(Transport::Tls)).collect(),
+            names,
         };
 
         let settings =
@@ -179,6 +186,9 @@ impl Daemon {
             inbox: inbox.clone(),
         });
         metrics::reloaded(true);
+        if let Some(hep) = config.server.hep.clone() {
+            tokio::spawn(trace::hep::run(hep, trace));
+        }
         let doors = Doors { shared: Arc::clone(&shared), store, metrics };
         let (end_control, end_metrics) = doors.open(&data, config.server.metrics_listen)?;
         Ok(Daemon {
@@ -332,6 +342,7 @@ impl Doors {
         let control = Control {
             commander: Arc::clone(&commander),
             store: self.store,
+            trace: self.shared.inbox.trace().clone(),
             reload,
             metrics: self.metrics.clone(),
         };

@@ -26,6 +26,7 @@ use crate::shell::net::resolve::Resolver;
 use crate::shell::net::stream::Streams;
 use crate::shell::net::udp::Udp;
 use crate::shell::store::Store;
+use crate::shell::trace::Trace;
 use crate::sip;
 use crate::sip::Transport;
 use crate::switch::Answer;
@@ -59,6 +60,7 @@ enum Item {
 pub struct Inbox {
     items: mpsc::SyncSender<Item>,
     wake: Arc<EventFd>,
+    trace: Trace,
 }
 
 impl std::fmt::Debug for Inbox {
@@ -84,6 +86,11 @@ impl Inbox {
     /// Ends the thread, however many calls are up.
     pub fn stop(&self) {
         self.put(Item::Stop);
+    }
+
+    /// Where the network layer shows what it receives and answers by itself.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     fn put(&self, item: Item) -> bool {
@@ -121,14 +128,14 @@ pub struct Mouth {
     wake: Arc<EventFd>,
 }
 
-/// Makes an inbox.
+/// Makes an inbox; what goes through it is shown to `trace`.
 ///
 /// # Errors
 /// When the kernel has no event to give.
-pub fn inbox() -> anyhow::Result<(Inbox, Mouth)> {
+pub fn inbox(trace: Trace) -> anyhow::Result<(Inbox, Mouth)> {
     let wake = Arc::new(EventFd::new().context("cannot make an event for the signalling thread")?);
     let (sender, items) = mpsc::sync_channel(INBOX_MAX);
-    Ok((Inbox { items: sender, wake: Arc::clone(&wake) }, Mouth { items, wake }))
+    Ok((Inbox { items: sender, wake: Arc::clone(&wake), trace }, Mouth { items, wake }))
 }
 
 /// Starts the thread, which carries out `first` at once; it ends when it is told to stop or every call is over after an order to drain.
@@ -205,7 +212,7 @@ impl Signaling {
     fn read(&mut self, index: usize) {
         let Some(udp) = self.parts.udp.get_mut(index) else { return };
         let mut inputs = Vec::new();
-        udp.read(|input| inputs.push(input));
+        udp.read(&self.inbox.trace, |input| inputs.push(input));
         for input in inputs {
             count(&input);
             self.parts.switch.handle_input(clock::now(), Input::Sip(input));
@@ -276,6 +283,7 @@ impl Signaling {
     }
 
     fn transmit(&mut self, transmit: sip::Transmit) {
+        self.inbox.trace.sent(&transmit.hop, &transmit.bytes);
         if transmit.hop.transport != Transport::Udp {
             self.parts.streams.send(transmit);
             return;
@@ -294,6 +302,7 @@ impl Signaling {
     fn told(&mut self, change: &Change) {
         self.parts.store.record(change);
         metrics::count(change);
+        self.inbox.trace.told(change);
         if let Change::Decision { company, seq, call, event, why, .. } = change {
             tracing::debug!(%company, seq, call = call.map(tracing::field::display), %event, %why, "decision");
         }
@@ -309,9 +318,9 @@ impl Signaling {
             Ask::Resolve { host, port, transport } => {
                 let (resolver, streams) = (self.parts.resolver.clone(), self.parts.streams.clone());
                 self.parts.runtime.spawn(async move {
-                    let hops = resolver.resolve(&host, port, transport).await;
+                    let (hops, ttl) = resolver.resolve(&host, port, transport).await;
                     streams.learn(&host, &hops);
-                    answer(Answer::Resolved(hops));
+                    answer(Answer::Resolved { hops, ttl });
                 });
             }
             Ask::LoadClip { file } => {

@@ -18,7 +18,7 @@ use crate::sip::uri::Uri;
 use crate::sip::value;
 
 /// Extensions that a request may require of us (option tags).
-pub const SUPPORTED: &[&str] = &["path"];
+pub const SUPPORTED: &[&str] = &["path", "100rel", "replaces", "timer", "norefersub"];
 
 /// What to do with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! Client transactions, INVITE and other (RFC 3261 §17.1, RFC 6026 §7.2): repeating requests, matching responses,
 //! acknowledging failures, answering digest challenges once.
 //!
-//! What a response means is said in `invite.rs` and `endpoint.rs`. Left out: moving UDP requests of more than 1300
-//! bytes to TCP (§18.1.1), and RFC 4320's advice to proxies.
+//! What a response means is said in `invite.rs` and `endpoint.rs`. Left out: RFC 4320's advice to proxies.
 
 use std::time::Duration;
 
@@ -55,6 +54,8 @@ pub(super) enum Owner {
     Invite(crate::sip::DialogId),
     /// The BYE of a dialog that the user has let go.
     Bye(crate::sip::DialogId),
+    /// A refresh of the session by UPDATE.
+    Refresh(crate::sip::DialogId),
     /// The user, who knows the request by this name.
     User(TransactionId, Option<crate::sip::DialogId>),
 }
@@ -74,6 +75,8 @@ pub(super) struct Client {
     pub(super) key: ClientKey,
     sent_by: (Host, Option<u16>),
     pub(super) hop: Hop,
+    /// The datagram way of a request that was too long for it (RFC 3261 §18.1.1).
+    fallback: Option<Hop>,
     pub(super) state: State,
     pub(super) owner: Owner,
     /// As sent: for repeats, and the connection it is sent along.
@@ -106,7 +109,35 @@ impl Endpoint {
         credentials: Option<Credentials>,
     ) -> TransactionId {
         let branch = self.push_via(&mut request, &hop);
+        if hop.transport == Transport::Udp && request.to_bytes().len() > self.settings.udp_max {
+            // §18.1.1: near the MTU a datagram may be lost as a whole for ever; the Via names the stream.
+            let stream = Hop { transport: Transport::Tcp, connection: None, ..hop };
+            request.headers.remove(&Name::Via);
+            let branch = self.push_via(&mut request, &stream);
+            let id = self.launch(now, request.clone(), branch, stream, owner, credentials);
+            if let Some(client) = self.clients.get_mut(&id) {
+                client.fallback = Some(hop);
+                client.request = Some(Box::new(request));
+            }
+            return id;
+        }
         self.launch(now, request, branch, hop, owner, credentials)
+    }
+
+    /// The stream that a long request took does not exist: it goes as a datagram after all (§18.1.1).
+    fn fall_back(&mut self, now: Now, id: TransactionId) -> bool {
+        let Some(client) = self.clients.get_mut(&id).filter(|client| client.state == State::Trying) else {
+            return false;
+        };
+        let (Some(hop), Some(mut request)) = (client.fallback, client.request.take()) else { return false };
+        let (owner, credentials) = (client.owner, client.credentials.clone());
+        let number = request.cseq().map_or(0, |cseq| cseq.number);
+        self.remove_client(id);
+        request.headers.remove(&Name::Via);
+        let branch = self.push_via(&mut request, &hop);
+        let again = self.launch(now, *request, branch, hop, owner, credentials);
+        self.renumber(owner, again, number);
+        true
     }
 
     /// Puts our Via on top; returns its branch.
@@ -155,6 +186,7 @@ impl Endpoint {
             key: key.clone(),
             sent_by,
             hop,
+            fallback: None,
             state: State::Trying,
             owner,
             bytes: bytes.clone(),
@@ -202,6 +234,9 @@ impl Endpoint {
             return;
         }
         let owner = client.owner;
+        if status == 503 && self.fall_back(now, id) {
+            return;
+        }
         self.remove_client(id);
         self.conclude(now, owner, status, None);
     }
@@ -340,7 +375,7 @@ impl Endpoint {
         let Some(client) = self.clients.get(&id) else { return };
         let owner = client.owner;
         let gone_at_once = client.is_invite() && client.hop.transport.reliable();
-        let again = self.answer_challenge(now, id, &response);
+        let again = self.answer_challenge(now, id, &response) || self.ask_longer(now, id, &response);
         if gone_at_once {
             self.remove_client(id);
         }
@@ -385,6 +420,30 @@ impl Endpoint {
         request.headers.set(Name::CSeq, CSeq { number, method: cseq.method }.to_string());
         request.headers.push(given, value);
         let again = self.send(now, *request, hop, owner, Some(credentials));
+        self.renumber(owner, again, number);
+        true
+    }
+
+    /// After 422, sends the INVITE again with the interval that is demanded (RFC 4028 §7.3).
+    fn ask_longer(&mut self, now: Now, id: TransactionId, response: &Response) -> bool {
+        let Some(client) = self.clients.get(&id).filter(|_| response.status == 422) else { return false };
+        let (hop, owner, credentials) = (client.hop, client.owner, client.credentials.clone());
+        let Owner::Invite(dialog) = owner else { return false };
+        if !self.wants_retry(owner) {
+            return false;
+        }
+        let Some(extra) = self.raised_interval(dialog, response) else { return false };
+        let Some(mut request) = self.clients.get_mut(&id).and_then(|client| client.request.take()) else {
+            return false;
+        };
+        let Some(cseq) = request.cseq() else { return false };
+        let number = self.next_cseq(owner, cseq.number);
+        request.headers.remove(&Name::Via);
+        request.headers.set(Name::CSeq, CSeq { number, method: cseq.method }.to_string());
+        for (name, value) in extra {
+            request.headers.set(Name::from(name), value);
+        }
+        let again = self.send(now, *request, hop, owner, credentials);
         self.renumber(owner, again, number);
         true
     }

@@ -17,6 +17,7 @@ use crate::sip::endpoint::Settings;
 use crate::sip::endpoint::add;
 use crate::sip::header::CSeq;
 use crate::sip::header::Contacts;
+use crate::sip::header::Headers;
 use crate::sip::header::Name;
 use crate::sip::header::NameAddr;
 use crate::sip::header::Via;
@@ -25,10 +26,12 @@ use crate::sip::invite::TheirInvite;
 use crate::sip::message::Method;
 use crate::sip::message::Request;
 use crate::sip::message::Response;
+use crate::sip::session_timer::SessionTimer;
 use crate::sip::target::Target;
 use crate::sip::target::default_port;
 use crate::sip::target::is_private;
 use crate::sip::uri::Host;
+use crate::sip::value;
 
 /// Most early dialogs of one INVITE that are told apart; answers of further forks are still reported.
 const MAX_EARLY: usize = 16;
@@ -78,6 +81,12 @@ pub(super) struct Dialog {
     pub(super) theirs: Option<TheirInvite>,
     /// Our INVITE without final answer, or whose 2xx the user has not acknowledged.
     pub(super) ours: Option<OurInvite>,
+    /// The running session timer (RFC 4028).
+    pub(super) session: Option<SessionTimer>,
+    /// The least interval that the other side has demanded; 0 when none was.
+    pub(super) min_se: u32,
+    /// The other side takes UPDATE.
+    pub(super) peer_updates: bool,
 }
 
 impl Dialog {
@@ -116,6 +125,9 @@ impl Dialog {
             early: Vec::new(),
             theirs: None,
             ours: None,
+            session: None,
+            min_se: 0,
+            peer_updates: false,
         };
         dialog.refresh_by_request(request, hop);
         Some(dialog)
@@ -144,6 +156,9 @@ impl Dialog {
             early: Vec::new(),
             theirs: None,
             ours: None,
+            session: None,
+            min_se: 0,
+            peer_updates: false,
         };
         if again {
             dialog.refresh_by_response(response, hop);
@@ -192,6 +207,7 @@ impl Dialog {
         if !refreshes {
             return;
         }
+        self.note_allow(&request.headers);
         if let Some(contact) = first_contact(request.contacts()) {
             self.target = contact.uri;
         }
@@ -219,6 +235,16 @@ impl Dialog {
         self.refresh_by_response(response, hop);
     }
 
+    /// Notes whether the other side takes UPDATE, if it says what it takes.
+    fn note_allow(&mut self, headers: &Headers) {
+        let mut said = headers.all(&Name::Allow).peekable();
+        if said.peek().is_some() {
+            self.peer_updates = said.any(|values| {
+                value::list(&values).any(|method| method.trim().eq_ignore_ascii_case(Method::Update.as_str()))
+            });
+        }
+    }
+
     /// Notes the connection a response came by, and its Contact.
     pub(super) fn refresh_by_response(&mut self, response: &Response, hop: Hop) {
         if hop.transport == self.hop.transport && hop.connection.is_some() {
@@ -228,6 +254,7 @@ impl Dialog {
             self.target = contact.uri;
         }
         self.symmetric = behind_nat(&self.target, &self.hop, None);
+        self.note_allow(&response.headers);
     }
 
     /// A request in the dialog without Via and with the CSeq number given; ACK takes that of its INVITE.
@@ -249,6 +276,7 @@ impl Dialog {
         headers.push(Name::UserAgent, settings.agent.clone());
         if matches!(method, Method::Invite | Method::Update) {
             headers.push(Name::Allow, settings.allow);
+            headers.push(Name::Supported, settings.supported);
         }
         add(headers, extra);
         request

@@ -1,8 +1,7 @@
 //! One SIP user agent, sans I/O: message → transaction → dialog → [`Event`] (RFC 3261 §8, §12, §17, §18).
 //!
 //! `client.rs` and `server.rs` hold the transactions, `invite.rs` the calls, `dialog.rs` what a dialog remembers; here
-//! is what joins them, and requests other than INVITE. Left out: moving UDP requests of more than 1300 bytes to TCP
-//! (§18.1.1), proxying, PRACK, session timers.
+//! is what joins them, and requests other than INVITE. Left out: proxying.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -70,6 +69,12 @@ pub struct Settings {
     pub max_dialogs: usize,
     /// Value of Allow.
     pub allow: &'static str,
+    /// Value of Supported in calls.
+    pub supported: &'static str,
+    /// Session timer that calls ask for and get at most, in seconds (RFC 4028); 0 for none.
+    pub session_expires: u32,
+    /// Longest request that goes as a datagram, in octets; a longer one takes TCP (RFC 3261 §18.1.1).
+    pub udp_max: usize,
     /// Estimate of the round-trip time (§17.1.1.1).
     pub t1: Duration,
 }
@@ -81,7 +86,10 @@ impl Default for Settings {
             agent: "Sentral".to_owned(),
             max_transactions: 100_000,
             max_dialogs: 20_000,
-            allow: "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, UPDATE",
+            allow: "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, PUBLISH",
+            supported: "100rel, replaces, timer, norefersub",
+            session_expires: 0,
+            udp_max: usize::MAX,
             t1: Duration::from_millis(500),
         }
     }
@@ -153,6 +161,12 @@ pub(super) enum Timer {
     Provisional(DialogId),
     /// A cancelled INVITE was not answered in time.
     Cancelled(DialogId),
+    /// Repeat a provisional answer that is not acknowledged.
+    Reliable(DialogId),
+    /// Refresh the session.
+    Refresh(DialogId),
+    /// The session was not refreshed.
+    SessionOver(DialogId),
 }
 
 /// What has to hear that a connection is gone.
@@ -247,6 +261,9 @@ impl Endpoint {
                 Timer::NoAck(id) => self.on_no_ack(now, id),
                 Timer::Provisional(id) => self.on_provisional(now, id),
                 Timer::Cancelled(id) => self.on_cancel_expire(now, id),
+                Timer::Reliable(id) => self.on_reliable_resend(now, id),
+                Timer::Refresh(id) => self.on_refresh(now, id),
+                Timer::SessionOver(id) => self.on_session_over(now, id),
             }
         }
         self.check_invariants();
@@ -262,6 +279,8 @@ impl Endpoint {
             Timer::NoAck(_) => "sip ack",
             Timer::Provisional(_) => "sip provisional",
             Timer::Cancelled(_) => "sip cancel",
+            Timer::Reliable(_) => "sip prack",
+            Timer::Refresh(_) | Timer::SessionOver(_) => "sip session",
         };
         Some((at, whose))
     }
@@ -336,6 +355,7 @@ impl Endpoint {
         body: Option<Body>,
     ) {
         let Some(server) = self.servers.get(&transaction) else { return };
+        let (dialog, updates) = (server.dialog, server.method == Method::Update);
         // §12.1.1, RFC 3311 §5.2: a 2xx to a request that refreshes the target bears our Contact.
         let founded = server.dialog.and_then(|dialog| self.dialogs.get(&dialog));
         let named = extra.iter().any(|(name, _)| name.eq_ignore_ascii_case("Contact"));
@@ -343,6 +363,14 @@ impl Endpoint {
             && needs_contact(&server.method)
         {
             extra.insert(0, ("Contact", format!("<{}>", dialog.contact)));
+        }
+        // RFC 4028 §9: a session may be refreshed by UPDATE, once it stands.
+        if let Some(id) = dialog.filter(|_| updates && (200..300).contains(&status)) {
+            let request = self.servers.get(&transaction).and_then(|server| server.request.clone());
+            let stands = self.dialogs.get(&id).is_some_and(|dialog| dialog.confirmed);
+            if let Some(request) = request.filter(|_| stands) {
+                extra.extend(self.session_grant(now, id, &request));
+            }
         }
         self.answer(now, transaction, status, extra, body);
         self.check_invariants();
@@ -381,6 +409,13 @@ impl Endpoint {
     /// Our Contact URI in the dialog.
     pub fn local_contact(&self, dialog: DialogId) -> Option<String> {
         Some(self.dialogs.get(&dialog)?.contact.clone())
+    }
+
+    /// Whether the other side of a standing dialog takes UPDATE.
+    pub fn takes_update(&self, dialog: DialogId) -> bool {
+        self.dialogs
+            .get(&dialog)
+            .is_some_and(|dialog| dialog.confirmed && !dialog.ended && dialog.peer_updates)
     }
 
     /// The dialog's Call-ID.
@@ -443,7 +478,7 @@ impl Endpoint {
         debug_assert_eq!(self.dialogs.len(), self.tags.len());
         debug_assert!(self.merges.len() <= self.servers.len());
         debug_assert!(self.on_connection.len() <= self.transactions() + self.dialogs.len());
-        debug_assert!(self.timers.len() <= 2 * self.transactions() + 4 * self.dialogs.len());
+        debug_assert!(self.timers.len() <= 2 * self.transactions() + 7 * self.dialogs.len());
     }
 
     fn on_request(&mut self, now: Now, hop: Hop, request: Request) {
@@ -521,6 +556,8 @@ impl Endpoint {
         match method {
             Method::Invite => self.on_reinvite(now, id, arrival),
             Method::Bye => self.on_bye(now, id, arrival),
+            Method::Prack => self.on_prack(now, id, arrival),
+            Method::Update => self.on_update(now, id, arrival),
             _ => {
                 dialog.refresh_by_request(&arrival.request, arrival.hop);
                 self.track(id);
@@ -529,7 +566,7 @@ impl Endpoint {
         }
     }
 
-    fn tell_request(&mut self, now: Now, arrival: Arrival, dialog: Option<DialogId>) {
+    pub(super) fn tell_request(&mut self, now: Now, arrival: Arrival, dialog: Option<DialogId>) {
         let tag = if dialog.is_none() { self.rng.token() } else { String::new() };
         let (request, hop) = (arrival.request.clone(), arrival.hop);
         let transaction = self.open_server(now, arrival, tag.into(), dialog);
@@ -568,6 +605,7 @@ impl Endpoint {
         match owner {
             Owner::Nobody => {}
             Owner::Bye(dialog) => self.remove_dialog(dialog),
+            Owner::Refresh(dialog) => self.on_refreshed(now, dialog, status, response.as_ref()),
             Owner::Invite(dialog) => self.on_refused(now, dialog, status, response),
             Owner::User(transaction, dialog) => {
                 let dialog =
@@ -587,14 +625,14 @@ impl Endpoint {
             Owner::Invite(id) => self.dialogs.get(&id).is_some_and(|dialog| {
                 !dialog.ended && dialog.ours.as_ref().is_some_and(|ours| ours.cancel == Cancel::No)
             }),
-            Owner::Nobody | Owner::Bye(_) | Owner::User(..) => true,
+            Owner::Nobody | Owner::Bye(_) | Owner::Refresh(_) | Owner::User(..) => true,
         }
     }
 
     /// The CSeq number of the second try of a request that had `number`.
     pub(super) fn next_cseq(&mut self, owner: Owner, number: u32) -> u32 {
         let id = match owner {
-            Owner::Invite(id) | Owner::Bye(id) | Owner::User(_, Some(id)) => Some(id),
+            Owner::Invite(id) | Owner::Bye(id) | Owner::Refresh(id) | Owner::User(_, Some(id)) => Some(id),
             Owner::Nobody | Owner::User(_, None) => None,
         };
         match id.and_then(|id| self.dialogs.get_mut(&id)) {
@@ -637,7 +675,15 @@ impl Endpoint {
     }
 
     pub(super) fn clear_dialog_timers(&mut self, id: DialogId) {
-        for timer in [Timer::Accept(id), Timer::NoAck(id), Timer::Provisional(id), Timer::Cancelled(id)] {
+        for timer in [
+            Timer::Accept(id),
+            Timer::NoAck(id),
+            Timer::Provisional(id),
+            Timer::Cancelled(id),
+            Timer::Reliable(id),
+            Timer::Refresh(id),
+            Timer::SessionOver(id),
+        ] {
             self.timers.clear(&timer);
         }
     }

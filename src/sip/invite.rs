@@ -1,8 +1,7 @@
 //! Calls: INVITE over a dialog from either side, its 2xx until ACK (RFC 3261 §13), CANCEL (§9), BYE (§15), re-INVITE
 //! and glare (§14).
 //!
-//! Offer and answer are the user's. Left out: PRACK (RFC 3262; a request that requires it is refused by `check`)
-//! and session timers (RFC 4028). A re-INVITE that its sender cancels is answered with 487 and not reported: what
+//! Offer and answer are the user's; `reliable.rs`, `session_timer.rs` and `update.rs` add their RFCs. A re-INVITE that its sender cancels is answered with 487 and not reported: what
 //! the user answers to it comes to nothing.
 
 use std::time::Duration;
@@ -33,8 +32,11 @@ use crate::sip::header::NameAddr;
 use crate::sip::message::Method;
 use crate::sip::message::Request;
 use crate::sip::message::Response;
+use crate::sip::reliable;
+use crate::sip::reliable::Reliable;
 use crate::sip::server;
 use crate::sip::server::Arrival;
+use crate::sip::session_timer;
 use crate::time::Now;
 
 /// Most callees that may accept one INVITE; 2xx of more are left unanswered.
@@ -78,12 +80,43 @@ pub struct Glare;
 /// Their INVITE.
 #[derive(Debug)]
 pub(super) struct TheirInvite {
-    server: TransactionId,
-    cseq: u32,
+    pub(super) server: TransactionId,
+    pub(super) cseq: u32,
     /// It founds the dialog.
     initial: bool,
     /// Until the next repeat of our 2xx; `None` before it.
     repeat: Option<Duration>,
+    /// How offer and answer stand.
+    pub(super) exchange: Exchange,
+    /// Provisional answers that the caller acknowledges, if it does.
+    pub(super) reliable: Option<Box<Reliable>>,
+}
+
+/// How offer and answer of an INVITE of theirs stand (RFC 3264, RFC 6337).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exchange {
+    /// Nobody has offered.
+    Nobody,
+    /// They have offered.
+    Theirs,
+    /// We have offered.
+    Ours,
+    /// Offer and answer are there.
+    Done,
+}
+
+impl Exchange {
+    /// After SDP of ours in an answer that arrives for certain.
+    pub(super) fn said(self) -> Exchange {
+        match self {
+            Exchange::Nobody | Exchange::Ours => Exchange::Ours,
+            Exchange::Theirs | Exchange::Done => Exchange::Done,
+        }
+    }
+
+    fn of(request: &Request) -> Exchange {
+        if request.body.is_empty() { Exchange::Nobody } else { Exchange::Theirs }
+    }
 }
 
 /// Our INVITE.
@@ -94,6 +127,10 @@ pub(super) struct OurInvite {
     pub(super) cancel: Cancel,
     /// 2xx came; the credentials that the ACK repeats (§22.1).
     answered: Option<Vec<(Name, Bytes)>>,
+    /// The answer to our offer came in a reliable provisional response.
+    pub(super) settled: bool,
+    /// RSeq heard last, by To tag (RFC 3262 §4).
+    pub(super) rseqs: Vec<(Box<str>, u32)>,
 }
 
 /// How far the end of our INVITE is.
@@ -112,15 +149,48 @@ impl Endpoint {
     pub fn ring(&mut self, now: Now, dialog: DialogId, status: u16, extra: Extra, body: Option<Body>) {
         debug_assert!((101..200).contains(&status), "{status} is not provisional");
         let Some((server, contact)) = self.unanswered(dialog) else { return };
-        self.answer(now, server, status, with_contact(contact, extra), body);
+        let extra = with_contact(contact, extra);
+        let reliable = self.dialogs.get(&dialog).and_then(|dialog| dialog.theirs.as_ref()?.reliable.as_ref());
+        if reliable.is_some_and(|reliable| reliable.wants(body.is_some())) {
+            self.ring_reliably(now, dialog, status, extra, body);
+        } else {
+            self.answer(now, server, status, extra, body);
+        }
         self.timers.set(Timer::Provisional(dialog), now.mono + PROVISIONAL_EVERY);
         self.check_invariants();
     }
 
-    /// Accepts a call or re-INVITE with 200, repeated until its ACK on every transport (§13.3.1.4).
+    /// Accepts a call or re-INVITE with 200, repeated until its ACK on every transport (§13.3.1.4). It waits while
+    /// SDP of ours is not acknowledged (RFC 3262 §3), and leaves out a body that was said reliably before.
     pub fn accept(&mut self, now: Now, dialog: DialogId, extra: Extra, body: Body) {
+        let Some(theirs) = self.dialogs.get_mut(&dialog).and_then(|dialog| dialog.theirs.as_mut()) else {
+            return;
+        };
+        let (extra, body) = match theirs.reliable.as_mut() {
+            Some(reliable) => match reliable.hold(extra, body) {
+                Some(free) => free,
+                None => return,
+            },
+            None => (extra, body),
+        };
+        self.accept_now(now, dialog, extra, body);
+    }
+
+    pub(super) fn accept_now(&mut self, now: Now, dialog: DialogId, mut extra: Extra, body: Body) {
         let Some((server, contact)) = self.unanswered(dialog) else { return };
-        self.answer(now, server, 200, with_contact(contact, extra), Some(body));
+        self.timers.clear(&Timer::Reliable(dialog));
+        let request = self.servers.get(&server).and_then(|server| server.request.clone());
+        if let Some(request) = request {
+            extra.extend(self.session_grant(now, dialog, &request));
+        }
+        let theirs = self.dialogs.get_mut(&dialog).and_then(|dialog| dialog.theirs.as_mut());
+        let body = theirs.and_then(|theirs| {
+            let said = theirs.exchange == Exchange::Done;
+            theirs.exchange = theirs.exchange.said();
+            (!said).then_some(body)
+        });
+        extra.push(("Supported", self.settings.supported.to_owned()));
+        self.answer(now, server, 200, with_contact(contact, extra), body);
         let t1 = self.settings.t1;
         if let Some(standing) = self.dialogs.get_mut(&dialog) {
             standing.confirmed = true;
@@ -140,6 +210,7 @@ impl Endpoint {
         let Some((server, _)) = self.unanswered(dialog) else { return };
         self.answer(now, server, status, extra, None);
         self.timers.clear(&Timer::Provisional(dialog));
+        self.timers.clear(&Timer::Reliable(dialog));
         if let Some(standing) = self.dialogs.get_mut(&dialog) {
             standing.theirs = None;
             if !standing.confirmed {
@@ -177,13 +248,18 @@ impl Endpoint {
             early: Vec::new(),
             theirs: None,
             ours: None,
+            session: None,
+            min_se: 0,
+            peer_updates: false,
         };
-        let mut request = dialog.request(Method::Invite, cseq, invite.extra, &self.settings);
+        let mut extra = invite.extra;
+        extra.extend(self.session_wish(0));
+        let mut request = dialog.request(Method::Invite, cseq, extra, &self.settings);
         request.headers.set(Name::MaxForwards, invite.max_forwards.to_string());
         add_body(&mut request.headers, &mut request.body, invite.body);
         let credentials = dialog.credentials.clone();
         let client = self.send(now, request, invite.hop, Owner::Invite(id), credentials);
-        dialog.ours = Some(OurInvite { client, cseq, cancel: Cancel::No, answered: None });
+        dialog.ours = Some(OurInvite::new(client, cseq));
         self.insert_dialog(id, tag.into(), dialog);
         self.check_invariants();
         id
@@ -266,13 +342,15 @@ impl Endpoint {
             return Err(Glare);
         }
         standing.local_seq = standing.local_seq.saturating_add(1);
+        let extra = self.session_keep(dialog);
+        let standing = self.dialogs.get(&dialog).ok_or(Glare)?;
         let cseq = standing.local_seq;
-        let mut request = standing.request(Method::Invite, cseq, Extra::new(), &self.settings);
+        let mut request = standing.request(Method::Invite, cseq, extra, &self.settings);
         add_body(&mut request.headers, &mut request.body, body);
         let (hop, credentials) = (standing.next_hop(), standing.credentials.clone());
         let client = self.send(now, request, hop, Owner::Invite(dialog), credentials);
         if let Some(standing) = self.dialogs.get_mut(&dialog) {
-            standing.ours = Some(OurInvite { client, cseq, cancel: Cancel::No, answered: None });
+            standing.ours = Some(OurInvite::new(client, cseq));
         }
         self.check_invariants();
         Ok(())
@@ -287,6 +365,10 @@ impl Endpoint {
 
     /// A new call.
     pub(super) fn on_call(&mut self, now: Now, arrival: Arrival) {
+        if self.session_too_brief(&arrival.request) {
+            self.refuse("422");
+            return self.answer_statelessly(&arrival, 422, too_brief());
+        }
         let tag = self.rng.token();
         let hop = arrival.hop;
         let request = arrival.request.clone();
@@ -296,13 +378,24 @@ impl Endpoint {
         let id = self.next_dialog();
         let server = self.open_server(now, arrival, tag.as_str().into(), Some(id));
         let cseq = dialog.remote_seq.unwrap_or(0);
-        dialog.theirs = Some(TheirInvite { server, cseq, initial: true, repeat: None });
+        dialog.theirs = Some(TheirInvite {
+            server,
+            cseq,
+            initial: true,
+            repeat: None,
+            exchange: Exchange::of(&request),
+            reliable: Reliable::of(&request),
+        });
         self.insert_dialog(id, tag.into(), dialog);
         self.event(Event::Invite { dialog: id, request, hop });
     }
 
     /// A re-INVITE (§14.2).
     pub(super) fn on_reinvite(&mut self, now: Now, id: DialogId, arrival: Arrival) {
+        if self.session_too_brief(&arrival.request) {
+            self.refuse("422");
+            return self.answer_statelessly(&arrival, 422, too_brief());
+        }
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         let status = match (&dialog.ours, &dialog.theirs) {
             (None, None) => None,
@@ -327,7 +420,15 @@ impl Endpoint {
         }
         self.track(id);
         if let Some(dialog) = self.dialogs.get_mut(&id) {
-            dialog.theirs = Some(TheirInvite { server, cseq, initial: false, repeat: None });
+            // A re-INVITE is answered at once: nothing provisional need be acknowledged.
+            dialog.theirs = Some(TheirInvite {
+                server,
+                cseq,
+                initial: false,
+                repeat: None,
+                exchange: Exchange::of(&request),
+                reliable: None,
+            });
         }
         self.event(Event::Reoffer { dialog: id, request });
     }
@@ -410,11 +511,24 @@ impl Endpoint {
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         let wanted = dialog.ours.as_ref().is_some_and(|ours| matches!(ours.cancel, Cancel::Wanted(_)));
         let early = !dialog.confirmed && response.status > 100;
+        let rseq = reliable::rseq_of(&response).filter(|_| early);
+        if let (Some(rseq), Some(ours)) = (rseq, dialog.ours.as_mut()) {
+            let to = response.to();
+            let next = ours.takes(to.as_ref().and_then(|to| to.tag()).unwrap_or_default(), rseq);
+            if !next {
+                // A repeat, or one that ran ahead of the one before: it comes again.
+                return;
+            }
+            ours.settled |= !response.body.is_empty();
+        }
         if early {
             dialog.take_response(&response, hop);
         }
         let told = early && !dialog.ended;
         self.track(id);
+        if let Some(rseq) = rseq {
+            self.send_prack(now, id, rseq);
+        }
         if wanted {
             self.send_cancel(now, id);
         }
@@ -464,6 +578,7 @@ impl Endpoint {
         let ended = standing.ended;
         self.track(dialog);
         self.timers.clear(&Timer::Cancelled(dialog));
+        self.session_take(now, dialog, &response);
         match (ended, again) {
             (true, _) => {
                 self.ack(now, dialog, None);
@@ -521,7 +636,10 @@ impl Endpoint {
         }
         match status {
             408 | 481 => self.lose(now, id),
-            _ => self.event(Event::ReofferFailed { dialog: id, status }),
+            _ => {
+                self.refresh_later(now, id);
+                self.event(Event::ReofferFailed { dialog: id, status });
+            }
         }
     }
 
@@ -572,7 +690,7 @@ impl Endpoint {
     pub(super) fn is_abandoned(&self, owner: Owner) -> bool {
         match owner {
             Owner::Invite(id) => self.dialogs.get(&id).is_none_or(|dialog| dialog.ours.is_none()),
-            Owner::Nobody | Owner::Bye(_) | Owner::User(..) => false,
+            Owner::Nobody | Owner::Bye(_) | Owner::Refresh(_) | Owner::User(..) => false,
         }
     }
 
@@ -629,6 +747,17 @@ impl Endpoint {
         self.timers.set(Timer::Provisional(id), now.mono + PROVISIONAL_EVERY);
         self.on_repeat(server);
     }
+}
+
+impl OurInvite {
+    fn new(client: TransactionId, cseq: u32) -> OurInvite {
+        OurInvite { client, cseq, cancel: Cancel::No, answered: None, settled: false, rseqs: Vec::new() }
+    }
+}
+
+/// RFC 4028 §9: what a 422 demands.
+fn too_brief() -> Extra {
+    vec![("Min-SE", session_timer::MIN_SE_S.to_string())]
 }
 
 fn with_contact(contact: String, extra: Extra) -> Extra {

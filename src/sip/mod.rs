@@ -12,13 +12,17 @@ pub mod framing;
 pub mod header;
 pub mod invite;
 pub mod key;
+pub mod locate;
 pub mod message;
 pub mod print;
 pub mod register;
+pub mod reliable;
 pub mod scan;
 pub mod server;
+pub mod session_timer;
 pub mod stun;
 pub mod target;
+pub mod update;
 pub mod uri;
 pub mod value;
 
@@ -233,7 +237,13 @@ pub enum Event {
         /// Which.
         dialog: DialogId,
     },
-    /// Any other request; call `respond` exactly once.
+    /// The session must be refreshed and the other side does not take UPDATE: send a re-INVITE with the session as it
+    /// stands (RFC 4028 §7.4).
+    Refresh {
+        /// Which.
+        dialog: DialogId,
+    },
+    /// Any other request, among them PRACK and UPDATE with a body; call `respond` exactly once.
     Request {
         /// Its transaction.
         transaction: TransactionId,

@@ -23,6 +23,8 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::prompt::PromptKey;
 use crate::model::queue::Confirm;
+use crate::model::queue::Present;
+use crate::sip::Extra;
 use crate::switch::Ask;
 use crate::switch::Asked;
 use crate::switch::Switch;
@@ -466,27 +468,20 @@ impl Switch {
     }
 
     /// What an agent's phone shows for a call of this line, whether a key is asked for, and how it rings.
-    pub(crate) fn present(&self, call: CallId, line: &LineKey) -> (Shown, Option<Confirm>, Option<String>) {
-        let Some(of) = self.calls.get(&call) else { return (Shown::hidden(), None, None) };
+    pub(crate) fn present(&self, call: CallId, line: &LineKey) -> (Shown, Option<Confirm>, Extra) {
+        let Some(of) = self.calls.get(&call) else { return (Shown::hidden(), None, Extra::new()) };
         let Some(company) = self.config.companies.get(&line.company) else {
-            return (Shown::hidden(), None, None);
+            return (Shown::hidden(), None, Extra::new());
         };
         match &line.line {
             LineId::Queue(id) => match company.queues.get(id) {
                 Some(queue) => {
                     let shown = identity::presented(company, queue, &of.facts);
-                    let alert = queue.present.alert.as_ref().map(|alert| {
-                        if alert.starts_with('<') {
-                            alert.to_string()
-                        } else {
-                            format!("<http://{}>;info={alert}", company.domain)
-                        }
-                    });
-                    (shown, Some(queue.present.confirm), alert)
+                    (shown, Some(queue.present.confirm), alerting(&queue.present, &company.domain))
                 }
-                None => (self.shown_inside(call), None, None),
+                None => (self.shown_inside(call), None, Extra::new()),
             },
-            LineId::Group(_) => (self.shown_inside(call), None, None),
+            LineId::Group(_) => (self.shown_inside(call), None, Extra::new()),
         }
     }
 
@@ -510,6 +505,25 @@ impl Switch {
 }
 
 /// How a program's last word ends a call.
+/// Headers that tell a phone how to ring: Alert-Info (RFC 3261 §20.4), and those by which phones of different makers
+/// answer by themselves (RFC 5373 §4.1, and the usage before it).
+fn alerting(present: &Present, domain: &str) -> Extra {
+    let mut extra = Extra::new();
+    if let Some(alert) = &present.alert {
+        let whole = alert.starts_with('<');
+        let value = if whole { alert.to_string() } else { format!("<http://{domain}>;info={alert}") };
+        extra.push(("Alert-Info", value));
+    }
+    if present.auto_answer {
+        extra.push(("Answer-Mode", "Auto".to_owned()));
+        extra.push(("Call-Info", format!("<sip:{domain}>;answer-after=0")));
+        if present.alert.is_none() {
+            extra.push(("Alert-Info", format!("<http://{domain}>;info=alert-autoanswer")));
+        }
+    }
+    extra
+}
+
 fn ending(cause: HangupCause) -> Ending {
     let mut ending = Ending::hung_up(crate::model::cdr::EndedBy::System);
     match cause {

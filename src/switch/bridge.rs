@@ -59,6 +59,9 @@ impl Ending {
 /// Users whom a call keeps busy, besides what the queues know of by themselves.
 pub(crate) fn busy_users(call: &Call, legs: &HashMap<LegId, Leg>) -> Vec<UserKey> {
     let mut users: Vec<UserKey> = call.caller_user().into_iter().collect();
+    if let Some(referral) = &call.referral {
+        users.extend(legs.get(&referral.leg).and_then(|leg| leg.user.clone()));
+    }
     if let (Some(callee), None) = (call.callee, &call.served_by) {
         users.extend(legs.get(&callee).and_then(|leg| leg.user.clone()));
     }
@@ -74,6 +77,8 @@ impl Switch {
         let caller = of.caller;
         let Some(leg) = self.legs.get(&caller) else { return false };
         if leg.state != LegState::Incoming {
+            // A transferred party has been answered long ago; now the target has.
+            self.referral_done(now, call);
             return true;
         }
         let dialog = leg.dialog;
@@ -129,7 +134,11 @@ impl Switch {
     }
 
     /// The 200 to an INVITE without SDP holds our offer; the stream is open but knows no address until the ACK.
-    fn offer_late(&mut self, caller: LegId, prefer: Option<Codec>) -> Result<crate::sip::Body, Refusal> {
+    pub(crate) fn offer_late(
+        &mut self,
+        caller: LegId,
+        prefer: Option<Codec>,
+    ) -> Result<crate::sip::Body, Refusal> {
         let Some(local) = self.legs.get_mut(&caller).and_then(|leg| leg.local.as_mut()) else {
             return Err(Refusal::no_media());
         };
@@ -165,6 +174,7 @@ impl Switch {
             of.playing = None;
         }
         self.timers.clear(&Timer::Program(call));
+        let transferred = self.calls.get(&call).is_some_and(|of| of.referral.is_some());
         if !self.answer_caller(now, call, codec) {
             return;
         }
@@ -177,6 +187,9 @@ impl Switch {
         self.stop_play(caller);
         self.join_media(caller, winner);
         self.update_busy(now, call);
+        if transferred {
+            self.show_parties(now, call);
+        }
         tracing::info!(%call, "connected");
     }
 
@@ -221,11 +234,18 @@ impl Switch {
 
     /// Ends a call: every leg, its place in a queue, its program; and writes its record.
     pub(crate) fn end_call(&mut self, now: Now, call: CallId, ending: Ending) {
+        if ending.by == EndedBy::System && self.referral_failed(now, call, ending.status) {
+            return;
+        }
         let Some(of) = self.calls.get_mut(&call) else { return };
         if of.ending {
             return;
         }
         of.ending = true;
+        if let Some(referral) = of.referral.take() {
+            self.hang_up_leg(now, referral.leg, Vec::new());
+        }
+        let Some(of) = self.calls.get_mut(&call) else { return };
         let (caller, callee) = (of.caller, of.callee);
         let rang = !of.attempts.is_empty() || of.waiting.is_some();
         let waiting = of.waiting.take();
@@ -273,7 +293,7 @@ impl Switch {
         cdr.ended = now.utc;
         cdr.ended_by = ending.by;
         if let Some(since) = of.talking_since {
-            cdr.talk_ms = millis(now.mono.saturating_duration_since(since));
+            cdr.talk_ms += millis(now.mono.saturating_duration_since(since));
         }
         cdr.codec = codec.map(|codec| codec.name().into());
         cdr.status = match (unanswered, ending.by) {

@@ -24,6 +24,7 @@ use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
+use crate::switch::transfer::Referral;
 
 /// A call, from its INVITE until its last leg is gone.
 #[derive(Debug)]
@@ -70,6 +71,8 @@ pub(crate) struct Call {
     pub(crate) ending: bool,
     /// The record in the making.
     pub(crate) cdr: Cdr,
+    /// Who transfers the caller away, until the target answers.
+    pub(crate) referral: Option<Referral>,
     /// The caller's trunk, or the callee's.
     pub(crate) trunk: Option<TrunkId>,
 }
@@ -145,6 +148,7 @@ impl Call {
             pending: None,
             max_forwards: 69,
             ending: false,
+            referral: None,
             cdr,
             trunk: begin.trunk,
         }

@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::media::Base;
 use crate::media::PlayItem;
 use crate::media::tone::Tone;
@@ -20,6 +22,7 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::number;
 use crate::model::queue::Confirm;
+use crate::sip::Body;
 use crate::sip::Extra;
 use crate::sip::Response;
 use crate::switch::Switch;
@@ -46,6 +49,9 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long a number outside may ring: longer than RFC 3261 §16.6 timer C demands.
 const OUTSIDE_RING_MAX: Duration = Duration::from_secs(200);
+
+/// Callees of one leg whose early SDP is kept.
+const EARLY_MAX: usize = 8;
 
 /// Names an attempt within its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,9 +133,9 @@ impl Switch {
         };
         let attempt = self.new_attempt(call, Purpose::Offer(offer, agent.clone()));
         self.offers.insert(offer, (call, attempt));
-        let (shown, confirm, alert) = self.present(call, &line);
+        let (shown, confirm, alerting) = self.present(call, &line);
         let confirm = confirm.unwrap_or(Confirm::Auto);
-        self.ring_user(now, call, attempt, agent, confirm, Some((shown, alert)));
+        self.ring_user(now, call, attempt, agent, confirm, Some((shown, alerting)));
         if self.attempt_legs(call, attempt) == 0 {
             self.drop_attempt(call, attempt);
             self.queue_input(now, queue::Input::OfferFailed(offer, Failure::Unreachable));
@@ -160,14 +166,14 @@ impl Switch {
     }
 
     /// Rings the devices and mobiles of one user; tells whether the user counts as busy.
-    fn ring_user(
+    pub(crate) fn ring_user(
         &mut self,
         now: Now,
         call: CallId,
         attempt: AttemptId,
         user: &UserKey,
         confirm: Confirm,
-        present: Option<(Shown, Option<String>)>,
+        present: Option<(Shown, Extra)>,
     ) -> bool {
         let Some(company) = self.config.companies.get(&user.company).cloned() else { return false };
         let Some(person) = company.users.get(&user.user) else { return false };
@@ -176,11 +182,11 @@ impl Switch {
             let confirm_here = reach::must_confirm(&contact, confirm);
             match contact {
                 Contact::Device(binding) => {
-                    let (shown, alert) = match &present {
-                        Some((shown, alert)) => (shown.clone(), alert.clone()),
-                        None => (self.shown_inside(call), None),
+                    let (shown, alerting) = match &present {
+                        Some((shown, alerting)) => (shown.clone(), alerting.clone()),
+                        None => (self.shown_inside(call), Extra::new()),
                     };
-                    self.invite_device(now, call, attempt, user, *binding, shown, alert, confirm_here);
+                    self.invite_device(now, call, attempt, user, *binding, shown, alerting, confirm_here);
                 }
                 Contact::Phone(number) => {
                     let key = Some(user.clone());
@@ -192,7 +198,7 @@ impl Switch {
     }
 
     /// Rings a number: a user of ours when it is one's direct number, else through a trunk.
-    fn ring_phone(
+    pub(crate) fn ring_phone(
         &mut self,
         now: Now,
         call: CallId,
@@ -266,15 +272,15 @@ impl Switch {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let (call, attempt) = (of.call, of.attempt);
         of.ringing = true;
+        note_early(of, response);
         let Some(attempt) = attempt else { return };
         let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
         match purpose {
             Purpose::Offer(offer, _) => self.queue_input(now, queue::Input::OfferRinging(offer)),
             Purpose::Dial => self.ring_caller(now, call),
             Purpose::Outbound => {
-                let early = !response.body.is_empty()
-                    && self.legs.get(&leg).is_some_and(|of| of.agreed.is_none())
-                    && self.take_answer(leg, &response.body).is_ok();
+                // Of several callees that send early media, who spoke last is heard (RFC 3960 §3.2).
+                let early = !response.body.is_empty() && self.take_answer(leg, &response.body).is_ok();
                 if early {
                     self.early_media(now, call, leg);
                 } else {
@@ -292,7 +298,8 @@ impl Switch {
         of.state = LegState::Up;
         self.endpoint.ack(now, dialog, None);
         let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
-        let usable = !unwanted && self.take_answer(leg, &response.body).is_ok();
+        let body = self.legs.get(&leg).map(|of| final_body(of, response)).unwrap_or_default();
+        let usable = !unwanted && self.take_answer(leg, &body).is_ok();
         if !usable {
             let reason = if unwanted { elsewhere() } else { no_common_codec() };
             self.endpoint.bye(now, dialog, reason);
@@ -479,16 +486,31 @@ impl Switch {
     pub(crate) fn ring_caller(&mut self, now: Now, call: CallId) {
         let Some(of) = self.calls.get(&call) else { return };
         let (caller, waiting) = (of.caller, of.waiting.clone());
+        self.referral_rings(now, call);
         let Some(leg) = self.legs.get_mut(&caller) else { return };
         match leg.state {
             LegState::Incoming if !leg.ringing => {
                 leg.ringing = true;
                 let dialog = leg.dialog;
-                self.endpoint.ring(now, dialog, 180, Vec::new(), None);
+                let body = self.early_offer(caller);
+                self.endpoint.ring(now, dialog, 180, Vec::new(), body);
             }
             LegState::Up if waiting.is_none() => self.set_base(caller, Base::Tone(Tone::Ringback)),
             LegState::Incoming | LegState::Up | LegState::Calling | LegState::Cancelled => {}
         }
+    }
+
+    /// Our offer in the first 18x to a caller who made none and demands that it be acknowledged (RFC 3262 §5).
+    fn early_offer(&mut self, caller: LegId) -> Option<Body> {
+        let leg = self.legs.get(&caller)?;
+        let wanted =
+            leg.offer.is_none() && leg.agreed.is_none() && self.endpoint.requires_reliable(leg.dialog);
+        if !wanted || !self.ready_media(caller) {
+            return None;
+        }
+        let body = self.offer_late(caller, None).ok()?;
+        self.early_body.insert(caller, body.clone());
+        Some(body)
     }
 
     /// Connects the caller with a trunk's early media: announcements of the network are heard.
@@ -515,6 +537,26 @@ impl Switch {
         }
         self.join_media(caller, leg);
     }
+}
+
+/// Keeps the SDP of a provisional answer: the 200 of the same callee may leave it out (RFC 3262 §5).
+fn note_early(leg: &mut Leg, response: &Response) {
+    let to = response.to();
+    let Some(tag) = to.as_ref().and_then(|to| to.tag()).filter(|_| !response.body.is_empty()) else { return };
+    leg.early.retain(|(known, _)| **known != *tag);
+    if leg.early.len() < EARLY_MAX {
+        leg.early.push((tag.into(), response.body.clone()));
+    }
+}
+
+/// The SDP of an answer: its own, or what the same callee said before.
+fn final_body(leg: &Leg, response: &Response) -> Bytes {
+    if !response.body.is_empty() {
+        return response.body.clone();
+    }
+    let to = response.to();
+    let tag = to.as_ref().and_then(|to| to.tag()).unwrap_or_default();
+    leg.early.iter().find(|(known, _)| **known == *tag).map(|(_, body)| body.clone()).unwrap_or_default()
 }
 
 /// Whether a leg's attempt is over although its answer came.

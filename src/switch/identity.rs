@@ -66,7 +66,8 @@ pub fn caller_user(company: &Company, user: &UserId) -> CallerFacts {
     }
 }
 
-fn nobody() -> CallerFacts {
+/// Somebody of whom nothing is known.
+pub(crate) fn nobody() -> CallerFacts {
     CallerFacts {
         number: None,
         name: None,

@@ -4,7 +4,10 @@
 //! known (or when we answer a late offer), and both end with the leg.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
+
+use bytes::Bytes;
 
 use crate::media;
 use crate::media::Base;
@@ -12,6 +15,7 @@ use crate::media::Codec;
 use crate::media::Command;
 use crate::media::Session;
 use crate::media::StreamId;
+use crate::model::change::Change;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::TrunkId;
@@ -69,6 +73,12 @@ pub(crate) struct Leg {
     pub(crate) last_key: Option<(char, Instant, KeyFrom)>,
     /// 18x has been sent to, or got from, the party.
     pub(crate) ringing: bool,
+    /// SDP of provisional answers, by the To tag of the callee (RFC 3261 §13.2.1, RFC 3262 §5).
+    pub(crate) early: Vec<(Box<str>, Bytes)>,
+    /// How many redirections led here.
+    pub(crate) redirections: u8,
+    /// A REFER came in its dialog.
+    pub(crate) referred: bool,
 }
 
 /// Which way a key came.
@@ -98,6 +108,9 @@ impl Leg {
             confirm: false,
             last_key: None,
             ringing: false,
+            early: Vec::new(),
+            redirections: 0,
+            referred: false,
         }
     }
 
@@ -113,6 +126,21 @@ impl Leg {
 }
 
 impl Switch {
+    /// Tells that a call has a leg, by the Call-ID of its dialog.
+    pub(crate) fn tell_leg(&mut self, leg: LegId) {
+        let Some(of) = self.legs.get(&leg) else { return };
+        let Some(call_id) = self.endpoint.call_id(of.dialog) else { return };
+        let caller = self.calls.get(&of.call).filter(|call| call.caller == leg);
+        let user = of.user.as_ref().map(|key| &key.user).or(caller.and_then(|call| call.facts.user.as_ref()));
+        let party: Arc<str> = match (&of.trunk, user) {
+            (Some(trunk), _) => format!("trunk {trunk}").into(),
+            (None, Some(user)) => user.as_str().into(),
+            (None, None) => "".into(),
+        };
+        let change = Change::CallLeg { call: of.call, call_id: call_id.into(), party };
+        self.tell(change);
+    }
+
     /// Takes a port for a leg and settles its side of the session. `None`: no port is free.
     pub(crate) fn prepare_media(&mut self, leg: LegId, address: IpAddr, codecs: Vec<Codec>) -> Option<Local> {
         let beside = self.stream_of_call(leg);

@@ -29,10 +29,13 @@ mod ports;
 pub mod queue;
 mod reach;
 mod recording;
+mod redirect;
 mod registrar;
+mod renegotiate;
 pub mod route;
 pub mod say;
 pub mod service;
+mod transfer;
 mod trunks;
 
 use std::collections::BTreeMap;
@@ -87,7 +90,7 @@ use crate::time::Timers;
 use crate::time::earliest;
 
 /// Requests of ours and of others that are served; also the Allow header.
-pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, SUBSCRIBE, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, PRACK, UPDATE, INFO, REFER, SUBSCRIBE, NOTIFY, PUBLISH, MESSAGE";
 
 /// One question to the shell; its answer comes back as `Input::Answer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -175,8 +178,8 @@ pub enum Ask {
         host: Arc<str>,
         /// Port, when given.
         port: Option<u16>,
-        /// Wanted transport.
-        transport: sip::Transport,
+        /// Wanted transport; without one the host's NAPTR records decide, and UDP when it has none.
+        transport: Option<sip::Transport>,
     },
     /// Put a recording (`voicemail/<id>.wav`) into the media bank under its name.
     LoadClip {
@@ -193,8 +196,13 @@ pub enum Ask {
 /// What the shell found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Where to send, each with our own address towards it; empty when the name is not known.
-    Resolved(Vec<sip::Hop>),
+    /// To `Resolve`.
+    Resolved {
+        /// Where to send, best first, each with our own address towards it; empty when the name is not known.
+        hops: Vec<sip::Hop>,
+        /// For how long that may be believed, from 5 s to 1 h.
+        ttl: Duration,
+    },
     /// The clip is in the bank (or cannot be read).
     Loaded(bool),
     /// Done.
@@ -437,7 +445,9 @@ impl Switch {
     fn on_answer(&mut self, now: Now, id: AskId, answer: Answer) {
         let Some(asked) = self.asked.remove(&id) else { return };
         match (asked, answer) {
-            (Asked::Trunk(trunk), Answer::Resolved(hops)) => self.trunk_resolved(now, &trunk, hops),
+            (Asked::Trunk(trunk), Answer::Resolved { hops, ttl }) => {
+                self.trunk_resolved(now, &trunk, hops, ttl);
+            }
             (Asked::Clip(call), Answer::Loaded(found)) => {
                 self.run_program(now, call, flow::action::Event::Loaded(found));
             }
@@ -571,6 +581,8 @@ impl Switch {
     }
 }
 
+/// Longer requests take TCP where we have it (RFC 3261 §18.1.1).
+const UDP_MAX: usize = 1300;
 /// How often the facts about agents are counted anew.
 const AUDIT_EVERY: Duration = Duration::from_secs(1);
 /// How often mailboxes are looked through for messages that have been kept long enough.
@@ -584,6 +596,9 @@ fn settings(config: &Config) -> Settings {
         max_transactions: config.server.limits.transactions,
         max_dialogs: config.server.limits.transactions,
         allow: ALLOW,
+        supported: "100rel, replaces, timer, norefersub",
+        session_expires: config.server.sip_session_s,
+        udp_max: if config.server.sip_tcp.is_empty() { usize::MAX } else { UDP_MAX },
         t1: Duration::from_millis(500),
     }
 }

@@ -33,6 +33,7 @@ impl Switch {
             }
             // Told by us and of no use to ourselves.
             Change::CallStarted { .. }
+            | Change::CallLeg { .. }
             | Change::CallAnswered { .. }
             | Change::CallEnded { .. }
             | Change::CallMedia { .. }

@@ -1,5 +1,7 @@
 //! What happens when a person asks or orders something.
 
+use std::collections::BTreeMap;
+
 use crate::model::cdr::CallResult;
 use crate::model::change::Change;
 use crate::model::change::Source;
@@ -11,6 +13,7 @@ use crate::model::command::DeviceView;
 use crate::model::command::Simulate;
 use crate::model::command::Status;
 use crate::model::command::Told;
+use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::LineId;
 use crate::model::id::LineKey;
@@ -164,6 +167,13 @@ impl Switch {
     fn call_views(&self, now: Now) -> Vec<CallView> {
         let mut calls: Vec<&Call> = self.calls.values().collect();
         calls.sort_by_key(|call| call.id);
+        let mut call_ids: BTreeMap<CallId, Vec<String>> = BTreeMap::new();
+        let mut legs: Vec<_> = self.legs.iter().collect();
+        legs.sort_by_key(|(id, _)| **id);
+        for (_, leg) in legs {
+            let call_id = self.endpoint.call_id(leg.dialog).map(str::to_owned);
+            call_ids.entry(leg.call).or_default().extend(call_id);
+        }
         calls
             .into_iter()
             .map(|call| CallView {
@@ -180,6 +190,7 @@ impl Switch {
                 with: self.parties(call),
                 age_s: u64::try_from(now.utc.duration_since(call.cdr.started).as_secs()).unwrap_or(0),
                 codec: self.legs.get(&call.caller).and_then(|leg| leg.codec()).map(|c| c.name().to_owned()),
+                call_ids: call_ids.remove(&call.id).unwrap_or_default(),
             })
             .collect()
     }

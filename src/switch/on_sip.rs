@@ -67,14 +67,17 @@ impl Switch {
                     self.endpoint.bye(now, dialog, Vec::new());
                 }
             },
-            sip::Event::Failed { dialog, status, .. } => {
-                if let Some(leg) = self.by_dialog.get(&dialog).copied() {
+            sip::Event::Failed { dialog, status, response } => {
+                if let Some(leg) = self.by_dialog.get(&dialog).copied()
+                    && !self.redirected(now, leg, status, response.as_ref())
+                {
                     self.leg_failed(now, leg, status);
                 }
             }
             sip::Event::Reoffer { dialog, request } => self.on_reoffer(now, dialog, &request),
-            sip::Event::Reanswered { dialog, .. } => self.endpoint.ack(now, dialog, None),
+            sip::Event::Reanswered { dialog, response } => self.on_reanswered(now, dialog, &response),
             sip::Event::ReofferFailed { .. } => {}
+            sip::Event::Refresh { dialog } => self.refresh_session(now, dialog),
             sip::Event::Bye { dialog, .. } => self.on_bye(now, dialog),
             sip::Event::Request { transaction, dialog, request, hop } => {
                 self.on_request(now, transaction, dialog, &request, hop);
@@ -108,6 +111,12 @@ impl Switch {
                 return;
             }
         };
+        if request.headers.contains(&Name::Replaces) {
+            if let Err((status, extra)) = self.on_replaces(now, dialog, request, &admitted) {
+                self.endpoint.reject(now, dialog, status, extra);
+            }
+            return;
+        }
         let offer = match offer_of(request) {
             Ok(offer) => offer,
             Err((status, extra)) => {
@@ -128,7 +137,7 @@ impl Switch {
     }
 
     /// Where a dialled number leads.
-    fn target(&self, admitted: &Admitted, dialled: &str) -> Result<Target, u16> {
+    pub(crate) fn target(&self, admitted: &Admitted, dialled: &str) -> Result<Target, u16> {
         let origin = match admitted {
             Admitted::Trunk(trunk) => Origin::Trunk(trunk),
             Admitted::Device { company, user } => Origin::User { company, user },
@@ -205,6 +214,7 @@ impl Switch {
         of.max_forwards = forwards_left(request);
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);
+        self.tell_leg(caller);
         self.update_busy(now, call);
         self.run_program(now, call, Event::Start);
     }
@@ -312,6 +322,12 @@ impl Switch {
             }
             self.forget_leg(now, leg);
             self.end_call(now, call, Ending::hung_up(by));
+        } else if in_call.referral.as_ref().is_some_and(|referral| referral.leg == leg) {
+            if let Some(in_call) = self.calls.get_mut(&call) {
+                in_call.referral = None;
+            }
+            self.forget_leg(now, leg);
+            self.update_busy(now, call);
         } else {
             // Answered, but hung up before pressing 1.
             self.leg_failed(now, leg, 480);
@@ -322,45 +338,6 @@ impl Switch {
     fn dialog_over(&mut self, leg: LegId) {
         if let Some(of) = self.legs.get_mut(&leg) {
             of.state = LegState::Cancelled;
-        }
-    }
-
-    /// A re-INVITE: hold, resume, another address, or a wish for our offer (RFC 3264 §8).
-    fn on_reoffer(&mut self, now: Now, dialog: DialogId, request: &Request) {
-        let Some(leg) = self.by_dialog.get(&dialog).copied() else {
-            self.endpoint.reject(now, dialog, 481, Vec::new());
-            return;
-        };
-        let offer = match offer_of(request) {
-            Ok(offer) => offer,
-            Err((status, extra)) => {
-                self.endpoint.reject(now, dialog, status, extra);
-                return;
-            }
-        };
-        let Some(of) = self.legs.get_mut(&leg) else { return };
-        let (call, codec) = (of.call, of.codec());
-        if let Some(local) = of.local.as_mut() {
-            local.version += 1;
-        }
-        let body = match offer {
-            Some(offer) => {
-                of.offer = Some(offer);
-                self.answer_offer(leg, codec)
-            }
-            None => {
-                of.awaiting_answer = true;
-                self.make_offer(leg).ok_or_else(Refusal::no_media)
-            }
-        };
-        match body {
-            Ok(body) => {
-                self.endpoint.accept(now, dialog, Vec::new(), body);
-                self.refresh_bridge(call);
-            }
-            Err(refusal) => {
-                self.endpoint.reject(now, dialog, 488, vec![("Warning", refusal.header())]);
-            }
         }
     }
 
@@ -384,8 +361,20 @@ impl Switch {
             (Method::Options, _) => {
                 (200, vec![("Allow", ALLOW.into()), ("Accept", "application/sdp".into())])
             }
+            (Method::Refer, _) => {
+                self.on_refer(now, transaction, dialog, request, hop);
+                return;
+            }
+            (Method::Update, Some(dialog)) => {
+                self.on_update(now, transaction, dialog, request);
+                return;
+            }
+            (Method::Prack, Some(dialog)) => {
+                self.on_prack(now, transaction, dialog, request);
+                return;
+            }
             (Method::Info, Some(dialog)) => self.on_info(now, dialog, request),
-            (Method::Info | Method::Notify, None) => (481, Vec::new()),
+            (Method::Info | Method::Notify | Method::Update | Method::Prack, None) => (481, Vec::new()),
             (Method::Notify, Some(_)) => (489, Vec::new()),
             (Method::Other(_), _) => (501, vec![("Allow", ALLOW.into())]),
             _ => (405, vec![("Allow", ALLOW.into())]),
@@ -448,7 +437,7 @@ impl Switch {
 }
 
 /// The offer in a request, if it has one; else the answer that it deserves.
-fn offer_of(request: &Request) -> Result<Option<SessionDescription>, (u16, Extra)> {
+pub(crate) fn offer_of(request: &Request) -> Result<Option<SessionDescription>, (u16, Extra)> {
     if request.body.is_empty() {
         return Ok(None);
     }

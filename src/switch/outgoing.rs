@@ -43,16 +43,13 @@ impl Switch {
         user: &UserKey,
         binding: Binding,
         shown: Shown,
-        alert: Option<String>,
+        alerting: Extra,
         confirm: bool,
     ) {
         let Ok(uri) = Uri::parse(&binding.record.contact) else { return };
         let Some(company) = self.config.companies.get(&user.company).cloned() else { return };
         let route = binding.record.path.iter().filter_map(|path| NameAddr::parse(path).ok()).collect();
-        let mut extra: Extra = Vec::new();
-        if let Some(alert) = alert {
-            extra.push(("Alert-Info", alert));
-        }
+        let mut extra = alerting;
         if !shown.hidden && !shown.number.is_empty() {
             extra.push(("P-Asserted-Identity", shown.name_addr(&company.domain).to_string()));
         }
@@ -168,6 +165,7 @@ impl Switch {
             of.dialog = dialog;
         }
         self.by_dialog.insert(dialog, id);
+        self.tell_leg(id);
         if let Some(of) = self.attempt(call, attempt) {
             of.legs.insert(id);
         }

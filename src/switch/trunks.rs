@@ -23,9 +23,8 @@ use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::time::Now;
 
-/// How long an address is believed; a name that is not known is asked again sooner.
-const RESOLVE_EVERY: Duration = Duration::from_secs(60);
-const RESOLVE_AGAIN: Duration = Duration::from_secs(10);
+/// A question about an address that was not answered is asked again.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(60);
 /// Asked of registrars.
 const EXPIRES_S: u32 = 600;
 
@@ -79,21 +78,20 @@ impl Switch {
     pub(crate) fn resolve_trunk(&mut self, now: Now, id: &TrunkId) {
         let Some(trunk) = self.config.trunks.get(id) else { return };
         let transport = match trunk.transport {
-            TrunkTransport::Udp => Transport::Udp,
-            TrunkTransport::Tcp => Transport::Tcp,
-            TrunkTransport::Tls => Transport::Tls,
+            TrunkTransport::Auto => None,
+            TrunkTransport::Udp => Some(Transport::Udp),
+            TrunkTransport::Tcp => Some(Transport::Tcp),
+            TrunkTransport::Tls => Some(Transport::Tls),
         };
         let ask = Ask::Resolve { host: Arc::clone(&trunk.host), port: trunk.port, transport };
-        self.timers.set(Timer::Resolve(id.clone()), now.mono + RESOLVE_EVERY);
+        self.timers.set(Timer::Resolve(id.clone()), now.mono + RESOLVE_AGAIN);
         self.ask(ask, Asked::Trunk(id.clone()));
     }
 
-    /// A carrier's address is known, or is not.
-    pub(crate) fn trunk_resolved(&mut self, now: Now, id: &TrunkId, hops: Vec<Hop>) {
+    /// A carrier's address is known, or is not; it is looked up again after `ttl`.
+    pub(crate) fn trunk_resolved(&mut self, now: Now, id: &TrunkId, hops: Vec<Hop>, ttl: Duration) {
         let Some(trunk) = self.config.trunks.get(id).cloned() else { return };
-        if hops.is_empty() {
-            self.timers.set(Timer::Resolve(id.clone()), now.mono + RESOLVE_AGAIN);
-        }
+        self.timers.set(Timer::Resolve(id.clone()), now.mono + ttl);
         let rng = self.rng.fork();
         let Some(state) = self.trunks.get_mut(id) else { return };
         // A name that is not known for a moment is no reason to forget where the carrier was.

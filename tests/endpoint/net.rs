@@ -287,6 +287,7 @@ pub(crate) fn dialog(event: &Event) -> Option<DialogId> {
         | Event::Reoffer { dialog, .. }
         | Event::Reanswered { dialog, .. }
         | Event::ReofferFailed { dialog, .. }
+        | Event::Refresh { dialog }
         | Event::Bye { dialog, .. }
         | Event::Gone { dialog } => Some(*dialog),
         Event::Request { dialog, .. } | Event::Response { dialog, .. } => *dialog,
@@ -311,6 +312,7 @@ pub(crate) fn word(event: &Event) -> String {
         Event::Gone { .. } => "Gone".to_owned(),
         Event::Request { request, .. } => format!("Request {}", request.method),
         Event::Response { status, .. } => format!("Response {status}"),
+        Event::Refresh { .. } => "Refresh".to_owned(),
         Event::Closed { .. } => "Closed".to_owned(),
         Event::Refused { why } => format!("Refused {why}"),
     }

@@ -219,6 +219,7 @@ impl Swarm {
                 self.users[side].open.remove(&dialog);
             }
             Event::Progress { .. } | Event::ReofferFailed { .. } | Event::Refused { .. } => {}
+            Event::Refresh { .. } => panic!("no session timer runs"),
             Event::Closed { .. } => panic!("no connection was closed"),
         }
     }

@@ -110,6 +110,7 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
             name: "{queue}: {caller}".into(),
             caller_number: true,
             alert: None,
+            auto_answer: false,
             whisper: None,
             confirm: Confirm::Auto,
         },

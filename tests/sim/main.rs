@@ -12,7 +12,9 @@
 )]
 
 mod calls;
+mod diagnosis;
 mod phone;
 mod queue;
 mod swarm;
+mod transfer;
 mod world;

@@ -72,6 +72,8 @@ pub struct Phone {
     pub domain: String,
     pub password: Option<String>,
     pub answer: Answer,
+    /// Contact of a refusal with 3xx.
+    pub redirect: Option<String>,
     /// Bodies of the NOTIFYs that came.
     pub notified: Vec<String>,
     /// Final status of the last REGISTER.
@@ -91,7 +93,7 @@ impl Phone {
             max_transactions: 10_000,
             max_dialogs: 10_000,
             allow: "INVITE, ACK, BYE, CANCEL",
-            t1: Duration::from_millis(500),
+            ..Settings::default()
         };
         Phone {
             name: name.into(),
@@ -100,6 +102,7 @@ impl Phone {
             domain: domain.into(),
             password: None,
             answer: Answer::After(Duration::from_secs(1)),
+            redirect: None,
             notified: Vec::new(),
             registered: None,
             lines: HashMap::new(),
@@ -183,8 +186,27 @@ impl Phone {
         self.settle(now);
     }
 
+    /// Asks the switch to transfer the other party of a line; its answer is in `registered`.
+    pub fn refer(&mut self, now: Now, dialog: DialogId, to: &str) {
+        self.registered = None;
+        let extra = vec![("Refer-To", format!("<{to}>"))];
+        self.endpoint.request_in(now, dialog, Method::Refer, extra, None).expect("the dialog stands");
+        self.settle(now);
+    }
+
+    /// A Replaces value that names a line of this phone to the switch.
+    pub fn replaces(&self, dialog: DialogId) -> String {
+        let (ours, theirs) = self.endpoint.dialog_tags(dialog).unwrap();
+        format!("{};to-tag={theirs};from-tag={ours}", self.endpoint.call_id(dialog).unwrap())
+    }
+
     /// Calls a number; `late` leaves the offer to the other side.
     pub fn call(&mut self, now: Now, number: &str, late: bool) -> DialogId {
+        self.call_with(now, number, late, Vec::new())
+    }
+
+    /// Calls with further headers.
+    pub fn call_with(&mut self, now: Now, number: &str, late: bool, extra: sip::Extra) -> DialogId {
         let audio = self.audio();
         let body = (!late).then(|| self.sdp(audio, "sendrecv"));
         let dialog = self.endpoint.invite(
@@ -197,7 +219,7 @@ impl Phone {
                 to: NameAddr::new(self.uri(number)),
                 contact_user: self.name.clone(),
                 call_id: None,
-                extra: Vec::new(),
+                extra,
                 body,
                 credentials: self.credentials(),
                 max_forwards: 70,
@@ -354,7 +376,8 @@ impl Phone {
                 match self.answer {
                     Answer::Refuse(status) => {
                         self.over(dialog, status);
-                        self.endpoint.reject(now, dialog, status, Vec::new());
+                        let contact = self.redirect.iter().map(|to| ("Contact", to.clone())).collect();
+                        self.endpoint.reject(now, dialog, status, contact);
                     }
                     Answer::Ring => self.endpoint.ring(now, dialog, 180, Vec::new(), None),
                     Answer::After(after) => {
@@ -397,6 +420,12 @@ impl Phone {
                 if let Some(audio) = audio {
                     let body = self.sdp(audio, "sendrecv");
                     self.endpoint.accept(now, dialog, Vec::new(), body);
+                }
+            }
+            Event::Refresh { dialog } => {
+                if let Some(audio) = self.lines.get(&dialog).map(|line| line.audio) {
+                    let body = self.sdp(audio, "sendrecv");
+                    let _ = self.endpoint.reinvite(now, dialog, Some(body));
                 }
             }
             Event::Reanswered { dialog, response } => {

@@ -464,12 +464,15 @@ impl World {
                 }
                 Output::Ask { id, ask } => {
                     let answer = match ask {
-                        Ask::Resolve { .. } => Answer::Resolved(vec![Hop {
-                            transport: Transport::Udp,
-                            local: SERVER.parse().unwrap(),
-                            remote: TRUNK.parse().unwrap(),
-                            connection: None,
-                        }]),
+                        Ask::Resolve { .. } => Answer::Resolved {
+                            hops: vec![Hop {
+                                transport: Transport::Udp,
+                                local: SERVER.parse().unwrap(),
+                                remote: TRUNK.parse().unwrap(),
+                                connection: None,
+                            }],
+                            ttl: Duration::from_secs(60),
+                        },
                         Ask::LoadClip { .. } => Answer::Loaded(true),
                         Ask::DeleteFile { .. } => Answer::Done,
                     };

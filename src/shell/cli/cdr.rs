@@ -51,7 +51,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// A value of a query string (RFC 3986 §2.1): all but unreserved characters as octets in base 16.
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {

@@ -67,14 +67,20 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Result<T, Failure> {
+        let answer = self.fetch_bytes(method, path, body)?;
+        let read = "cannot read the answer from the daemon: is it of another version?";
+        Ok(serde_json::from_slice(&answer).context(read)?)
+    }
+
+    /// Sends a request; its answer as it came.
+    pub(super) fn fetch_bytes(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Bytes, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the client")?;
         let (status, answer) = runtime.block_on(self.exchange(method, path, body))?;
-        let read = |what| format!("cannot read {what} from the daemon: is it of another version?");
         if status.is_success() {
-            return Ok(serde_json::from_slice(&answer).with_context(|| read("the answer"))?);
+            return Ok(answer);
         }
         let problems = match serde_json::from_slice(&answer) {
             Ok(Problems { problems }) => problems,
@@ -160,6 +166,7 @@ mod tests {
                 wait
             }),
             store: Arc::new(store),
+            trace: crate::shell::trace::Trace::default(),
             reload: Arc::new(|| Err(vec!["trunks.toml:3:1: unknown key".into()])),
             metrics: Metrics::detached(),
         };

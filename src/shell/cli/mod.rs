@@ -1,6 +1,6 @@
 //! The command line: one binary that is the daemon, and that talks to the running daemon over its control socket.
 //!
-//! A file per sub-command. Left to a later version: `trace`, `why`, `backup` and the making of users and devices.
+//! A file per sub-command. Left to a later version: `why`, `backup` and the making of users and devices.
 
 mod agents;
 mod calls;
@@ -15,6 +15,7 @@ mod serve;
 mod simulate;
 mod status;
 mod toggle;
+mod trace;
 mod trunks;
 mod when;
 
@@ -96,6 +97,8 @@ enum Verb {
     Simulate(simulate::Args),
     /// Call records, newest first
     Cdr(cdr::Args),
+    /// SIP messages: the ladder of a call, as they come, or as a file for Wireshark
+    Trace(trace::Args),
 }
 
 /// What every sub-command may need.
@@ -176,6 +179,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Config(args) => config::run(args, &context),
         Verb::Simulate(args) => simulate::run(args, &context),
         Verb::Cdr(args) => cdr::run(args, &context),
+        Verb::Trace(args) => trace::run(args, &context),
     }
 }
 
@@ -225,6 +229,9 @@ mod tests {
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",
+            "sentral trace --call 0-64f0a1b2c3d4e --full",
+            "sentral trace --live --number 36000100",
+            "sentral trace --user anna --since 5m --pcap sip.pcap",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

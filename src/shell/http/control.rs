@@ -1,7 +1,8 @@
 //! The control socket: HTTP over a Unix socket in the data folder, for `sentral` commands on the same machine.
 //!
 //! Whoever may open the socket may do everything: it is its owner's alone (mode 0600). `POST /command` carries
-//! `model::command`, `POST /reload` loads the configuration again, `GET /cdr` and `GET /metrics` read.
+//! `model::command`, `POST /reload` loads the configuration again, `GET /cdr`, `GET /trace`, `GET /trace.pcap`
+//! and `GET /metrics` read.
 
 use std::fmt;
 use std::fs;
@@ -34,6 +35,10 @@ use crate::shell::http;
 use crate::shell::http::metrics::Metrics;
 use crate::shell::store::Store;
 use crate::shell::store::state::CdrFilter;
+use crate::shell::trace::Trace;
+use crate::shell::trace::pcap;
+use crate::shell::trace::view;
+use crate::shell::trace::view::Filter;
 
 /// Name of the socket in the data folder.
 pub const SOCKET: &str = "control.sock";
@@ -56,6 +61,8 @@ pub struct Control {
     pub commander: Commander,
     /// Call records.
     pub store: Arc<Store>,
+    /// SIP messages.
+    pub trace: Trace,
     /// The configuration.
     pub reload: Reload,
     /// The numbers.
@@ -148,6 +155,8 @@ fn router(control: Control) -> Router {
     Router::new()
         .route("/command", post(command))
         .route("/cdr", get(cdr))
+        .route("/trace", get(trace))
+        .route("/trace.pcap", get(trace_pcap))
         .route("/reload", post(reload))
         .route(
             "/metrics",
@@ -173,6 +182,31 @@ async fn cdr(State(control): State<Control>, Query(filter): Query<CdrFilter>) ->
     match read {
         Ok(Ok(cdrs)) => Json(cdrs).into_response(),
         Ok(Err(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+/// SIP messages; with `after` and `wait_s`, as soon as there is one after that.
+async fn trace(State(control): State<Control>, Query(filter): Query<Filter>) -> Response {
+    if !control.trace.is_on() {
+        return failed(
+            StatusCode::CONFLICT,
+            "tracing is off: set `memory` of [trace] in server.toml and restart",
+        );
+    }
+    if let Some(after) = filter.after {
+        control.trace.wait(after, filter.patience()).await;
+    }
+    match tokio::task::spawn_blocking(move || view::page(&control.trace, &filter)).await {
+        Ok(page) => Json(page).into_response(),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+async fn trace_pcap(State(control): State<Control>, Query(filter): Query<Filter>) -> Response {
+    let made = move || pcap::file(&view::select(&control.trace, &filter).entries);
+    match tokio::task::spawn_blocking(made).await {
+        Ok(file) => file.into_response(),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }

@@ -96,6 +96,7 @@ pub fn count(change: &Change) {
                 .increment(1);
         }
         Change::CallStarted { .. }
+        | Change::CallLeg { .. }
         | Change::CallAnswered { .. }
         | Change::Decision { .. }
         | Change::AgentLogin { .. }

@@ -153,8 +153,13 @@ impl Life {
 
     async fn handle(&mut self, frame: Frame, replies: &mpsc::WeakSender<Outgoing>) {
         let hop = self.hop;
+        if let Frame::Message(bytes) = &frame {
+            self.shared.trace.received(&hop, bytes);
+        }
         // A peer that sends without reading gets no answers from here; messages of ours end its connection.
-        let reply = |bytes| {
+        let trace = &self.shared.trace;
+        let reply = |bytes: Bytes| {
+            trace.sent(&hop, &bytes);
             let message = Outgoing::Message(Transmit { hop, bytes });
             replies.upgrade().map(|queue| queue.try_send(message).is_ok())
         };
@@ -289,6 +294,7 @@ mod tests {
     use crate::shell::net::stream::QUEUE_MAX;
     use crate::shell::net::stream::Streams;
     use crate::shell::store::files;
+    use crate::shell::trace::Trace;
     use crate::sip::ConnectionId;
 
     const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
@@ -306,7 +312,7 @@ mod tests {
         let mut config = Config::default();
         config.server.sip_tcp = vec![ANY.into()];
         config.server.limits = limits;
-        Streams::listen_with(&config, give, patience).unwrap()
+        Streams::listen_with(&config, give, Trace::default(), patience).unwrap()
     }
 
     /// A listener, and what it tells.

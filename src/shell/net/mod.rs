@@ -8,6 +8,7 @@
 
 mod connection;
 mod crowd;
+pub mod dns;
 pub mod resolve;
 pub mod stream;
 mod tcp;

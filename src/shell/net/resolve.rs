@@ -1,7 +1,7 @@
 //! Names of carriers and contacts to addresses (RFC 3263), each with our own address towards it.
 //!
-//! Addresses in text are taken as they are; names are asked of the machine's resolver (A and AAAA records, hosts
-//! file). NAPTR and SRV records are left to a later version: write port and transport into the configuration.
+//! Addresses in text are taken as they are; names are asked of name servers by `dns`, in the order that
+//! `sip::locate` sets.
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -10,19 +10,12 @@ use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
+use crate::shell::net::dns::Names;
 use crate::sip::Hop;
 use crate::sip::Transport;
-use crate::sip::target;
-
-/// How long a name may take.
-const LOOKUP: Duration = Duration::from_secs(5);
-/// Addresses of a name that are used.
-const ADDRESSES_MAX: usize = 16;
 
 /// Knows where we listen, and so what our address towards somebody is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Resolver {
     /// UDP listeners, with their real ports.
     pub udp: Vec<SocketAddr>,
@@ -30,22 +23,33 @@ pub struct Resolver {
     pub tcp: Vec<SocketAddr>,
     /// TLS listeners, with their real ports.
     pub tls: Vec<SocketAddr>,
+    /// Whom to ask about names.
+    pub names: Names,
 }
 
 impl Resolver {
-    /// Where to send to reach a host, best first; empty when the name is not known, or we cannot reach it from
-    /// any address we listen on. Without a port the transport's own is taken.
-    pub async fn resolve(&self, host: &str, port: Option<u16>, transport: Transport) -> Vec<Hop> {
-        let port = port.unwrap_or_else(|| target::default_port(transport));
-        let addresses = match literal(host) {
-            Some(ip) => vec![SocketAddr::new(ip, port)],
-            None => look_up(host, port).await,
-        };
-        let hop = |remote| {
+    /// Where to send to reach a host, best first, and for how long that may be believed; no hops when the name is
+    /// not known, or we cannot reach it from any address we listen on. Without a transport the host decides, among
+    /// those that we speak.
+    pub async fn resolve(
+        &self,
+        host: &str,
+        port: Option<u16>,
+        transport: Option<Transport>,
+    ) -> (Vec<Hop>, Duration) {
+        let (candidates, ttl) = self.names.locate(host, port, transport, &self.speaks()).await;
+        let hop = |(transport, remote)| {
             let local = self.local_towards(remote, transport)?;
             Some(Hop { transport, local, remote, connection: None })
         };
-        addresses.into_iter().filter_map(hop).collect()
+        (candidates.into_iter().filter_map(hop).collect(), ttl)
+    }
+
+    /// Transports that a host may choose from.
+    fn speaks(&self) -> Vec<Transport> {
+        let listening =
+            [(Transport::Udp, &self.udp), (Transport::Tcp, &self.tcp), (Transport::Tls, &self.tls)];
+        listening.into_iter().filter(|(_, on)| !on.is_empty()).map(|(transport, _)| transport).collect()
     }
 
     /// The address we listen on that a message to `remote` should leave from: the one of the route there; if
@@ -83,35 +87,15 @@ pub(crate) fn source_towards(remote: SocketAddr) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// An address in text, an IPv6 one with or without brackets.
-fn literal(host: &str) -> Option<IpAddr> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.parse().ok()
-}
-
-async fn look_up(host: &str, port: u16) -> Vec<SocketAddr> {
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    match timeout(LOOKUP, tokio::net::lookup_host((host, port))).await {
-        Ok(Ok(found)) => {
-            for address in found {
-                if !addresses.contains(&address) && addresses.len() < ADDRESSES_MAX {
-                    addresses.push(address);
-                }
-            }
-        }
-        Ok(Err(error)) => tracing::debug!(%error, host, "name not known"),
-        Err(_) => tracing::debug!(host, "no answer about the name in time"),
-    }
-    addresses
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rand::Rng;
 
     fn resolver(udp: &[&str], tcp: &[&str]) -> Resolver {
         let parse = |list: &[&str]| list.iter().map(|address| address.parse().unwrap()).collect();
-        Resolver { udp: parse(udp), tcp: parse(tcp), tls: Vec::new() }
+        let names = Names::new(Vec::new(), Rng::from_seed(1));
+        Resolver { udp: parse(udp), tcp: parse(tcp), tls: Vec::new(), names }
     }
 
     #[tokio::test]
@@ -130,7 +114,7 @@ mod tests {
             (resolver(&["127.0.0.1:5060"], &[]), "[::1]", None),
         ];
         for (resolver, host, expected) in rows {
-            let hops = resolver.resolve(host, Some(5070), Transport::Udp).await;
+            let (hops, _) = resolver.resolve(host, Some(5070), Some(Transport::Udp)).await;
             let hops: Vec<_> =
                 hops.iter().map(|hop| (hop.local.to_string(), hop.remote.to_string())).collect();
             let expected: Vec<_> =
@@ -140,8 +124,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_looked_up_and_gets_the_usual_port() {
-        let hops = resolver(&[], &["127.0.0.1:5062"]).resolve("localhost", None, Transport::Tcp).await;
+    async fn a_name_of_the_hosts_file_is_known() {
+        let resolver = resolver(&[], &["127.0.0.1:5062"]);
+        let (hops, _) = resolver.resolve("localhost", Some(5060), Some(Transport::Tcp)).await;
         assert_eq!(hops.len(), 1);
         assert_eq!(hops[0].remote, "127.0.0.1:5060".parse().unwrap());
         assert_eq!(hops[0].local, "127.0.0.1:5062".parse().unwrap());
@@ -149,7 +134,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_name_has_no_addresses() {
-        let hops = resolver(&["0.0.0.0:5060"], &[]).resolve("nowhere.invalid", None, Transport::Udp).await;
+        let resolver = resolver(&["0.0.0.0:5060"], &[]);
+        let (hops, _) = resolver.resolve("nowhere.invalid", Some(5060), Some(Transport::Udp)).await;
         assert!(hops.is_empty());
     }
 }

@@ -37,6 +37,7 @@ use crate::shell::net::tcp;
 use crate::shell::net::tls;
 use crate::shell::net::tls::Tls;
 use crate::shell::signaling::Inbox;
+use crate::shell::trace::Trace;
 use crate::sip;
 use crate::sip::ConnectionId;
 use crate::sip::Hop;
@@ -100,6 +101,7 @@ pub struct Streams(Arc<Shared>);
 pub(super) struct Shared {
     runtime: Handle,
     give: Give,
+    pub(super) trace: Trace,
     pub(super) patience: Patience,
     connections_max: usize,
     pub(super) message_max: usize,
@@ -143,10 +145,16 @@ impl Streams {
     /// When an address cannot be listened on, or certificates cannot be used.
     pub fn listen(config: &Config, inbox: Inbox) -> anyhow::Result<Streams> {
         let patience = Patience::of(&config.server.limits);
-        Streams::listen_with(config, Arc::new(move |input| inbox.give(input)), patience)
+        let trace = inbox.trace().clone();
+        Streams::listen_with(config, Arc::new(move |input| inbox.give(input)), trace, patience)
     }
 
-    pub(super) fn listen_with(config: &Config, give: Give, patience: Patience) -> anyhow::Result<Streams> {
+    pub(super) fn listen_with(
+        config: &Config,
+        give: Give,
+        trace: Trace,
+        patience: Patience,
+    ) -> anyhow::Result<Streams> {
         let tls = Tls::new(config)?;
         let mut listeners = Vec::new();
         let mut listening = Vec::new();
@@ -159,6 +167,7 @@ impl Streams {
         let streams = Streams(Arc::new(Shared {
             runtime: Handle::current(),
             give,
+            trace,
             patience,
             connections_max: limits.connections,
             message_max: limits.message_bytes,

@@ -35,6 +35,7 @@ use webpki::EndEntityCert;
 
 use crate::model::Config;
 use crate::model::server;
+use crate::model::trunk::Trunk;
 use crate::model::trunk::TrunkTransport;
 use crate::sip::Hop;
 use crate::sip::Transport;
@@ -177,7 +178,8 @@ impl Tls {
 impl State {
     fn take_up(&mut self, config: &Config) {
         self.files = config.server.tls.clone();
-        let secure = config.trunks.values().filter(|trunk| trunk.transport == TrunkTransport::Tls);
+        let secure = |trunk: &&Trunk| matches!(trunk.transport, TrunkTransport::Tls | TrunkTransport::Auto);
+        let secure = config.trunks.values().filter(secure);
         self.expected = secure
             .map(|trunk| {
                 (Arc::clone(&trunk.host), trunk.certificate.clone().unwrap_or(Arc::clone(&trunk.host)))

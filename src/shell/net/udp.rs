@@ -15,6 +15,7 @@ use socket2::Type;
 
 use crate::shell::http::metrics;
 use crate::shell::net::resolve::source_towards;
+use crate::shell::trace::Trace;
 use crate::sip::Hop;
 use crate::sip::Input;
 use crate::sip::Response;
@@ -74,8 +75,9 @@ impl Udp {
         self.local
     }
 
-    /// Reads what has come, at most a batch, and hands each message to `took`. Tells whether more may be waiting.
-    pub fn read(&mut self, mut took: impl FnMut(Input)) -> bool {
+    /// Reads what has come, at most a batch, shows it to `trace`, and hands each message to `took`. Tells whether
+    /// more may be waiting.
+    pub fn read(&mut self, trace: &Trace, mut took: impl FnMut(Input)) -> bool {
         for _ in 0..BATCH {
             let (length, remote) = match self.socket.recv_from(&mut self.buffer) {
                 Ok(read) => read,
@@ -99,9 +101,11 @@ impl Udp {
             if self.buffer[..length].iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
                 continue;
             }
-            match Message::parse(Bytes::copy_from_slice(&self.buffer[..length]), self.message_max) {
+            let bytes = Bytes::copy_from_slice(&self.buffer[..length]);
+            trace.received(&hop, &bytes);
+            match Message::parse(bytes, self.message_max) {
                 Ok(message) => took(Input::Message { hop, message }),
-                Err(error) => self.unreadable(hop, error),
+                Err(error) => self.unreadable(trace, hop, error),
             }
         }
         true
@@ -125,12 +129,14 @@ impl Udp {
     }
 
     /// Answers an unreadable request of which enough could be read, without any state.
-    fn unreadable(&self, hop: Hop, error: ParseError) {
+    fn unreadable(&self, trace: &Trace, hop: Hop, error: ParseError) {
         metrics::unreadable(Transport::Udp);
         if let ParseError::Answerable { status, reason, request } = error {
             let mut response = Response::reply(&request, status, None);
             response.reason = reason.to_string().into();
-            self.send(&Transmit { hop, bytes: response.to_bytes() });
+            let bytes = response.to_bytes();
+            trace.sent(&hop, &bytes);
+            self.send(&Transmit { hop, bytes });
         }
     }
 

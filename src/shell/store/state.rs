@@ -294,6 +294,7 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::MessageMarked { mailbox, id, state } => Effect::Mark(message(mailbox, id), *state),
         Change::MessageDeleted { mailbox, id } => Effect::Delete(message(mailbox, id)),
         Change::CallStarted { .. }
+        | Change::CallLeg { .. }
         | Change::CallAnswered { .. }
         | Change::Decision { .. }
         | Change::QueueDone { .. }

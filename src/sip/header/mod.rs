@@ -5,7 +5,10 @@ pub mod cseq;
 pub mod event;
 pub mod name;
 pub mod name_addr;
+pub mod rack;
 pub mod reason;
+pub mod replaces;
+pub mod session_expires;
 pub mod via;
 
 use std::borrow::Cow;
@@ -20,7 +23,11 @@ pub use crate::sip::header::event::SubscriptionState;
 pub use crate::sip::header::name::Name;
 pub use crate::sip::header::name_addr::Contacts;
 pub use crate::sip::header::name_addr::NameAddr;
+pub use crate::sip::header::rack::RAck;
 pub use crate::sip::header::reason::Reason;
+pub use crate::sip::header::replaces::Replaces;
+pub use crate::sip::header::session_expires::Refresher;
+pub use crate::sip::header::session_expires::SessionExpires;
 pub use crate::sip::header::via::Via;
 pub use crate::sip::value::Params;
 

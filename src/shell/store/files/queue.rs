@@ -370,6 +370,7 @@ fn present(value: Value<'_>) -> Option<Present> {
     }
     present.caller_number = table.word("number", &[("caller", true), ("queue", false)]).unwrap_or(true);
     present.alert = table.text("alert");
+    present.auto_answer = table.flag("auto_answer").unwrap_or(false);
     present.whisper = table.take("whisper").and_then(read::reference);
     present.confirm = table.take("confirm").and_then(confirm).unwrap_or_default();
     table.finish();
@@ -415,6 +416,7 @@ fn default_present() -> Present {
         name: "{queue}: {caller}".into(),
         caller_number: true,
         alert: None,
+        auto_answer: false,
         whisper: None,
         confirm: Confirm::Auto,
     }

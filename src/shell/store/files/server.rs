@@ -1,6 +1,6 @@
 //! Reads `server.toml`, and the parts that companies share with it: service codes and webhooks.
 //!
-//! Sections for parts that this version does not have (portal, mail, provisioning, HEP) are checked for form
+//! Sections for parts that this version does not have (portal, mail, provisioning) are checked for form
 //! only.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::model::id::WebhookId;
 use crate::model::server::Codes;
+use crate::model::server::Hep;
 use crate::model::server::Limits;
 use crate::model::server::Server;
 use crate::model::server::Tls;
@@ -29,6 +30,10 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     general(file.table("server"), &mut server);
     server.tls = tls(file.table("tls"));
     sip(file.table("sip"), &mut server);
+    let mut dns = file.table("dns");
+    let servers = dns.take("servers").map(Value::one_or_more).unwrap_or_default();
+    server.dns_servers = servers.into_iter().filter_map(read::socket).collect();
+    dns.finish();
     media(file.table("media"), &mut server);
     web(file.table("web"), &mut server);
     log(file.table("log"), &mut server);
@@ -48,7 +53,12 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     login(file.table("login"));
     mail(file.table("mail"));
     provisioning(file.table("provisioning"));
-    hep(file.table("hep"));
+    server.hep = hep(file.table("hep"));
+    let mut trace = file.table("trace");
+    if let Some(bytes) = trace.take("memory").and_then(trace_memory) {
+        server.trace_bytes = bytes;
+    }
+    trace.finish();
     file.finish();
     server
 }
@@ -91,7 +101,19 @@ fn sip(mut table: Table<'_>, server: &mut Server) {
     server.external = table.take("external").and_then(read::address);
     server.sip_trace = table.flag("trace").unwrap_or(false);
     server.sip_sha256 = table.flag("sha256").unwrap_or(false);
+    if let Some(value) = table.take("session_expires") {
+        server.sip_session_s = session_expires(value).unwrap_or(server.sip_session_s);
+    }
     table.finish();
+}
+
+/// A session timer (RFC 4028 §4: at least 90 s), or `false` for none.
+fn session_expires(value: Value<'_>) -> Option<u32> {
+    if value.as_flag() == Some(false) {
+        return Some(0);
+    }
+    let time = read::duration(value, Duration::from_secs(90)..=DAY)?;
+    u32::try_from(time.as_secs()).ok()
 }
 
 /// Addresses to listen on: one, a list, or `false` for none.
@@ -326,10 +348,25 @@ fn provisioning(mut table: Table<'_>) {
     table.finish();
 }
 
-fn hep(mut table: Table<'_>) {
-    table.take("server").map(host_and_port);
-    table.integer("id", 0..=i64::from(u32::MAX));
+/// The capture server; without `server` there is none.
+fn hep(mut table: Table<'_>) -> Option<Hep> {
+    let server = table.take("server").and_then(host_and_port);
+    let id = table.integer("id", 0..=i64::from(u32::MAX)).and_then(|id| u32::try_from(id).ok());
+    let password = table.take("password").and_then(Value::secret);
     table.finish();
+    let (host, port) = server?;
+    Some(Hep { host, port, id: id.unwrap_or(2001), password })
+}
+
+/// Memory for SIP messages, at most 4 GB.
+fn trace_memory(value: Value<'_>) -> Option<usize> {
+    let fits = |bytes: &u64| *bytes <= 4_000_000_000;
+    let bytes = read::size(value)?;
+    if !fits(&bytes) {
+        value.error("this must be at most \"4GB\"");
+        return None;
+    }
+    usize::try_from(bytes).ok()
 }
 
 /// A mail address.

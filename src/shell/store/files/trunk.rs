@@ -18,8 +18,12 @@ use crate::shell::store::files::cursor::Value;
 use crate::shell::store::files::read;
 use crate::shell::store::files::server;
 
-const TRANSPORTS: &[(&str, TrunkTransport)] =
-    &[("udp", TrunkTransport::Udp), ("tcp", TrunkTransport::Tcp), ("tls", TrunkTransport::Tls)];
+const TRANSPORTS: &[(&str, TrunkTransport)] = &[
+    ("udp", TrunkTransport::Udp),
+    ("tcp", TrunkTransport::Tcp),
+    ("tls", TrunkTransport::Tls),
+    ("auto", TrunkTransport::Auto),
+];
 
 const FORMATS: &[(&str, NumberFormat)] =
     &[("e164", NumberFormat::E164), ("national", NumberFormat::National), ("00", NumberFormat::DoubleZero)];

@@ -1,0 +1,523 @@
+//! Transfer and replacement: REFER from one of our phones (RFC 3515, blind and attended as in RFC 5589), its NOTIFYs
+//! (with RFC 4488's wish for none), and INVITE with Replaces (RFC 3891), which takes over a call or picks one up.
+//!
+//! A blind transfer runs the target like a number that the transferred party dialled, with the rights of who transfers;
+//! until somebody answers, who transfers may stay and gets the party back. An attended one puts the party into the
+//! other call in place of who transfers. Only devices of ours may do either: a carrier's REFER is declined.
+
+use std::borrow::Cow;
+
+use crate::media::Base;
+use crate::model::cdr::CallResult;
+use crate::model::cdr::EndedBy;
+use crate::model::id::CallId;
+use crate::model::id::LegId;
+use crate::model::id::UserKey;
+use crate::sip::Body;
+use crate::sip::DialogId;
+use crate::sip::Extra;
+use crate::sip::Hop;
+use crate::sip::Method;
+use crate::sip::Request;
+use crate::sip::TransactionId;
+use crate::sip::Uri;
+use crate::sip::header::NameAddr;
+use crate::sip::header::Replaces;
+use crate::sip::message::Name;
+use crate::switch::Switch;
+use crate::switch::admission::Admitted;
+use crate::switch::bridge::Ending;
+use crate::switch::dial;
+use crate::switch::flow::Program;
+use crate::switch::flow::action::CallerFacts;
+use crate::switch::flow::action::Event;
+use crate::switch::identity;
+use crate::switch::leg::Leg;
+use crate::switch::leg::LegState;
+use crate::switch::on_sip::offer_of;
+use crate::switch::queue;
+use crate::switch::route::Target;
+use crate::time::Now;
+
+/// Who transfers, until the target has answered.
+#[derive(Debug)]
+pub(crate) struct Referral {
+    /// Their leg, which hears nothing meanwhile.
+    pub(crate) leg: LegId,
+    /// The implicit subscription: value of Event in its NOTIFYs; none when they are not wanted (RFC 4488).
+    event: Option<String>,
+    /// Ringing has been told.
+    rings: bool,
+}
+
+impl Switch {
+    /// REFER.
+    pub(crate) fn on_refer(
+        &mut self,
+        now: Now,
+        transaction: TransactionId,
+        dialog: Option<DialogId>,
+        request: &Request,
+        hop: Hop,
+    ) {
+        match self.refer(now, dialog, request, hop) {
+            Ok(refer) => self.carry_out(now, transaction, refer),
+            Err((status, extra)) => self.endpoint.respond(now, transaction, status, extra, None),
+        }
+    }
+
+    /// What a REFER asks for, if it may.
+    fn refer(
+        &mut self,
+        now: Now,
+        dialog: Option<DialogId>,
+        request: &Request,
+        hop: Hop,
+    ) -> Result<Refer, (u16, Extra)> {
+        let dialog = match dialog {
+            Some(dialog) => dialog,
+            None => self.target_dialog(now, request, hop)?,
+        };
+        let leg = self.by_dialog.get(&dialog).copied().ok_or((481, Vec::new()))?;
+        let by = self.user_of_leg(leg).ok_or((603, Vec::new()))?;
+        let call = self.legs.get(&leg).map(|of| of.call).ok_or((481, Vec::new()))?;
+        let party = self.other_party(call, leg).ok_or((603, Vec::new()))?;
+        // RFC 3515 §2.4.1: exactly one.
+        let mut values = request.headers.all(&Name::ReferTo);
+        let to = match (values.next(), values.next()) {
+            (Some(value), None) => NameAddr::parse(&value).map_err(|_| wrong("Malformed Refer-To"))?,
+            _ => return Err(wrong("REFER needs exactly one Refer-To")),
+        };
+        let to_uri = to.uri;
+        let number = request.cseq().map_or(0, |cseq| cseq.number);
+        let quiet = request
+            .headers
+            .get(&Name::ReferSub)
+            .is_some_and(|value| value.trim().to_ascii_lowercase().starts_with("false"));
+        let event = (!quiet).then(|| self.refer_event(leg, number));
+        let kind = match replaces_in(&to_uri) {
+            Some(replaces) => {
+                let replaces = Replaces::parse(&replaces).map_err(|_| wrong("Malformed Replaces"))?;
+                // Not 481: to a request in a dialog that would say that the dialog itself is gone.
+                Kind::Attended(self.leg_to_replace(&replaces, &by).ok_or((603, Vec::new()))?)
+            }
+            None => {
+                let dialled = match &to_uri {
+                    Uri::Sip(_) => to_uri.user().unwrap_or_default().to_owned(),
+                    Uri::Tel(tel) => tel.number.clone(),
+                    Uri::Other(_) => return Err((416, Vec::new())),
+                };
+                let admitted = Admitted::Device { company: by.company.clone(), user: by.user.clone() };
+                Kind::Blind(self.target(&admitted, &dialled).map_err(|status| (status, Vec::new()))?, dialled)
+            }
+        };
+        Ok(Refer { leg, call, party, dialog, by, event, kind })
+    }
+
+    /// The dialog that a REFER outside of any is about (RFC 4538): one of the device that sends it.
+    fn target_dialog(&mut self, now: Now, request: &Request, hop: Hop) -> Result<DialogId, (u16, Extra)> {
+        let Admitted::Device { company, user } = self.admit(now, request, hop)? else {
+            return Err((603, Vec::new()));
+        };
+        let value = request.headers.get(&Name::TargetDialog).ok_or((403, Vec::new()))?;
+        let named = Replaces::parse_target_dialog(&value).map_err(|_| wrong("Malformed Target-Dialog"))?;
+        let dialog = self.endpoint.dialog_named(&named.call_id, &named.to_tag, &named.from_tag);
+        let leg = dialog.and_then(|dialog| self.by_dialog.get(&dialog).copied());
+        let theirs = leg.and_then(|leg| self.user_of_leg(leg)) == Some(UserKey { company, user });
+        dialog.filter(|_| theirs).ok_or((481, Vec::new()))
+    }
+
+    fn carry_out(&mut self, now: Now, transaction: TransactionId, refer: Refer) {
+        // RFC 4488 §4: without subscription the answer says so.
+        let extra = match refer.event {
+            Some(_) => Vec::new(),
+            None => vec![("Refer-Sub", "false".to_owned())],
+        };
+        self.endpoint.respond(now, transaction, 202, extra, None);
+        self.notify_refer(now, refer.dialog, refer.event.as_deref(), 100, false);
+        let company = refer.by.company.clone();
+        match refer.kind {
+            Kind::Blind(target, dialled) => {
+                self.decide(now, &company, Some(refer.call), "transfer.blind", &dialled);
+                let referral = Referral { leg: refer.leg, event: refer.event, rings: false };
+                self.transfer_blind(now, refer.call, refer.party, referral, target);
+            }
+            Kind::Attended(replaced) => {
+                let into = self.legs.get(&replaced).map(|of| of.call);
+                let moved = into.is_some_and(|into| {
+                    into != refer.call && self.take_place(now, into, replaced, refer.call, refer.party)
+                });
+                let (status, why) = if moved { (200, "joined") } else { (481, "call to join is over") };
+                self.decide(now, &company, into, "transfer.attended", why);
+                self.notify_refer(now, refer.dialog, refer.event.as_deref(), status, true);
+                if moved {
+                    self.end_emptied(now, refer.call, refer.leg);
+                }
+            }
+        }
+    }
+
+    /// The transferred party goes where who transfers wants it.
+    fn transfer_blind(&mut self, now: Now, call: CallId, party: LegId, referral: Referral, target: Target) {
+        let facts = self.facts_of(call, party);
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        note_talk(of, now);
+        let served = of.served_by.take();
+        if of.caller != party {
+            of.facts = facts;
+        }
+        (of.caller, of.callee) = (party, None);
+        let referrer = referral.leg;
+        of.referral = Some(referral);
+        of.program = Some(Program::to(target));
+        if served.is_some() {
+            self.queue_input(now, queue::Input::TalkEnded { entry: call });
+        }
+        self.set_base(referrer, Base::Silence);
+        self.set_base(party, Base::Silence);
+        self.update_busy(now, call);
+        self.run_program(now, call, Event::Start);
+    }
+
+    /// Who transfers is told that it rings, once.
+    pub(crate) fn referral_rings(&mut self, now: Now, call: CallId) {
+        let Some(referral) = self.calls.get_mut(&call).and_then(|of| of.referral.as_mut()) else { return };
+        if std::mem::replace(&mut referral.rings, true) {
+            return;
+        }
+        let (leg, event) = (referral.leg, referral.event.clone());
+        if let Some(dialog) = self.legs.get(&leg).map(|of| of.dialog) {
+            self.notify_refer(now, dialog, event.as_deref(), 180, false);
+        }
+    }
+
+    /// The target has answered: who transfers is told so, and let go.
+    pub(crate) fn referral_done(&mut self, now: Now, call: CallId) {
+        let Some(referral) = self.calls.get_mut(&call).and_then(|of| of.referral.take()) else { return };
+        if let Some(dialog) = self.legs.get(&referral.leg).map(|of| of.dialog) {
+            self.notify_refer(now, dialog, referral.event.as_deref(), 200, true);
+            self.hang_up_leg(now, referral.leg, Vec::new());
+        }
+        self.update_busy(now, call);
+    }
+
+    /// The target cannot be reached: who transferred and is still there gets the party back. `false` when nobody is.
+    pub(crate) fn referral_failed(&mut self, now: Now, call: CallId, status: u16) -> bool {
+        let Some(referral) = self.calls.get_mut(&call).and_then(|of| of.referral.take()) else {
+            return false;
+        };
+        let Some(dialog) = self.legs.get(&referral.leg).map(|of| of.dialog) else { return false };
+        self.notify_refer(now, dialog, referral.event.as_deref(), status.max(400), true);
+        self.give_up_attempts(now, call, None, &Vec::new());
+        let Some(of) = self.calls.get_mut(&call) else { return false };
+        of.callee = Some(referral.leg);
+        of.program = None;
+        of.talking_since = Some(now.mono);
+        let (caller, company) = (of.caller, of.company.clone());
+        self.stop_play(caller);
+        self.join_media(caller, referral.leg);
+        self.update_busy(now, call);
+        self.decide(
+            now,
+            &company,
+            Some(call),
+            "transfer.failed",
+            &format!("{status}: back to who transferred"),
+        );
+        true
+    }
+
+    /// INVITE with Replaces: its sender takes the place of a leg, or answers a call that rings elsewhere.
+    pub(crate) fn on_replaces(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        request: &Request,
+        admitted: &Admitted,
+    ) -> Result<(), (u16, Extra)> {
+        let Admitted::Device { company, user } = admitted else { return Err((603, Vec::new())) };
+        let by = UserKey { company: company.clone(), user: user.clone() };
+        let mut values = request.headers.all(&Name::Replaces);
+        let value = match (values.next(), values.next()) {
+            (Some(value), None) => value,
+            // RFC 3891 §3: more than one is a bad request.
+            _ => return Err(wrong("More Than One Replaces")),
+        };
+        let replaces = Replaces::parse(&value).map_err(|_| wrong("Malformed Replaces"))?;
+        let replaced = self.leg_to_replace(&replaces, &by).ok_or((481, Vec::new()))?;
+        let of = self.legs.get(&replaced).ok_or((481, Vec::new()))?;
+        let (call, state, attempt) = (of.call, of.state, of.attempt);
+        match state {
+            LegState::Up if replaces.early_only => return Err((486, Vec::new())),
+            LegState::Up | LegState::Calling => {}
+            // §3: an early dialog may be replaced only where this side began it.
+            LegState::Incoming | LegState::Cancelled => return Err((481, Vec::new())),
+        }
+        let offer = offer_of(request)?;
+        let id = self.next_leg();
+        let mut leg = Leg::new(call, dialog, LegState::Incoming);
+        leg.offer = offer;
+        leg.user = Some(by);
+        leg.attempt = attempt;
+        self.legs.insert(id, leg);
+        self.by_dialog.insert(dialog, id);
+        if let Err(refused) = self.answer_leg(now, id, replaced) {
+            self.forget_leg(now, id);
+            return Err(refused);
+        }
+        self.decide(now, company, Some(call), "call.replaced", user.as_str());
+        if state == LegState::Calling {
+            if let Some(of) = attempt.and_then(|attempt| self.attempt(call, attempt)) {
+                of.legs.insert(id);
+            }
+            self.leg_won(now, id);
+        } else if !self.swap_leg(now, call, replaced, id) {
+            self.hang_up_leg(now, id, Vec::new());
+        }
+        Ok(())
+    }
+
+    /// 200 OK to a leg that takes another's place, with that one's codec if it can be.
+    fn answer_leg(&mut self, now: Now, leg: LegId, instead: LegId) -> Result<(), (u16, Extra)> {
+        if !self.ready_media(leg) {
+            return Err((503, crate::switch::bridge::retry_after()));
+        }
+        let codec = self.legs.get(&instead).and_then(Leg::codec);
+        let late = self.legs.get(&leg).is_some_and(|of| of.offer.is_none());
+        let body = if late { self.offer_late(leg, codec) } else { self.answer_offer(leg, codec) };
+        let body = body.map_err(|refusal| (488, vec![("Warning", refusal.header())]))?;
+        let Some(of) = self.legs.get_mut(&leg) else { return Err((500, Vec::new())) };
+        of.state = LegState::Up;
+        let dialog = of.dialog;
+        self.endpoint.accept(now, dialog, Vec::new(), body);
+        Ok(())
+    }
+
+    /// Moves `party` out of the call `from` into `into`, in the place of `replaced`.
+    fn take_place(&mut self, now: Now, into: CallId, replaced: LegId, from: CallId, party: LegId) -> bool {
+        let facts = self.facts_of(from, party);
+        let in_place = self
+            .calls
+            .get(&into)
+            .is_some_and(|of| !of.ending && (of.caller == replaced || of.callee == Some(replaced)));
+        let Some(left) = self.calls.get_mut(&from).filter(|_| in_place) else { return false };
+        note_talk(left, now);
+        let Some(leg) = self.legs.get_mut(&party) else { return false };
+        leg.call = into;
+        leg.attempt = None;
+        if let Some(of) = self.calls.get_mut(&into).filter(|of| of.caller == replaced) {
+            let dialled = std::mem::replace(&mut of.facts, facts).dialled;
+            of.facts.dialled = dialled;
+            of.facts.answered = true;
+        }
+        self.swap_leg(now, into, replaced, party)
+    }
+
+    /// `new` takes the place of `old` in a call; `old` is hung up.
+    fn swap_leg(&mut self, now: Now, call: CallId, old: LegId, new: LegId) -> bool {
+        let Some(of) = self.calls.get_mut(&call) else { return false };
+        if of.caller == old {
+            of.caller = new;
+        } else if of.callee == Some(old) {
+            of.callee = Some(new);
+        } else {
+            return false;
+        }
+        let (caller, callee, waits) = (of.caller, of.callee, of.waiting.is_some());
+        let rings = !of.attempts.is_empty();
+        self.stop_play(new);
+        self.give_up_leg(now, old, dial::elsewhere());
+        match callee {
+            Some(callee) => {
+                self.join_media(caller, callee);
+                self.show_parties(now, call);
+            }
+            None if waits => {
+                let music = self.music_of(call);
+                self.set_base(caller, Base::Music(music));
+            }
+            None if rings => self.ring_caller(now, call),
+            None => self.set_base(caller, Base::Silence),
+        }
+        self.update_busy(now, call);
+        true
+    }
+
+    /// Ends a call whose other party has gone into another call: only who transferred is left in it.
+    fn end_emptied(&mut self, now: Now, call: CallId, left: LegId) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        (of.caller, of.callee) = (left, None);
+        let served = of.served_by.take();
+        if served.is_some() {
+            self.queue_input(now, queue::Input::TalkEnded { entry: call });
+        }
+        let ending = Ending { by: EndedBy::System, ..Ending::refused(200, CallResult::Answered) };
+        self.end_call(now, call, ending);
+    }
+
+    /// The leg of a dialog that Replaces names, if the user's company has it.
+    fn leg_to_replace(&self, replaces: &Replaces, by: &UserKey) -> Option<LegId> {
+        let dialog = self.endpoint.dialog_named(&replaces.call_id, &replaces.to_tag, &replaces.from_tag)?;
+        let leg = *self.by_dialog.get(&dialog)?;
+        let call = self.calls.get(&self.legs.get(&leg)?.call)?;
+        (call.company == by.company).then_some(leg)
+    }
+
+    /// The other party of a call in which `leg` talks.
+    fn other_party(&self, call: CallId, leg: LegId) -> Option<LegId> {
+        let of = self.calls.get(&call).filter(|of| !of.ending)?;
+        let other = if of.caller == leg { of.callee? } else { of.caller };
+        let talks = of.caller == leg || of.callee == Some(leg);
+        let up = |leg: LegId| self.legs.get(&leg).is_some_and(|of| of.state == LegState::Up);
+        (talks && up(leg) && up(other)).then_some(other)
+    }
+
+    /// Whose device a leg is; nobody's when it is a carrier's.
+    fn user_of_leg(&self, leg: LegId) -> Option<UserKey> {
+        let of = self.legs.get(&leg)?;
+        if of.trunk.is_some() {
+            return None;
+        }
+        let call = self.calls.get(&of.call)?;
+        if call.caller == leg { call.caller_user().or_else(|| of.user.clone()) } else { of.user.clone() }
+    }
+
+    /// What is known of a party, as if it were the caller.
+    fn facts_of(&self, call: CallId, party: LegId) -> CallerFacts {
+        let leg_user = self.legs.get(&party).and_then(|of| of.user.clone());
+        let of_call = self.calls.get(&call);
+        let Some(of) = of_call.filter(|of| of.caller != party) else {
+            return of_call.map_or_else(identity::nobody, |of| of.facts.clone());
+        };
+        let company = self.config.companies.get(&of.company);
+        let facts = match (&leg_user, company) {
+            (Some(key), Some(company)) => identity::caller_user(company, &key.user),
+            // Who was called is known by the number that was dialled.
+            _ => CallerFacts { number: Some(of.facts.dialled.clone()), ..identity::nobody() },
+        };
+        let own_device = leg_user.is_some() && facts.own_device;
+        let (dialled, language) = (of.facts.dialled.clone(), of.facts.language);
+        CallerFacts { dialled, language, own_device, answered: true, ..facts }
+    }
+
+    /// Tells both parties' phones whom they talk with now (RFC 3311, RFC 3325 §9.1).
+    pub(crate) fn show_parties(&mut self, now: Now, call: CallId) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let (caller, Some(callee), company) = (of.caller, of.callee, of.company.clone()) else { return };
+        let Some(domain) = self.config.companies.get(&company).map(|company| company.domain.clone()) else {
+            return;
+        };
+        for (leg, other) in [(caller, callee), (callee, caller)] {
+            let shown = identity::shown_inside(&self.facts_of(call, other));
+            let Some(of) = self.legs.get(&leg).filter(|of| of.trunk.is_none() && !shown.hidden) else {
+                continue;
+            };
+            let dialog = of.dialog;
+            if self.endpoint.takes_update(dialog) && !shown.number.is_empty() {
+                let extra = vec![("P-Asserted-Identity", shown.name_addr(&domain).to_string())];
+                self.endpoint.request_in(now, dialog, Method::Update, extra, None);
+            }
+        }
+    }
+
+    /// Event of a REFER's NOTIFYs: the second and later REFERs of a dialog are told apart by id (RFC 3515 §2.4.6).
+    fn refer_event(&mut self, leg: LegId, number: u32) -> String {
+        let again = self.legs.get_mut(&leg).is_some_and(|of| std::mem::replace(&mut of.referred, true));
+        if again { format!("refer;id={number}") } else { "refer".to_owned() }
+    }
+
+    /// NOTIFY with the state of a transfer (RFC 3515 §2.4.5).
+    fn notify_refer(&mut self, now: Now, dialog: DialogId, event: Option<&str>, status: u16, last: bool) {
+        let Some(event) = event else { return };
+        let state = if last { "terminated;reason=noresource" } else { "active;expires=60" };
+        let extra = vec![("Event", event.to_owned()), ("Subscription-State", state.to_owned())];
+        let phrase = crate::sip::Response::new(status, None).reason;
+        let body = Body {
+            content_type: "message/sipfrag;version=2.0",
+            bytes: format!("SIP/2.0 {status} {phrase}\r\n").into(),
+        };
+        self.endpoint.request_in(now, dialog, Method::Notify, extra, Some(body));
+    }
+}
+
+/// A REFER that may be carried out.
+struct Refer {
+    leg: LegId,
+    call: CallId,
+    /// Whom to transfer.
+    party: LegId,
+    dialog: DialogId,
+    by: UserKey,
+    event: Option<String>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// To a number.
+    Blind(Target, String),
+    /// Into another call, in the place of this leg of who transfers.
+    Attended(LegId),
+}
+
+/// The talk so far goes to the record before somebody else is talked to.
+fn note_talk(of: &mut crate::switch::call::Call, now: Now) {
+    if let Some(since) = of.talking_since.take() {
+        let talked = now.mono.saturating_duration_since(since).as_millis();
+        of.cdr.talk_ms += u64::try_from(talked).unwrap_or(u64::MAX);
+    }
+}
+
+fn wrong(what: &str) -> (u16, Extra) {
+    (400, vec![("Warning", format!("399 sentral \"{what}\""))])
+}
+
+/// The Replaces header in a Refer-To URI, unescaped (RFC 3261 §19.1.1).
+fn replaces_in(uri: &Uri) -> Option<String> {
+    let headers = uri.as_sip()?.headers.as_deref()?;
+    let (_, value) = headers
+        .split('&')
+        .filter_map(|header| header.split_once('='))
+        .find(|(name, _)| name.eq_ignore_ascii_case("replaces"))?;
+    Some(unescaped(value).into_owned())
+}
+
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = after.get(..2).filter(|_| byte == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(value) => {
+                bytes.push(value);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_is_found_in_a_refer_to_and_unescaped() {
+        let rows = [
+            ("sip:205@h?Replaces=abc%40h%3Bto-tag%3D1%3Bfrom-tag%3D2", Some("abc@h;to-tag=1;from-tag=2")),
+            ("sip:205@h?Subject=x&replaces=a%3Bto-tag%3D%zz", Some("a;to-tag=%zz")),
+            ("sip:205@h?Subject=x", None),
+            ("sip:205@h", None),
+            ("tel:+4736000300", None),
+        ];
+        for (uri, expected) in rows {
+            assert_eq!(replaces_in(&Uri::parse(uri).unwrap()).as_deref(), expected, "{uri}");
+        }
+    }
+}

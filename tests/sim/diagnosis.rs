@@ -1,0 +1,94 @@
+//! What the core tells for diagnosis, and when it asks for a carrier's address again.
+
+use std::time::Duration;
+
+use sentral::model::change::Change;
+use sentral::model::command::Answer as Answered;
+use sentral::model::command::Command;
+use sentral::rand::Rng;
+use sentral::sip::Hop;
+use sentral::sip::Transport;
+use sentral::switch::Answer;
+use sentral::switch::Ask;
+use sentral::switch::AskId;
+use sentral::switch::Input;
+use sentral::switch::Output;
+use sentral::switch::Switch;
+use sentral::time::Now;
+
+use crate::phone::Stage;
+use crate::world::COMPANY;
+use crate::world::World;
+use crate::world::config;
+use crate::world::noon;
+
+const S: Duration = Duration::from_secs(1);
+
+#[test]
+fn each_leg_of_a_call_is_told_with_its_call_id() {
+    let mut world = World::new(31);
+    let kari = world.registered("kari");
+    let carrier = world.carrier();
+    let call = world.phones[carrier].call(world.now, "+4736000101", false);
+    world.until("they talk", 5 * S, |w| w.phones[carrier].lines[&call].stage == Stage::Up);
+    let told: Vec<(String, String)> = world
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::CallLeg { call_id, party, .. } => Some((party.to_string(), call_id.to_string())),
+            _ => None,
+        })
+        .collect();
+    let parties: Vec<&str> = told.iter().map(|(party, _)| &**party).collect();
+    assert_eq!(parties, ["trunk carrier", "kari"]);
+    world.order(Command::Calls);
+    let Some(Answered::Calls { calls }) = world.answers.pop() else { panic!("calls were asked for") };
+    let ids: Vec<String> = told.into_iter().map(|(_, call_id)| call_id).collect();
+    assert_eq!(calls[0].call_ids, ids);
+    assert_ne!(ids[0], ids[1]);
+    let line = world.phones[kari].line(&Stage::Up).expect("kari talks");
+    world.phones[kari].hang_up(world.now, line);
+    world.run(5 * S);
+    world.finish();
+}
+
+#[test]
+fn a_carrier_is_looked_up_again_when_its_address_may_no_longer_be_believed() {
+    let mut now = Now { mono: std::time::Instant::now(), utc: noon() };
+    let begin = now.mono;
+    let mut switch = Switch::new(now, config(COMPANY), Rng::from_seed(1));
+    let mut asked = Vec::new();
+    // A known address for 7 s, then an unknown one for 30 s, then known for an hour.
+    for (known, ttl) in [(true, 7), (false, 30), (true, 3_600)] {
+        let id = next_question(&mut switch, &mut now);
+        asked.push((now.mono - begin).as_secs());
+        let hop = Hop {
+            transport: Transport::Udp,
+            local: "127.0.0.1:5060".parse().unwrap(),
+            remote: "127.0.0.2:5060".parse().unwrap(),
+            connection: None,
+        };
+        let hops = if known { vec![hop] } else { Vec::new() };
+        let answer = Answer::Resolved { hops, ttl: Duration::from_secs(ttl) };
+        switch.handle_input(now, Input::Answer { id, answer });
+    }
+    next_question(&mut switch, &mut now);
+    asked.push((now.mono - begin).as_secs());
+    assert_eq!(asked, [0, 7, 37, 3_637]);
+}
+
+/// Lets time pass until the core asks for an address.
+fn next_question(switch: &mut Switch, now: &mut Now) -> AskId {
+    for _ in 0..10_000 {
+        while let Some(output) = switch.poll_output() {
+            if let Output::Ask { id, ask: Ask::Resolve { .. } } = output {
+                return id;
+            }
+        }
+        let (at, _) = switch.poll_timeout(*now).expect("there is always an audit to come");
+        let passed = at.saturating_duration_since(now.mono);
+        *now = Now { mono: now.mono + passed, utc: now.utc + passed };
+        switch.handle_timeout(*now);
+    }
+    panic!("the core never asks");
+}
