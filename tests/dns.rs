@@ -44,7 +44,12 @@ fn carrier() -> Zone {
 
 fn resolver(server: &Server) -> Resolver {
     let here = vec!["127.0.0.1:5060".parse().unwrap()];
-    Resolver { udp: here.clone(), tcp: here, names: Names::new(vec![server.address], Rng::from_seed(3)) }
+    Resolver {
+        udp: here.clone(),
+        tcp: here,
+        tls: Vec::new(),
+        names: Names::new(vec![server.address], Rng::from_seed(3)),
+    }
 }
 
 /// Where a host is, as text, and for how many seconds.
@@ -118,6 +123,7 @@ async fn servers_of_one_weight_share_the_processes_and_each_keeps_its_own() {
         let process = || Resolver {
             udp: here.clone(),
             tcp: here.clone(),
+            tls: Vec::new(),
             names: Names::new(vec![server.address], Rng::from_seed(seed)),
         };
         let (first, again) = (process(), process());
@@ -132,8 +138,12 @@ async fn servers_of_one_weight_share_the_processes_and_each_keeps_its_own() {
 async fn a_name_server_that_is_not_there_is_as_one_that_knows_nothing() {
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let here = vec!["127.0.0.1:5060".parse().unwrap()];
-    let resolver =
-        Resolver { udp: here.clone(), tcp: here, names: Names::new(vec![closed], Rng::from_seed(3)) };
+    let resolver = Resolver {
+        udp: here.clone(),
+        tcp: here,
+        tls: Vec::new(),
+        names: Names::new(vec![closed], Rng::from_seed(3)),
+    };
     assert_eq!(look(&resolver, "carrier.test", Some(5060), None).await, (String::new(), 30));
 }
 

@@ -36,7 +36,7 @@ const MESSAGES_MAX: usize = 24;
 const OUTPUTS_MAX: usize = 20_000;
 
 /// Gives the messages to an endpoint and lets it come to rest.
-pub fn endpoint(octets: &[u8]) {
+pub(crate) fn endpoint(octets: &[u8]) {
     let mut user = User::new();
     for part in octets.split(|octet| *octet == 0xff).take(MESSAGES_MAX) {
         let Some((choice, message)) = part.split_first() else { continue };

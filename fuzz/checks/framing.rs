@@ -6,7 +6,7 @@ use sentral::sip::framing::Frame;
 use sentral::sip::framing::Framer;
 
 /// Cuts the stream in small parts and in one.
-pub fn framing(octets: &[u8]) {
+pub(crate) fn framing(octets: &[u8]) {
     let Some((size, stream)) = octets.split_first() else { return };
     let size = usize::from(*size).max(1);
     assert_eq!(messages(stream, size), messages(stream, stream.len().max(1)));

@@ -15,7 +15,7 @@ use sentral::sip::uri::Uri;
 use sentral::sip::value;
 
 /// Reads the value in every way that there is, whole and element by element.
-pub fn header(octets: &[u8]) {
+pub(crate) fn header(octets: &[u8]) {
     let text = String::from_utf8_lossy(octets);
     // `scan` lets no line end into a value.
     if text.contains(['\r', '\n']) {

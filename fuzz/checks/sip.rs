@@ -13,7 +13,7 @@ use sentral::sip::message::ParseError;
 const MAX: usize = 65_536;
 
 /// Reads, judges, answers and prints a message.
-pub fn sip(octets: &[u8]) {
+pub(crate) fn sip(octets: &[u8]) {
     let message = match Message::parse(Bytes::copy_from_slice(octets), MAX) {
         Ok(message) => message,
         Err(ParseError::Answerable { status, request, .. }) => {

@@ -8,6 +8,7 @@ mod company;
 mod flow;
 mod queue;
 mod round;
+mod tls;
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -66,6 +67,7 @@ pub fn check(config: &Config, unsure: &Unsure) -> Vec<Finding> {
     let mut checker = Checker { config, unsure, part: Part::Server, found: Vec::new() };
     checker.codes(&config.server.codes);
     checker.routes();
+    tls::check(&mut checker);
     checker.given_twice();
     for company in config.companies.values() {
         checker.part = Part::Company(company.id.clone());

@@ -64,8 +64,14 @@ pub struct Server {
     pub sip_udp: Vec<SocketAddr>,
     /// TCP listeners.
     pub sip_tcp: Vec<SocketAddr>,
-    /// TLS listeners (loaded and checked; served by a later version).
+    /// TLS listeners.
     pub sip_tls: Vec<SocketAddr>,
+    /// WebSocket listeners.
+    pub sip_ws: Vec<SocketAddr>,
+    /// Secure WebSocket listeners.
+    pub sip_wss: Vec<SocketAddr>,
+    /// Certificates.
+    pub tls: Tls,
     /// Name servers to ask; empty asks the machine's own.
     pub dns_servers: Vec<SocketAddr>,
     /// Bytes of SIP messages that are kept in memory; 0 keeps none.
@@ -129,6 +135,9 @@ impl Default for Server {
             sip_udp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
             sip_tcp: vec![SocketAddr::from(([127, 0, 0, 1], 5060))],
             sip_tls: Vec::new(),
+            sip_ws: Vec::new(),
+            sip_wss: Vec::new(),
+            tls: Tls::default(),
             dns_servers: Vec::new(),
             trace_bytes: 16_000_000,
             hep: None,
@@ -182,12 +191,18 @@ pub struct Limits {
     pub transactions: usize,
     /// Bytes of one SIP message.
     pub message_bytes: usize,
-    /// TCP connections.
+    /// Connections of stream transports.
     pub connections: usize,
     /// Subscriptions of all devices together; also publications.
     pub subscriptions: usize,
     /// Subscriptions per device; the oldest makes room.
     pub subscriptions_per_device: usize,
+    /// Of these, opened by one address (IPv6: one /64 network) that is no trunk's.
+    pub connections_per_address: usize,
+    /// For the TLS and WebSocket handshakes, the first message, and the rest of a message that has begun.
+    pub handshake: Duration,
+    /// Without a message or keep-alive until a connection without registration and call is closed.
+    pub idle: Duration,
 }
 
 impl Default for Limits {
@@ -200,8 +215,24 @@ impl Default for Limits {
             connections: 20_000,
             subscriptions: 50_000,
             subscriptions_per_device: 200,
+            connections_per_address: 200,
+            handshake: Duration::from_secs(10),
+            idle: Duration::from_secs(900),
         }
     }
+}
+
+/// Files in PEM, `[tls]`; read again when they change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Our certificate, and those between it and a known authority.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
+    /// Authorities that vouch for whom we connect to.
+    pub ca: Option<PathBuf>,
+    /// Authorities that vouch for who connects to us; without them nobody is asked for a certificate.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Star codes, `[codes]`; `None` turns a code off. A code ending in `*` is followed by an argument.

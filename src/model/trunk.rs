@@ -20,7 +20,7 @@ pub enum TrunkTransport {
     Auto,
     /// TCP.
     Tcp,
-    /// TLS (loaded and checked; used by a later version).
+    /// TLS.
     Tls,
 }
 
@@ -90,6 +90,8 @@ pub struct Trunk {
     pub domain: Arc<str>,
     /// Whose calls are this trunk's.
     pub trusted: Vec<Trusted>,
+    /// Name in the carrier's certificate: with it, whose calls these are is told by that instead of by address.
+    pub certificate: Option<Arc<str>>,
     /// Calls at once.
     pub channels: Option<u32>,
     /// How they want numbers.

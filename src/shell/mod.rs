@@ -44,12 +44,13 @@ use crate::shell::media::thread;
 use crate::shell::media::thread::MediaSettings;
 use crate::shell::net::dns::Names;
 use crate::shell::net::resolve::Resolver;
-use crate::shell::net::tcp::Tcp;
+use crate::shell::net::stream::Streams;
 use crate::shell::net::udp::Udp;
 use crate::shell::signaling::Inbox;
 use crate::shell::store::Store;
 use crate::shell::store::files;
 use crate::shell::trace::Trace;
+use crate::sip::Transport;
 use crate::switch::Input;
 use crate::switch::Output;
 use crate::switch::Switch;
@@ -87,7 +88,6 @@ pub struct Daemon {
     options: ServeOptions,
     shared: Arc<Shared>,
     udp: Vec<SocketAddr>,
-    tcp: Vec<SocketAddr>,
     made_passwords: HashMap<String, String>,
     signaling: JoinHandle<()>,
     /// Dropping them ends the control socket and the metrics listener.
@@ -99,6 +99,7 @@ struct Shared {
     folder: PathBuf,
     config: Mutex<Arc<Config>>,
     bank: Arc<Bank>,
+    streams: Streams,
     inbox: Inbox,
 }
 
@@ -128,10 +129,15 @@ impl Daemon {
         for address in &config.server.sip_udp {
             udp.push(Udp::bind(*address, limits.message_bytes)?);
         }
-        let tcp = Tcp::listen(&config.server.sip_tcp, limits, inbox.clone())?;
+        let streams = Streams::listen(&config, inbox.clone())?;
         let names = Names::new(config.server.dns_servers.clone(), Rng::from_entropy(seed()?));
-        let resolver =
-            Resolver { udp: udp.iter().map(Udp::local).collect(), tcp: tcp.listening().to_vec(), names };
+        let resolver = Resolver {
+            udp: udp.iter().map(Udp::local).collect(),
+            tcp: streams.listening_for(Transport::Tcp),
+            // Who cannot be verified is not connected to, and so not asked for either.
+            tls: config.server.tls.ca.iter().flat_map(|_| streams.listening_for(Transport::Tls)).collect(),
+            names,
+        };
 
         let settings =
             MediaSettings { ports: config.server.media_ports, bind: media_address(&config), threads: 0 };
@@ -159,11 +165,10 @@ impl Daemon {
             outputs.push(output);
         }
         let udp_addresses = resolver.udp.clone();
-        let tcp_addresses = resolver.tcp.clone();
         let parts = signaling::Parts {
             switch,
             udp,
-            tcp,
+            streams: streams.clone(),
             media,
             bank: Arc::clone(&bank),
             store: Arc::clone(&store),
@@ -177,6 +182,7 @@ impl Daemon {
             folder: options.config.clone(),
             config: Mutex::new(Arc::clone(&config)),
             bank,
+            streams,
             inbox: inbox.clone(),
         });
         metrics::reloaded(true);
@@ -189,7 +195,6 @@ impl Daemon {
             options,
             shared,
             udp: udp_addresses,
-            tcp: tcp_addresses,
             made_passwords,
             signaling,
             _doors: (end_control, end_metrics),
@@ -276,8 +281,8 @@ impl Daemon {
         for address in &self.udp {
             println!("  SIP over UDP on {address}");
         }
-        for address in &self.tcp {
-            println!("  SIP over TCP on {address}");
+        for (transport, address) in self.shared.streams.listening() {
+            println!("  SIP over {} on {address}", transport.via());
         }
         if let Some(listen) = config.server.metrics_listen {
             println!("  metrics on http://{listen}/metrics");
@@ -387,6 +392,7 @@ impl Shared {
         for problem in load_media(&config, &self.bank) {
             tracing::warn!(problem, "a recording cannot be played");
         }
+        self.streams.adopt(&config);
         *current = Arc::clone(&config);
         self.inbox.give(Input::Config(config));
         metrics::reloaded(true);
@@ -439,7 +445,9 @@ fn prompts_folder() -> anyhow::Result<PathBuf> {
 
 /// The address that RTP sockets are bound to: both families only when SIP listens on IPv6.
 fn media_address(config: &Config) -> IpAddr {
-    let listeners = config.server.sip_udp.iter().chain(&config.server.sip_tcp);
+    let server = &config.server;
+    let streams = server.sip_tcp.iter().chain(&server.sip_tls).chain(&server.sip_ws).chain(&server.sip_wss);
+    let listeners = server.sip_udp.iter().chain(streams);
     let v6 = listeners.clone().any(SocketAddr::is_ipv6);
     match v6 {
         true => IpAddr::from([0u16; 8]),

@@ -24,7 +24,7 @@ use crate::shell::media::sys::Epoll;
 use crate::shell::media::sys::EventFd;
 use crate::shell::media::thread::MediaThreads;
 use crate::shell::net::resolve::Resolver;
-use crate::shell::net::tcp::Tcp;
+use crate::shell::net::stream::Streams;
 use crate::shell::net::udp::Udp;
 use crate::shell::store::Store;
 use crate::shell::trace::Trace;
@@ -109,8 +109,8 @@ pub struct Parts {
     pub switch: Switch,
     /// UDP listeners.
     pub udp: Vec<Udp>,
-    /// TCP connections.
-    pub tcp: Tcp,
+    /// Connections of stream transports.
+    pub streams: Streams,
     /// Media threads.
     pub media: MediaThreads,
     /// Recordings that can be played.
@@ -225,7 +225,7 @@ impl Signaling {
         self.waited(index, woken);
         let Some(udp) = self.parts.udp.get_mut(index) else { return };
         let mut inputs = Vec::new();
-        let more = udp.read(&self.inbox.trace, self.parts.tcp.shut_out(), |input| inputs.push(input));
+        let more = udp.read(&self.inbox.trace, self.parts.streams.shut_out(), |input| inputs.push(input));
         for input in inputs {
             count(&input);
             self.parts.switch.handle_input(clock::now(), Input::Sip(input));
@@ -292,6 +292,7 @@ impl Signaling {
                 self.hand_over(commands);
                 self.transmit(transmit);
             }
+            Output::Close(connection) => self.parts.streams.close(connection),
             Output::Change(change) => self.told(&change),
             Output::Ask { id, ask } => self.ask(id, ask),
             Output::Reply { id, answer } => {
@@ -300,7 +301,7 @@ impl Signaling {
                     let _ = reply.send(answer);
                 }
             }
-            Output::ShutOut { network, long } => self.parts.tcp.shut(network, long),
+            Output::ShutOut { network, long } => self.parts.streams.shut(network, long),
             Output::Drained => self.ended = true,
         }
     }
@@ -314,7 +315,7 @@ impl Signaling {
     fn transmit(&mut self, transmit: sip::Transmit) {
         self.inbox.trace.sent(&transmit.hop, &transmit.bytes);
         if transmit.hop.transport != Transport::Udp {
-            self.parts.tcp.send(transmit);
+            self.parts.streams.send(transmit);
             return;
         }
         let sent = self
@@ -345,9 +346,10 @@ impl Signaling {
         };
         match ask {
             Ask::Resolve { host, port, transport } => {
-                let resolver = self.parts.resolver.clone();
+                let (resolver, streams) = (self.parts.resolver.clone(), self.parts.streams.clone());
                 self.parts.runtime.spawn(async move {
                     let (hops, ttl) = resolver.resolve(&host, port, transport).await;
+                    streams.learn(&host, &hops);
                     answer(Answer::Resolved { hops, ttl });
                 });
             }

@@ -148,6 +148,10 @@ impl Endpoint {
         // RFC 3581 §3: without value; it lets the answer through an address translation.
         params.push("rport", None);
         params.push("branch", Some(&branch));
+        if hop.transport == Transport::Tls {
+            // RFC 5923 §8.1: the peer may send its requests along the same connection.
+            params.push("alias", None);
+        }
         let via = Via { transport: hop.transport.via().to_owned(), host, port, params };
         request.headers.push_front(Name::Via, via.to_string());
         branch.into_boxed_str()

@@ -446,6 +446,12 @@ impl Endpoint {
         Some(self.dialogs.get(&dialog)?.hop)
     }
 
+    /// Whether a dialog or transaction hangs on a connection.
+    pub fn uses(&self, connection: ConnectionId) -> bool {
+        let first = (connection, OnConnection::Dialog(DialogId(0)));
+        self.on_connection.range(first..).next().is_some_and(|(found, _)| *found == connection)
+    }
+
     /// The other side's Contact.
     pub fn remote_target(&self, dialog: DialogId) -> Option<&Uri> {
         Some(&self.dialogs.get(&dialog)?.target)

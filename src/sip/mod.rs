@@ -21,6 +21,7 @@ pub mod reliable;
 pub mod scan;
 pub mod server;
 pub mod session_timer;
+pub mod stun;
 pub mod target;
 pub mod update;
 pub mod uri;

@@ -1,4 +1,5 @@
-//! Who is calling or registering: a trunk by its address, a device by its password; everybody else is challenged.
+//! Who is calling or registering: a trunk by its certificate or address, a device by its password; everybody else is
+//! challenged.
 //!
 //! Nothing is believed because of what a message claims, and an unknown user is answered like a wrong password
 //! (RFC 3261 §22.1, §26.3), so that nobody learns which names exist.
@@ -47,19 +48,25 @@ impl Switch {
         }
     }
 
-    /// The trunk whose address a message came from: one that trusts it, else one that is reached there.
+    /// The trunk that a message came from: the one whose certificate was shown on its connection; else one that
+    /// trusts its address, else one that is reached there. A trunk with a certificate is known by that alone.
     pub(crate) fn trunk_at(&self, hop: Hop) -> Option<TrunkId> {
+        if let Some(certified) = self.certified_trunk(hop) {
+            return Some(certified);
+        }
         let trusting = self
             .config
             .trunks
             .iter()
+            .filter(|(_, trunk)| trunk.certificate.is_none())
             .find(|(_, trunk)| trunk.trusted.iter().any(|trusted| trusted.contains(hop.remote)))
             .map(|(id, _)| id.clone());
         trusting.or_else(|| {
             self.trunks
                 .iter()
                 .find(|(id, state)| {
-                    let open = self.config.trunks.get(*id).is_some_and(|trunk| trunk.trusted.is_empty());
+                    let of = self.config.trunks.get(*id);
+                    let open = of.is_some_and(|of| of.trusted.is_empty() && of.certificate.is_none());
                     open && state.hops.iter().any(|known| known.remote == hop.remote)
                 })
                 .map(|(id, _)| id.clone())

@@ -142,6 +142,11 @@ impl Location {
         self.expiry.first().map(|(at, ..)| *at)
     }
 
+    /// Whether a binding hangs on a connection.
+    pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
+        self.by_connection.contains_key(&connection)
+    }
+
     /// All devices with bindings, in no particular order.
     pub(crate) fn aors(&self) -> impl Iterator<Item = &Aor> {
         self.by_aor.keys()

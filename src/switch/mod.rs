@@ -33,6 +33,7 @@ mod outbound;
 mod outgoing;
 mod overload;
 mod pager;
+mod peers;
 mod ports;
 mod publish;
 pub mod queue;
@@ -96,6 +97,7 @@ use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
+use crate::switch::peers::Peers;
 use crate::switch::ports::Ports;
 use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
@@ -125,6 +127,19 @@ pub struct CommandId(pub u64);
 pub enum Input {
     /// A message arrived; a connection closed; sending failed.
     Sip(sip::Input),
+    /// Who is at the other end of a TLS connection is proved; comes before anything that is said along it.
+    Opened {
+        /// Which.
+        connection: sip::ConnectionId,
+        /// SIP domains in the verified certificate (RFC 5922 §7.1), in small letters.
+        names: Vec<Arc<str>>,
+    },
+    /// Nothing was said along a connection for `limits.idle`; answered by `Output::Close` unless something hangs on
+    /// it.
+    Idle {
+        /// Which.
+        connection: sip::ConnectionId,
+    },
     /// A media thread says something.
     Media(media::Event),
     /// A fact from the store (at start), or from another node.
@@ -154,6 +169,8 @@ pub enum Input {
 pub enum Output {
     /// Send this.
     Transmit(sip::Transmit),
+    /// Close this connection: it is idle, and nothing hangs on it.
+    Close(sip::ConnectionId),
     /// Do this on the stream's media thread.
     Media(media::Command),
     /// Others must know this; facts that the store keeps are durable before a later `Transmit` is sent.
@@ -276,6 +293,7 @@ pub struct Switch {
     alarms: VecDeque<(Timestamp, String)>,
     location: Location,
     gruus: Gruus,
+    peers: Peers,
     /// Devices by user, and users by device; made anew with each configuration.
     devices: HashMap<UserKey, Vec<Aor>>,
     /// Passwords that the switch made for devices without one.
@@ -340,6 +358,7 @@ impl Switch {
             alarms: VecDeque::new(),
             location: Location::default(),
             gruus,
+            peers: Peers::default(),
             devices: HashMap::new(),
             passwords: HashMap::new(),
             queues,
@@ -391,6 +410,8 @@ impl Switch {
                 }
             }
             Input::Waited(long) => self.overload.waited(now.mono, long),
+            Input::Opened { connection, names } => self.peers.opened(connection, names),
+            Input::Idle { connection } => self.on_idle(connection),
             Input::Media(event) => self.on_media(now, event),
             Input::Change(change) => self.on_change(now, change),
             Input::Config(config) => self.adopt(now, config),

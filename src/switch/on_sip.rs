@@ -101,6 +101,7 @@ impl Switch {
                 }
             }
             sip::Event::Closed { connection } => {
+                self.peers.closed(connection);
                 for (aor, contact) in self.location.closed(connection) {
                     self.unbound(now, &aor, &contact, "connection closed");
                 }

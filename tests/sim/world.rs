@@ -511,7 +511,7 @@ impl World {
                     self.switch.handle_input(self.now, Input::Answer { id, answer });
                 }
                 Output::Reply { answer, .. } => self.answers.push(answer),
-                Output::ShutOut { .. } | Output::Drained => {}
+                Output::ShutOut { .. } | Output::Close(_) | Output::Drained => {}
             }
         }
     }

@@ -157,6 +157,24 @@ pub fn unreadable(transport: Transport) {
     counter!("sentral_sip_parse_errors_total", "transport" => transport_name(transport)).increment(1);
 }
 
+/// Counts a connection that was not let in.
+pub fn connection_refused(transport: Transport, why: &'static str) {
+    counter!("sentral_sip_connections_refused_total", "transport" => transport_name(transport), "reason" => why)
+        .increment(1);
+}
+
+/// Counts a connection that begins.
+pub fn connection_opened(transport: Transport) {
+    gauge!("sentral_sip_connections", "transport" => transport_name(transport)).increment(1.0);
+}
+
+/// Counts a connection that has ended, by one of a few reasons.
+pub fn connection_closed(transport: Transport, why: &'static str) {
+    gauge!("sentral_sip_connections", "transport" => transport_name(transport)).decrement(1.0);
+    counter!("sentral_sip_connections_closed_total", "transport" => transport_name(transport), "reason" => why)
+        .increment(1);
+}
+
 /// Notes whether the newest configuration could be loaded.
 pub fn reloaded(successful: bool) {
     gauge!("sentral_config_last_reload_successful").set(f64::from(u8::from(successful)));
@@ -261,6 +279,11 @@ mod tests {
             });
             status(&Status { calls: 42, ..Status::default() });
             unreadable(Transport::Tcp);
+            connection_refused(Transport::Tls, "connections_per_address");
+            for _ in 0..2 {
+                connection_opened(Transport::Wss);
+            }
+            connection_closed(Transport::Wss, "idle");
         });
         let text = handle.render();
         for line in [
@@ -270,6 +293,9 @@ mod tests {
             "sentral_queue_wait_seconds_sum 4.5",
             "sentral_calls_active 42",
             "sentral_sip_parse_errors_total{transport=\"tcp\"} 1",
+            "sentral_sip_connections_refused_total{transport=\"tls\",reason=\"connections_per_address\"} 1",
+            "sentral_sip_connections{transport=\"wss\"} 1",
+            "sentral_sip_connections_closed_total{transport=\"wss\",reason=\"idle\"} 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -21,6 +21,8 @@ pub struct Resolver {
     pub udp: Vec<SocketAddr>,
     /// TCP listeners, with their real ports.
     pub tcp: Vec<SocketAddr>,
+    /// TLS listeners, with their real ports.
+    pub tls: Vec<SocketAddr>,
     /// Whom to ask about names.
     pub names: Names,
 }
@@ -45,14 +47,19 @@ impl Resolver {
 
     /// Transports that a host may choose from.
     fn speaks(&self) -> Vec<Transport> {
-        let listening = [(Transport::Udp, &self.udp), (Transport::Tcp, &self.tcp)];
+        let listening =
+            [(Transport::Udp, &self.udp), (Transport::Tcp, &self.tcp), (Transport::Tls, &self.tls)];
         listening.into_iter().filter(|(_, on)| !on.is_empty()).map(|(transport, _)| transport).collect()
     }
 
     /// The address we listen on that a message to `remote` should leave from: the one of the route there; if
     /// we do not listen on that, another of the same kind (loopback or not).
     fn local_towards(&self, remote: SocketAddr, transport: Transport) -> Option<SocketAddr> {
-        let listening = if transport == Transport::Udp { &self.udp } else { &self.tcp };
+        let listening = match transport {
+            Transport::Udp => &self.udp,
+            Transport::Tls => &self.tls,
+            Transport::Tcp | Transport::Ws | Transport::Wss => &self.tcp,
+        };
         let route = source_towards(remote);
         let exact = listening.iter().find(|local| Some(local.ip()) == route);
         let any = || {
@@ -87,7 +94,8 @@ mod tests {
 
     fn resolver(udp: &[&str], tcp: &[&str]) -> Resolver {
         let parse = |list: &[&str]| list.iter().map(|address| address.parse().unwrap()).collect();
-        Resolver { udp: parse(udp), tcp: parse(tcp), names: Names::new(Vec::new(), Rng::from_seed(1)) }
+        let names = Names::new(Vec::new(), Rng::from_seed(1));
+        Resolver { udp: parse(udp), tcp: parse(tcp), tls: Vec::new(), names }
     }
 
     #[tokio::test]

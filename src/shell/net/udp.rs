@@ -24,6 +24,7 @@ use crate::sip::Transmit;
 use crate::sip::Transport;
 use crate::sip::message::Message;
 use crate::sip::message::ParseError;
+use crate::sip::stun;
 
 /// Asked of the kernel for bursts that come while the switch works.
 const BUFFER_BYTES: usize = 4 << 20;
@@ -96,6 +97,12 @@ impl Udp {
                 remote,
                 connection: None,
             };
+            if stun::is_stun(&self.buffer[..length]) {
+                if let Some(answer) = stun::answer(&self.buffer[..length], remote) {
+                    self.send(&Transmit { hop, bytes: answer.into() });
+                }
+                continue;
+            }
             // RFC 5626 §3.5.1, RFC 3261 §7.5: blank lines are keep-alives.
             if self.buffer[..length].iter().all(|b| matches!(b, b'\r' | b'\n' | 0)) {
                 continue;

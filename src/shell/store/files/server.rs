@@ -14,6 +14,7 @@ use crate::model::server::Codes;
 use crate::model::server::Hep;
 use crate::model::server::Limits;
 use crate::model::server::Server;
+use crate::model::server::Tls;
 use crate::model::server::Webhook;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
@@ -22,12 +23,14 @@ use crate::shell::store::files::read;
 use crate::shell::store::files::read::DAY;
 use crate::shell::store::files::read::LANGUAGES;
 use crate::shell::store::files::read::MINUTE;
+use crate::shell::store::files::read::SECOND;
 use crate::sip::Uri;
 
 /// Reads the whole file.
 pub(super) fn server(mut file: Table<'_>) -> Server {
     let mut server = Server::default();
     general(file.table("server"), &mut server);
+    server.tls = tls(file.table("tls"));
     sip(file.table("sip"), &mut server);
     let mut dns = file.table("dns");
     let servers = dns.take("servers").map(Value::one_or_more).unwrap_or_default();
@@ -52,7 +55,6 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.tariff = fraud::tariff(file.table("prices"), file.table("classes"));
     server.codes = codes(file.take("codes"), &server.codes);
     server.webhooks = webhooks(file.take("events"));
-    tls(file.table("tls"));
     login(file.table("login"));
     mail(file.table("mail"));
     server.hep = hep(file.table("hep"));
@@ -98,9 +100,9 @@ fn sip(mut table: Table<'_>, server: &mut Server) {
     if let Some(value) = table.take("tcp") {
         server.sip_tcp = listeners(value);
     }
-    if let Some(value) = table.take("tls") {
-        server.sip_tls = listeners(value);
-    }
+    server.sip_ws = table.take("ws").map(listeners).unwrap_or_default();
+    server.sip_tls = secure_listeners(table.take("tls"), &server.tls);
+    server.sip_wss = secure_listeners(table.take("wss"), &server.tls);
     server.external = table.take("external").and_then(read::address);
     if let Some(value) = table.take("service_route") {
         server.service_route = value.one_or_more().into_iter().filter_map(service_route).collect();
@@ -138,6 +140,16 @@ fn listeners(value: Value<'_>) -> Vec<SocketAddr> {
         return Vec::new();
     }
     value.one_or_more().into_iter().filter_map(read::socket).collect()
+}
+
+/// Addresses to listen on with our certificate.
+fn secure_listeners(value: Option<Value<'_>>, tls: &Tls) -> Vec<SocketAddr> {
+    let Some(value) = value else { return Vec::new() };
+    let listeners = listeners(value);
+    if !listeners.is_empty() && tls.certificate.is_none() {
+        value.error("this needs a certificate: write certificate and key, two files in PEM, below [tls]");
+    }
+    listeners
 }
 
 fn media(mut table: Table<'_>, server: &mut Server) {
@@ -220,6 +232,12 @@ fn limits(mut table: Table<'_>) -> Limits {
     set("connections", 1_000_000, &mut limits.connections);
     set("subscriptions", 1_000_000, &mut limits.subscriptions);
     set("subscriptions_per_device", 10_000, &mut limits.subscriptions_per_device);
+    set("connections_per_address", 1_000_000, &mut limits.connections_per_address);
+    let mut set = |key: &'static str, range, limit: &mut Duration| {
+        *limit = table.take(key).and_then(|value| read::duration(value, range)).unwrap_or(*limit);
+    };
+    set("handshake", SECOND..=MINUTE * 5, &mut limits.handshake);
+    set("idle", SECOND..=DAY, &mut limits.idle);
     table.finish();
     limits
 }
@@ -302,13 +320,19 @@ pub(super) fn webhooks(section: Option<Value<'_>>) -> BTreeMap<WebhookId, Webhoo
     webhooks
 }
 
-fn tls(mut table: Table<'_>) {
-    let certificate = table.text("certificate");
-    let key = table.text("key");
-    if certificate.is_some() != key.is_some() {
-        table.missing(if certificate.is_some() { "key" } else { "certificate" });
+fn tls(mut table: Table<'_>) -> Tls {
+    let mut file = |key| table.text(key).map(|path| PathBuf::from(&*path));
+    let tls = Tls {
+        certificate: file("certificate"),
+        key: file("key"),
+        ca: file("ca"),
+        client_ca: file("client_ca"),
+    };
+    if tls.certificate.is_some() != tls.key.is_some() {
+        table.missing(if tls.certificate.is_some() { "key" } else { "certificate" });
     }
     table.finish();
+    tls
 }
 
 fn login(mut table: Table<'_>) {

@@ -69,6 +69,7 @@ fn trunk(id: &str, mut table: Table<'_>) -> Trunk {
         user,
         password,
         trusted: trusted.into_iter().filter_map(self::trusted).collect(),
+        certificate: table.take("certificate").and_then(server::domain),
         channels: table.integer("channels", 1..=100_000).and_then(|channels| u32::try_from(channels).ok()),
         numbers: table.word("numbers", FORMATS).unwrap_or_default(),
         codecs: table.take("codecs").and_then(read::codecs),
