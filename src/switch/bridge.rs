@@ -298,6 +298,7 @@ impl Switch {
     /// Forgets a leg whose dialog is over.
     pub(crate) fn forget_leg(&mut self, _now: Now, leg: LegId) {
         self.close_media(leg);
+        self.free_channel(leg);
         self.timers.clear(&Timer::Confirm(leg));
         self.early_body.remove(&leg);
         if let Some(of) = self.legs.remove(&leg) {

@@ -21,7 +21,9 @@ use crate::sip::Body;
 use crate::sip::DialogId;
 use crate::switch::Output;
 use crate::switch::Switch;
+use crate::switch::channels::Channel;
 use crate::switch::dial::AttemptId;
+use crate::switch::hunt::Way;
 use crate::switch::negotiate;
 use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
@@ -69,6 +71,10 @@ pub(crate) struct Leg {
     pub(crate) last_key: Option<(char, Instant, KeyFrom)>,
     /// 18x has been sent to, or got from, the party.
     pub(crate) ringing: bool,
+    /// The channel of its trunk that it holds.
+    pub(crate) channel: Option<Channel>,
+    /// How it goes out, when through a trunk.
+    pub(crate) way: Option<Way>,
 }
 
 /// Which way a key came.
@@ -98,6 +104,8 @@ impl Leg {
             confirm: false,
             last_key: None,
             ringing: false,
+            channel: None,
+            way: None,
         }
     }
 

@@ -64,7 +64,7 @@ impl Switch {
                 self.order_toggle(now, &company, &toggle, on, until)
             }
             Command::Devices => Answer::Devices { devices: self.device_views(now) },
-            Command::Trunks => Answer::Trunks { trunks: self.trunk_views() },
+            Command::Trunks => Answer::Trunks { trunks: self.trunk_views(now) },
             Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
             Command::Drain => {
                 self.draining = true;
@@ -170,7 +170,7 @@ impl Switch {
                 id: call.id,
                 company: Some(call.company.clone()),
                 direction: call.cdr.direction,
-                from: call.facts.number.as_ref().map(ToString::to_string).unwrap_or_default(),
+                from: call.shown_number(),
                 to: call.facts.dialled.to_string(),
                 state: call.state().to_owned(),
                 at: match &call.waiting {

@@ -34,6 +34,7 @@ use crate::switch::call::Call;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
+use crate::switch::header_rules;
 use crate::switch::identity;
 use crate::switch::leg::KeyFrom;
 use crate::switch::leg::Leg;
@@ -67,8 +68,9 @@ impl Switch {
                     self.endpoint.bye(now, dialog, Vec::new());
                 }
             },
-            sip::Event::Failed { dialog, status, .. } => {
+            sip::Event::Failed { dialog, status, response } => {
                 if let Some(leg) = self.by_dialog.get(&dialog).copied() {
+                    self.gateway_refused(now, leg, status, response.as_ref());
                     self.leg_failed(now, leg, status);
                 }
             }
@@ -82,6 +84,8 @@ impl Switch {
             sip::Event::Response { transaction, dialog, status, response } => {
                 if let Some(trunk) = self.trunk_transactions.remove(&transaction) {
                     self.trunk_response(now, &trunk, status, response.as_ref());
+                } else if let Some((trunk, address)) = self.health_checks.remove(&transaction) {
+                    self.health_answer(now, &trunk, address, status);
                 } else if let Some(dialog) = dialog {
                     self.notify_response(now, dialog, status);
                 }
@@ -114,7 +118,7 @@ impl Switch {
                 return;
             }
         };
-        let dialled = request.uri.user().unwrap_or_default().to_owned();
+        let dialled = self.dialled(&admitted, request);
         let target = match self.target(&admitted, &dialled) {
             Ok(target) => target,
             Err(status) => {
@@ -123,6 +127,11 @@ impl Switch {
                 return;
             }
         };
+        if let Err((status, extra)) = self.screen(now, &admitted, request, &target) {
+            self.refused(now, &admitted, request, &dialled, status);
+            self.endpoint.reject(now, dialog, status, extra);
+            return;
+        }
         self.begin(now, dialog, request, &admitted, &dialled, offer, target);
     }
 
@@ -190,6 +199,9 @@ impl Switch {
         let mut leg = Leg::new(call, dialog, LegState::Incoming);
         leg.offer = offer;
         leg.trunk = trunk.clone();
+        leg.channel = trunk.as_ref().map(|trunk| self.take_channel(trunk, &company));
+        let rules = trunk.as_ref().and_then(|trunk| self.config.trunks.get(trunk));
+        let copies = rules.map(|trunk| header_rules::copied(&trunk.headers, &request.headers));
         self.legs.insert(caller, leg);
         self.by_dialog.insert(dialog, caller);
         let sip_call_id = self.endpoint.call_id(dialog).unwrap_or_default().into();
@@ -202,6 +214,7 @@ impl Switch {
         let mut of =
             Call::new(Begin { id: call, company, direction, caller, facts, trunk, sip_call_id, at: now.utc });
         of.max_forwards = forwards_left(request);
+        of.copies = copies.unwrap_or_default();
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);
         self.update_busy(now, call);
@@ -219,18 +232,20 @@ impl Switch {
     ) -> CallerFacts {
         let of = self.config.companies.get(company);
         let hidden = of.is_some_and(|of| route::hides_number(of, dialled));
-        let dialled = crate::model::number::read(dialled).unwrap_or_else(|| Number::new(dialled));
+        let dialled = self.read_number(trunk, dialled).unwrap_or_else(|| Number::new(dialled));
         if let (Some(user), Some(of)) = (&user, of) {
             return CallerFacts { dialled, hidden, ..identity::caller_user(of, user) };
         }
         let language = of.map_or(self.config.server.language, |of| of.language);
-        let mut facts = identity::caller_outside(&identity::Shows {
+        let shows = identity::Shows {
             from: request.from(),
             asserted: trunk
                 .and_then(|_| request.headers.get(&Name::PAssertedIdentity))
                 .map(|t| t.into_owned()),
             privacy: request.headers.get(&Name::Privacy).map(|text| text.into_owned()),
-        });
+        };
+        let mut facts = identity::caller_outside(&shows, &|text| self.read_number(trunk, text));
+        facts.diversions = self.diversions_of(trunk, request);
         facts.dialled = dialled;
         facts.language = language;
         facts

@@ -201,6 +201,7 @@ impl Phone {
                 body,
                 credentials: self.credentials(),
                 max_forwards: 70,
+                edits: Vec::new(),
             },
         );
         self.lines.insert(

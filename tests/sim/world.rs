@@ -187,6 +187,7 @@ name = "Carrier"
 server = "198.51.100.9:5060"
 trusted = ["198.51.100.9"]
 channels = 100
+health = false
 
 [routes]
 emergency = { to = ["110", "112", "113"], via = ["carrier"], priority = true }

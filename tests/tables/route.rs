@@ -101,7 +101,7 @@ fn led(config: &Config, from: &str, dialled: &str) -> String {
         Ok(Target::Toggle { toggle, .. }) => format!("toggle {toggle}"),
         Ok(Target::Service { service, .. }) => format!("{service:?}"),
         Ok(Target::Outside { number, trunks, emergency, hide, .. }) => {
-            let trunks: Vec<&str> = trunks.iter().map(TrunkId::as_str).collect();
+            let trunks: Vec<&str> = trunks.iter().flatten().map(TrunkId::as_str).collect();
             let emergency = if emergency { " emergency" } else { "" };
             let hide = if hide { " hidden" } else { "" };
             format!("out {number} via {}{emergency}{hide}", trunks.join(","))

@@ -8,6 +8,7 @@
 mod company;
 mod cursor;
 mod flow;
+mod header_rule;
 mod hours;
 mod queue;
 mod read;
