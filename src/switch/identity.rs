@@ -435,6 +435,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_dialled_stands_in_sip_and_tel_uris_with_or_without_context() {
+        for (uri, expect) in [
+            ("sip:+4736000100@a.example;user=phone", "+4736000100"),
+            ("sip:36000100;phone-context=+47@a.example", "+4736000100"),
+            ("sip:02800;npdi@a.example", "02800"),
+            ("tel:+47-36-00-01-00", "+47-36-00-01-00"),
+            ("tel:36000100;phone-context=+47", "+4736000100"),
+            ("tel:101;phone-context=pbx.example", "101"),
+            ("sip:*40601@a.example", "*40601"),
+            ("sip:a.example", ""),
+        ] {
+            assert_eq!(dialled(&Uri::parse(uri).unwrap()), expect, "{uri}");
+        }
+    }
+
+    #[test]
     fn a_template_is_filled_in_once_and_cut() {
         assert_eq!(present("{queue}: {caller}", "Salg", "Per"), "Salg: Per");
         assert_eq!(present("{caller}", "Salg", "{queue}"), "{queue}");

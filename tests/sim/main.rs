@@ -15,4 +15,5 @@ mod calls;
 mod phone;
 mod queue;
 mod swarm;
+mod trunks;
 mod world;

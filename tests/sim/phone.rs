@@ -33,6 +33,10 @@ pub enum Answer {
     Ring,
     /// This final status at once.
     Refuse(u16),
+    /// Nothing above 100 until 200 after this long.
+    Late(Duration),
+    /// 183 with SDP, and nothing more.
+    Early,
 }
 
 /// Where a dialog of a phone stands.
@@ -58,6 +62,8 @@ pub struct Line {
     pub log: Vec<String>,
     /// From of an incoming call.
     pub from: String,
+    /// The INVITE of an incoming call.
+    pub invite: Option<sip::Request>,
     /// Our INVITE had no offer.
     pub late: bool,
     /// We have cancelled: a 200 that crosses the CANCEL is hung up.
@@ -72,6 +78,8 @@ pub struct Phone {
     pub domain: String,
     pub password: Option<String>,
     pub answer: Answer,
+    /// Further headers of its INVITEs and refusals.
+    pub extra: sip::Extra,
     /// Bodies of the NOTIFYs that came.
     pub notified: Vec<String>,
     /// Final status of the last REGISTER.
@@ -100,6 +108,7 @@ impl Phone {
             domain: domain.into(),
             password: None,
             answer: Answer::After(Duration::from_secs(1)),
+            extra: Vec::new(),
             notified: Vec::new(),
             registered: None,
             lines: HashMap::new(),
@@ -197,7 +206,7 @@ impl Phone {
                 to: NameAddr::new(self.uri(number)),
                 contact_user: self.name.clone(),
                 call_id: None,
-                extra: Vec::new(),
+                extra: self.extra.clone(),
                 body,
                 credentials: self.credentials(),
                 max_forwards: 70,
@@ -211,6 +220,7 @@ impl Phone {
                 audio,
                 log: Vec::new(),
                 from: String::new(),
+                invite: None,
                 late,
                 cancelled: false,
             },
@@ -348,6 +358,7 @@ impl Phone {
                     audio,
                     log: Vec::new(),
                     from,
+                    invite: Some(request.clone()),
                     late: false,
                     cancelled: false,
                 };
@@ -355,7 +366,12 @@ impl Phone {
                 match self.answer {
                     Answer::Refuse(status) => {
                         self.over(dialog, status);
-                        self.endpoint.reject(now, dialog, status, Vec::new());
+                        self.endpoint.reject(now, dialog, status, self.extra.clone());
+                    }
+                    Answer::Late(after) => self.due.push((now.mono + after, dialog)),
+                    Answer::Early => {
+                        let body = self.sdp(audio, "sendrecv");
+                        self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
                     }
                     Answer::Ring => self.endpoint.ring(now, dialog, 180, Vec::new(), None),
                     Answer::After(after) => {
