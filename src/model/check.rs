@@ -273,15 +273,12 @@ impl<'a> Checker<'a> {
             }
         }
         for (id, trunk) in &self.config.trunks {
-            let companies = trunk.companies.iter().map(|company| ("companies", company));
+            let one = if trunk.companies.len() == 1 { "company" } else { "companies" };
+            let companies = trunk.companies.iter().map(|company| (one, company));
             for (key, company) in companies.chain(trunk.reserved.keys().map(|company| ("reserved", company)))
             {
-                self.known(
-                    &["trunks", id.as_str(), key],
-                    "company",
-                    company.as_str(),
-                    &self.config.companies,
-                );
+                let path = ["trunks", id.as_str(), key, company.as_str()];
+                self.known(&path, "company", company.as_str(), &self.config.companies);
             }
             let reserved: u64 = trunk.reserved.values().map(|channels| u64::from(*channels)).sum();
             match trunk.channels {

@@ -493,6 +493,7 @@ impl Switch {
         let Some(of) = self.legs.get(&caller) else { return };
         if of.state == LegState::Incoming && of.agreed.is_none() && of.offer.is_some() {
             let dialog = of.dialog;
+            self.ready_media(caller);
             match self.answer_offer(caller, codec) {
                 Ok(body) => {
                     if let Some(of) = self.legs.get_mut(&caller) {
