@@ -27,9 +27,6 @@ use crate::sip::Response;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::bridge::Ending;
-use crate::switch::diversion;
-use crate::switch::diversion::Diversion;
-use crate::switch::diversion::Why;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
 use crate::switch::hunt::Hunt;
@@ -228,22 +225,8 @@ impl Switch {
             true => identity::shown_emergency(company, of.facts.user.as_ref()),
             false => identity::shown_forwarded(company, &of.facts, show),
         };
-        let why = if user.is_some() { Why::FollowMe } else { of.why };
-        let own = Diversion { by: identity::sent_on_by(company, &of.facts), why, count: 1, private: false };
-        let outsider = of.facts.user.is_none() && !emergency;
-        let diversions = match diversion::going_out(&of.facts.diversions, own) {
-            Ok(list) if outsider && shown.sent_on => list,
-            Ok(_) => Vec::new(),
-            Err(turns) if outsider => {
-                let company = company.id.clone();
-                self.decide(now, &company, Some(call), "call.loop", turns.as_str());
-                if let Some(of) = self.attempt(call, attempt) {
-                    of.outcomes.push(turns.status());
-                }
-                return;
-            }
-            Err(_) => Vec::new(),
-        };
+        let Some(diversions) = self.sends_on(now, call, attempt, user.is_some(), emergency) else { return };
+        let diversions = if shown.sent_on { diversions } else { Vec::new() };
         let must = reach::must_confirm(&Contact::Phone(phone.clone()), confirm) && !emergency;
         let confirm = must && (user.is_some() || confirm == Confirm::Always);
         let out = Outbound { number: phone, shown, confirm, user, diversions, emergency };

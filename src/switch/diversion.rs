@@ -276,11 +276,14 @@ mod tests {
         Uri::parse(&format!("sip:{number}@carrier.example")).ok()
     }
 
+    /// Headers, and what is read of them.
+    type Row<'a> = (&'a [(&'a str, &'a str)], Vec<Diversion>);
+
     #[test]
     fn both_headers_are_read_the_last_who_sent_on_first() {
         let busy = entry("+4736000100", Why::Busy, 1, false);
         let always = entry("+4736000200", Why::Unconditional, 1, true);
-        let rows: [(&[(&str, &str)], Vec<Diversion>); 8] = [
+        let rows: [Row<'_>; 8] = [
             (&[], vec![]),
             (&[("Diversion", "<sip:+4736000100@x>;reason=user-busy")], vec![busy.clone()]),
             // Two in one header, in other ways of writing.

@@ -22,7 +22,11 @@ use crate::switch::bridge::Ending;
 use crate::switch::channels::Channel;
 use crate::switch::dial::AttemptId;
 use crate::switch::dial::Purpose;
+use crate::switch::diversion;
+use crate::switch::diversion::Diversion;
+use crate::switch::diversion::Why;
 use crate::switch::health::ADDRESSES_MAX;
+use crate::switch::identity;
 use crate::switch::leg::LegState;
 use crate::switch::outgoing::Outbound;
 use crate::time::Now;
@@ -209,6 +213,38 @@ impl Switch {
         self.tell_hunt(now, call, "a gateway was silent for too long");
         if let Some(trunk) = trunk {
             self.check_health(now, &trunk);
+        }
+    }
+
+    /// Who has sent a call on when we do so too, we ourselves first. `None`: it goes round in circles, and the
+    /// attempt has learnt that. `own_phone`: to another number of the user who is called.
+    pub(crate) fn sends_on(
+        &mut self,
+        now: Now,
+        call: CallId,
+        attempt: AttemptId,
+        own_phone: bool,
+        emergency: bool,
+    ) -> Option<Vec<Diversion>> {
+        let of = self.calls.get(&call)?;
+        let company = self.config.companies.get(&of.company)?;
+        // A call of one of ours, and one for help, is never stopped.
+        if of.facts.user.is_some() || emergency {
+            return Some(Vec::new());
+        }
+        let why = if own_phone { Why::FollowMe } else { of.why };
+        let by = identity::sent_on_by(company, &of.facts);
+        let own = Diversion { by, why, count: 1, private: false };
+        let id = company.id.clone();
+        match diversion::going_out(&of.facts.diversions, own) {
+            Ok(list) => Some(list),
+            Err(turns) => {
+                self.decide(now, &id, Some(call), "call.loop", turns.as_str());
+                if let Some(of) = self.attempt(call, attempt) {
+                    of.outcomes.push(turns.status());
+                }
+                None
+            }
         }
     }
 
