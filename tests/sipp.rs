@@ -173,6 +173,59 @@ fn two_agents_serve_four_callers_one_at_a_time() {
 }
 
 #[test]
+fn a_call_sent_on_goes_through_the_carrier_that_answers() {
+    let site = Site::new();
+    let (carrier, at) = Sipp::phone(&site, "carrier-answers", &["-m", "1"]);
+    carriers(&site, &[("b", at)]);
+    let daemon = site.start();
+    let options = [&["-m", "1", "-d", "500"], &NO_EAR[..]].concat();
+    Sipp::caller(&site, "caller-hangs-up", "+4736000160", &options).succeeds();
+    carrier.succeeds();
+    assert_eq!(last_call(&site)["result"], "answered");
+    daemon.end();
+}
+
+#[test]
+fn a_carrier_that_refuses_is_left_for_the_next_one() {
+    let site = Site::new();
+    let (refusing, first) = Sipp::phone(&site, "carrier-refuses", &["-m", "1"]);
+    let (carrier, second) = Sipp::phone(&site, "carrier-answers", &["-m", "2"]);
+    carriers(&site, &[("a", first), ("b", second)]);
+    let daemon = site.start();
+    let options = [&["-m", "2", "-r", "1", "-d", "500"], &NO_EAR[..]].concat();
+    // The first rests after its 503: the second call does not ask it.
+    Sipp::caller(&site, "caller-hangs-up", "+4736000160", &options).succeeds();
+    refusing.succeeds();
+    carrier.succeeds();
+    assert!(calls(&site, 2).iter().all(|call| call["result"] == "answered"));
+    daemon.end();
+}
+
+/// Carriers for calls that go out, tried in this order, and a number whose calls are sent on to one outside.
+fn carriers(site: &Site, carriers: &[(&str, SocketAddr)]) {
+    let mut trunks = String::from("\n[routes]\nnorway = { to = [\"+47\"], via = [");
+    trunks.push_str(&carriers.iter().map(|(id, _)| format!("\"{id}\",")).collect::<String>());
+    trunks.push_str("] }\n");
+    for (id, at) in carriers {
+        trunks.push_str(&format!(
+            "[trunks.{id}]\nserver = \"{at}\"\ntrusted = [\"{at}\"]\nhealth = false\nnumbers = \"national\"\n\
+             user_phone = true\nheaders = [{{ when = \"out\", add = \"X-Customer: {{company}}\" }}]\n"
+        ));
+    }
+    let flow = "\n[flows.ut]\nname = \"Ut\"\nstart = \"ring\"\n[flows.ut.steps]\n\
+                ring = { dial = \"phone:+4790000002\", for = \"20s\", no_answer = \"hangup\", \
+                busy = \"hangup\", unavailable = \"hangup\" }\n";
+    let append = |file: &str, more: &str| {
+        let file = site.folder().join("config").join(file);
+        let text = fs::read_to_string(&file).expect("it was written");
+        let text = text.replace("[numbers]\n", "[numbers]\n\"+4736000160\" = \"flow:ut\"\n");
+        fs::write(&file, text + more).expect("room on the disk");
+    };
+    append("trunks.toml", &trunks);
+    append("companies/prove.toml", flow);
+}
+
+#[test]
 fn a_caller_can_give_up_before_anything_rings() {
     let site = Site::new();
     let daemon = site.start();

@@ -426,6 +426,7 @@ fn ended(seq: u64) -> Change {
         company: seq.is_multiple_of(2).then(|| "fjord".into()),
         direction: Direction::In,
         from: "+4736000100".into(),
+        hidden: false,
         from_name: None,
         from_user: None,
         to: "+4736000101".into(),

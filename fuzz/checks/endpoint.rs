@@ -246,6 +246,7 @@ fn call(hop: Hop) -> Invite {
         body: Some(body()),
         credentials: None,
         max_forwards: 70,
+        edits: Vec::new(),
     }
 }
 

@@ -78,8 +78,11 @@ pub struct Cdr {
     pub company: Option<CompanyId>,
     /// Which way.
     pub direction: Direction,
-    /// The caller's number as it came; empty when hidden.
+    /// The caller's number as it came, also a hidden one that the carrier told; empty when none came.
     pub from: Arc<str>,
+    /// The number is hidden: it is for the record and for emergency centres, and shown to nobody else.
+    #[serde(default)]
+    pub hidden: bool,
     /// The caller's name, when one came.
     pub from_name: Option<Arc<str>>,
     /// The caller's user, when one of ours.

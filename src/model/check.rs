@@ -269,9 +269,30 @@ impl<'a> Checker<'a> {
             return;
         }
         for route in &self.config.routes {
-            for trunk in &route.via {
+            for trunk in route.via.iter().flatten() {
                 let path = ["routes", &route.name, "via", trunk.as_str()];
                 self.known(&path, "trunk", trunk.as_str(), &self.config.trunks);
+            }
+        }
+        for (id, trunk) in &self.config.trunks {
+            let one = if trunk.companies.len() == 1 { "company" } else { "companies" };
+            let companies = trunk.companies.iter().map(|company| (one, company));
+            for (key, company) in companies.chain(trunk.reserved.keys().map(|company| ("reserved", company)))
+            {
+                let path = ["trunks", id.as_str(), key, company.as_str()];
+                self.known(&path, "company", company.as_str(), &self.config.companies);
+            }
+            let reserved: u64 = trunk.reserved.values().map(|channels| u64::from(*channels)).sum();
+            match trunk.channels {
+                None if reserved > 0 => self.error(
+                    &["trunks", id.as_str(), "reserved"],
+                    "channels are reserved, but \"channels\" does not say how many there are",
+                ),
+                Some(channels) if reserved > u64::from(channels) => self.error(
+                    &["trunks", id.as_str(), "reserved"],
+                    format!("{reserved} channels are reserved, but there are {channels}"),
+                ),
+                Some(_) | None => {}
             }
         }
         let leads = |number: &str| {

@@ -298,4 +298,7 @@ pub struct TrunkView {
     pub calls: usize,
     /// At most.
     pub channels: Option<u32>,
+    /// Transport, address and `up`, `down` or `rests`, best first.
+    #[serde(default)]
+    pub addresses: Vec<String>,
 }

@@ -23,6 +23,7 @@ use crate::model::id::Number;
 use crate::model::id::PlanId;
 use crate::model::id::QueueId;
 use crate::model::id::RoomId;
+use crate::model::id::SiteId;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::id::WebhookId;
@@ -74,6 +75,8 @@ pub struct Company {
     pub music: Option<MediaId>,
     /// Public numbers of this company, without those of users.
     pub numbers: BTreeMap<Number, Destination>,
+    /// Where people sit, for emergency calls.
+    pub sites: BTreeMap<SiteId, Site>,
     /// People and places.
     pub users: BTreeMap<UserId, User>,
     /// SIP devices.
@@ -112,6 +115,24 @@ pub struct Company {
     pub fraud: Fraud,
     /// Extension → where it leads: users, queues, groups, mailboxes, toggles are found here.
     pub extensions: HashMap<Number, Extension>,
+}
+
+impl Company {
+    /// Whether a public number is one of the company's or of a user's.
+    pub fn owns(&self, number: &Number) -> bool {
+        self.number.as_ref() == Some(number)
+            || self.numbers.contains_key(number)
+            || self.users.values().any(|user| user.number.as_ref() == Some(number))
+    }
+}
+
+/// A place where people sit. Emergency centres find it by its number, which the carrier has an address for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// Shown on emergency calls from there.
+    pub number: Number,
+    /// In words, for carriers that take it in a header.
+    pub address: Option<Arc<str>>,
 }
 
 /// What an extension reaches.

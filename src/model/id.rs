@@ -44,6 +44,8 @@ names! {
     CompanyId,
     /// A person or place with an extension, unique in its company.
     UserId,
+    /// A place where people of a company sit, unique in its company.
+    SiteId,
     /// A SIP device; its SIP user name, unique in its SIP domain.
     DeviceId,
     /// A queue, unique in its company.

@@ -79,6 +79,22 @@ pub fn read(text: &str) -> Option<Number> {
     Some(Number::new(&normal))
 }
 
+/// Reads what a carrier sends, when it is known how it writes; `None` for what can be no number.
+///
+/// In E.164 every number but a short one has its country in front, with or without `+`. In the other two forms a
+/// number without `+` or `00` is Norwegian as it stands: ten digits that begin with 47 are not one.
+pub fn read_as(text: &str, format: Option<NumberFormat>) -> Option<Number> {
+    let Some(format) = format else { return read(text) };
+    let (international, bare) = digits(text)?;
+    match format {
+        _ if international => read(text),
+        NumberFormat::E164 if is_public_short(&bare) => Some(Number::new(&bare)),
+        NumberFormat::E164 => read(&format!("+{bare}")),
+        NumberFormat::National | NumberFormat::DoubleZero if bare.len() == 10 => None,
+        NumberFormat::National | NumberFormat::DoubleZero => read(&bare),
+    }
+}
+
 /// The digits of `text`, and whether an international prefix (`+` or `00`) stood before them.
 fn digits(text: &str) -> Option<(bool, String)> {
     let mut plus = false;

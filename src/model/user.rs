@@ -8,6 +8,7 @@ use crate::model::class::Classes;
 use crate::model::flow::Destination;
 use crate::model::id::Number;
 use crate::model::id::PlanId;
+use crate::model::id::SiteId;
 use crate::model::id::UserId;
 use crate::model::server::Language;
 use crate::model::server::Secret;
@@ -83,6 +84,8 @@ pub struct User {
     pub busy: Option<Forward>,
     /// When no device is registered and no mobile rings.
     pub unavailable: Option<Forward>,
+    /// Where the user sits: its number is shown on emergency calls, else the company's.
+    pub site: Option<SiteId>,
     /// Number shown on outgoing calls, else own number, else the company's.
     pub show: Option<Number>,
     /// Has a voicemail box of their own, and its PIN (4–8 digits) when set here.

@@ -72,6 +72,7 @@ pub fn run(folder: PathBuf) -> anyhow::Result<()> {
         let address = caller.address.ip();
         trunk.trusted.push(Trusted { address, prefix: 32, port: Some(caller.address.port()) });
         trunk.register = false;
+        trunk.health = None;
     }
     let company =
         config.companies.values().next().cloned().context("the configuration has no company: add one")?;
@@ -194,6 +195,7 @@ fn call(mut caller: Agent, server: SocketAddr, number: &Number) -> anyhow::Resul
             body: Some(offer(audio)),
             credentials: None,
             max_forwards: 70,
+            edits: Vec::new(),
         },
     );
     let status = caller.wait(|event| match event {

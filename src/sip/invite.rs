@@ -70,6 +70,18 @@ pub struct Invite {
     pub credentials: Option<Credentials>,
     /// Max-Forwards.
     pub max_forwards: u8,
+    /// Changes to the headers, made in order when all others stand. Those that the dialog needs are not to be
+    /// touched.
+    pub edits: Vec<HeaderEdit>,
+}
+
+/// One change to the headers of an INVITE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Adds a header.
+    Add(Name, String),
+    /// Removes all of this name.
+    Remove(Name),
 }
 
 /// A re-INVITE cannot be sent while another INVITE is in progress (§14.1), or the dialog is not confirmed.
@@ -256,6 +268,14 @@ impl Endpoint {
         extra.extend(self.session_wish(0));
         let mut request = dialog.request(Method::Invite, cseq, extra, &self.settings);
         request.headers.set(Name::MaxForwards, invite.max_forwards.to_string());
+        for edit in invite.edits {
+            match edit {
+                HeaderEdit::Add(name, value) => request.headers.push(name, value),
+                HeaderEdit::Remove(name) => {
+                    request.headers.remove(&name);
+                }
+            }
+        }
         add_body(&mut request.headers, &mut request.body, invite.body);
         let credentials = dialog.credentials.clone();
         let client = self.send(now, request, invite.hop, Owner::Invite(id), credentials);

@@ -68,6 +68,7 @@ impl Switch {
             return;
         }
         let Some(mut program) = of.program.take() else { return };
+        of.note_outcome(event);
         let actions = self.with_context(now, call, |context| program.handle(context, event));
         let Some(of) = self.calls.get_mut(&call) else { return };
         of.program = Some(program);

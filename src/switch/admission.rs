@@ -36,7 +36,7 @@ impl Switch {
     pub(crate) fn admit(&mut self, now: Now, request: &Request, hop: Hop) -> Result<Admitted, (u16, Extra)> {
         let claims = request.headers.contains(&Name::Authorization);
         if !claims && let Some(trunk) = self.trunk_at(hop) {
-            return Ok(Admitted::Trunk(trunk));
+            return Ok(Admitted::Trunk(self.nearest_trunk(trunk, request, hop)));
         }
         let from = request.from().map(|from| from.uri);
         let aor = self.aor_of(from.as_ref());

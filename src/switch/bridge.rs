@@ -324,6 +324,7 @@ impl Switch {
         self.watch_leg(leg);
         self.spending.end(leg, now.mono);
         self.close_media(leg);
+        self.free_channel(leg);
         self.timers.clear(&Timer::Confirm(leg));
         self.early_body.remove(&leg);
         if let Some(of) = self.legs.remove(&leg) {

@@ -21,10 +21,15 @@ use crate::model::id::TrunkId;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::sip::Extra;
+use crate::sip::invite::HeaderEdit;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
+use crate::switch::diversion::Why;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
+use crate::switch::flow::action::Event;
+use crate::switch::flow::action::Outcome;
+use crate::switch::flow::action::QueueExit;
 use crate::switch::gruu::Instance;
 use crate::switch::transfer::Referral;
 
@@ -79,8 +84,10 @@ pub(crate) struct Call {
     pub(crate) cdr: Cdr,
     /// Who transfers the caller away, until the target answers.
     pub(crate) referral: Option<Referral>,
-    /// The caller's trunk, or the callee's.
-    pub(crate) trunk: Option<TrunkId>,
+    /// Headers of the caller's carrier that are handed on to whomever the call rings.
+    pub(crate) copies: Vec<HeaderEdit>,
+    /// Why the call would be sent on now: what came of those who were rung last.
+    pub(crate) why: Why,
 }
 
 /// Who learns that a playing has ended.
@@ -111,8 +118,9 @@ impl Call {
             from: begin.facts.number.as_ref().map_or_else(|| "".into(), |n| n.as_str().into()),
             from_name: begin.facts.name.clone(),
             from_user: begin.facts.user.clone(),
+            hidden: begin.facts.hidden,
             to: begin.facts.dialled.as_str().into(),
-            trunk: begin.trunk.clone(),
+            trunk: begin.trunk,
             started: begin.at,
             answered: None,
             connected: None,
@@ -158,7 +166,8 @@ impl Call {
             ending: false,
             referral: None,
             cdr,
-            trunk: begin.trunk,
+            copies: Vec::new(),
+            why: Why::Unconditional,
         }
     }
 
@@ -166,6 +175,33 @@ impl Call {
     pub(crate) fn caller_user(&self) -> Option<UserKey> {
         let user: &UserId = self.facts.user.as_ref()?;
         Some(UserKey { company: self.company.clone(), user: user.clone() })
+    }
+
+    /// Keeps what came of those who were rung: the reason with which the call is sent on next.
+    pub(crate) fn note_outcome(&mut self, event: Event) {
+        self.why = match event {
+            Event::Dialled(Outcome::NoAnswer) | Event::Queue(QueueExit::Timeout) => Why::NoAnswer,
+            Event::Dialled(Outcome::Busy) | Event::Queue(QueueExit::Full) => Why::Busy,
+            Event::Dialled(Outcome::Unavailable | Outcome::Nobody | Outcome::Refused(_))
+            | Event::Queue(QueueExit::Nobody | QueueExit::Gone) => Why::Unavailable,
+            Event::Queue(QueueExit::Closed) => Why::TimeOfDay,
+            Event::Start
+            | Event::PlayFinished
+            | Event::Digit(_)
+            | Event::Timer
+            | Event::Recorded { .. }
+            | Event::Loaded(_)
+            | Event::Toggled(_) => self.why,
+        };
+    }
+
+    /// The caller's number for lists; a hidden one is not shown.
+    pub(crate) fn shown_number(&self) -> String {
+        match &self.facts.number {
+            _ if self.facts.hidden => "hidden".to_owned(),
+            Some(number) => number.to_string(),
+            None => String::new(),
+        }
     }
 
     /// One word for lists.

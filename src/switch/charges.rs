@@ -14,8 +14,8 @@ use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::LegId;
 use crate::model::id::Number;
-use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
+use crate::model::trunk::Via;
 use crate::sip::Extra;
 use crate::switch::Switch;
 use crate::switch::admission::Admitted;
@@ -64,7 +64,7 @@ impl Switch {
         call: CallId,
         number: &Number,
         user: Option<&UserKey>,
-    ) -> Option<Vec<TrunkId>> {
+    ) -> Option<Via> {
         let company = match user {
             Some(user) => user.company.clone(),
             None => self.calls.get(&call)?.company.clone(),
@@ -72,7 +72,7 @@ impl Switch {
         let of = self.config.companies.get(&company)?;
         let user = user.map(|user| user.user.clone());
         let rights = route::rights(of, user.as_ref());
-        let trunks = match route::outside(&self.config, number, rights) {
+        let trunks = match route::outside(&self.config, &company, number, rights) {
             Ok(trunks) => trunks,
             Err(refused) => {
                 self.decide(now, &company, Some(call), "call.barred", &refused.to_string());

@@ -3,6 +3,7 @@
 //! An attempt is all that rings for one purpose. It is over when a leg wins (answers, and presses 1 where that
 //! is asked for), when every leg has failed, or when its time is up; the purpose then learns the outcome.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -17,11 +18,12 @@ use crate::model::flow::Show;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::Number;
-use crate::model::id::TrunkId;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::number;
+use crate::model::number::Class;
 use crate::model::queue::Confirm;
+use crate::model::trunk::Via;
 use crate::sip::Body;
 use crate::sip::Extra;
 use crate::sip::Response;
@@ -30,6 +32,8 @@ use crate::switch::Timer;
 use crate::switch::bridge::Ending;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
+use crate::switch::hunt::Hunt;
+use crate::switch::hunt::HuntId;
 use crate::switch::identity;
 use crate::switch::identity::Shown;
 use crate::switch::leg::Leg;
@@ -63,11 +67,9 @@ pub(crate) struct Attempt {
     /// Legs that may still win.
     pub(crate) legs: BTreeSet<LegId>,
     /// What the failed ones said.
-    outcomes: Vec<u16>,
-    /// Gateways not tried yet.
-    gateways: Vec<TrunkId>,
-    /// What the next gateway is asked for.
-    outbound: Option<Outbound>,
+    pub(crate) outcomes: Vec<u16>,
+    /// Numbers outside for which other gateways can still be tried.
+    pub(crate) hunts: BTreeMap<HuntId, Hunt>,
 }
 
 /// Why somebody is rung.
@@ -147,21 +149,24 @@ impl Switch {
         now: Now,
         call: CallId,
         number: Number,
-        trunks: Vec<TrunkId>,
+        trunks: Via,
         hide: bool,
         emergency: bool,
     ) {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company).cloned() else { return };
         let user: Option<&UserId> = of.facts.user.as_ref();
-        let shown = identity::shown_outside(&company, user, hide && !emergency);
+        let emergency = emergency || number::class(&number) == Class::Emergency;
+        let shown = match emergency {
+            true => identity::shown_emergency(&company, user),
+            false => identity::shown_outside(&company, user, hide),
+        };
         let attempt = self.new_attempt(call, Purpose::Outbound);
-        if let Some(of) = self.attempt(call, attempt) {
-            of.gateways = trunks;
-            of.outbound = Some(Outbound { number, shown, confirm: false, user: None });
-        }
+        let out = Outbound { number, shown, confirm: false, user: None, diversions: Vec::new(), emergency };
         self.timers.set(Timer::Attempt(call, attempt), now.mono + OUTSIDE_RING_MAX);
-        self.next_gateway(now, call, attempt);
+        if !self.hunt(now, call, attempt, out, &trunks) {
+            self.attempt_over(now, call, attempt, false);
+        }
     }
 
     /// Rings the devices and mobiles of one user; tells whether the user counts as busy.
@@ -220,28 +225,24 @@ impl Switch {
         let Some(trunks) = self.trunks_to(now, call, &phone, user.as_ref()) else { return };
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
-        let emergency = number::is_emergency(phone.as_str());
-        let shown = identity::shown_forwarded(company, &of.facts, show);
+        let emergency = number::class(&phone) == Class::Emergency;
+        let shown = match emergency {
+            true => identity::shown_emergency(company, of.facts.user.as_ref()),
+            false => identity::shown_forwarded(company, &of.facts, show),
+        };
+        let Some(diversions) = self.sends_on(now, call, attempt, user.is_some(), emergency) else { return };
+        let diversions = if shown.sent_on { diversions } else { Vec::new() };
         let must = reach::must_confirm(&Contact::Phone(phone.clone()), confirm) && !emergency;
         let confirm = must && (user.is_some() || confirm == Confirm::Always);
-        for trunk in trunks {
-            let out = Outbound { number: phone.clone(), shown: shown.clone(), confirm, user: user.clone() };
-            if self.invite_trunk(now, call, attempt, &trunk, &out).is_some() {
-                return;
-            }
-        }
+        let out = Outbound { number: phone, shown, confirm, user, diversions, emergency };
+        self.hunt(now, call, attempt, out, &trunks);
     }
 
     fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
         self.next_attempt += 1;
         let id = AttemptId(self.next_attempt);
-        let attempt = Attempt {
-            purpose,
-            legs: BTreeSet::new(),
-            outcomes: Vec::new(),
-            gateways: Vec::new(),
-            outbound: None,
-        };
+        let attempt =
+            Attempt { purpose, legs: BTreeSet::new(), outcomes: Vec::new(), hunts: BTreeMap::new() };
         if let Some(of) = self.calls.get_mut(&call) {
             of.attempts.insert(id, attempt);
         }
@@ -268,6 +269,7 @@ impl Switch {
 
     /// A provisional answer came from a leg.
     pub(crate) fn leg_progress(&mut self, now: Now, leg: LegId, response: &Response) {
+        self.gateway_progress(leg, response);
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let (call, attempt) = (of.call, of.attempt);
         of.ringing = true;
@@ -280,7 +282,9 @@ impl Switch {
             Purpose::Dial => self.ring_caller(now, call),
             Purpose::Outbound => {
                 // Of several callees that send early media, who spoke last is heard (RFC 3960 §3.2).
-                let early = !response.body.is_empty() && self.take_answer(leg, &response.body).is_ok();
+                let early = !response.body.is_empty()
+                    && self.passes_early_media(leg)
+                    && self.take_answer(leg, &response.body).is_ok();
                 if early {
                     self.early_media(now, call, leg);
                 } else {
@@ -338,43 +342,16 @@ impl Switch {
     /// A leg failed, was refused, or its answering party did not confirm.
     pub(crate) fn leg_failed(&mut self, now: Now, leg: LegId, status: u16) {
         let Some(of) = self.legs.get(&leg) else { return };
-        let (call, attempt, trunk) = (of.call, of.attempt, of.trunk.clone());
+        let (call, attempt, way, ringing) = (of.call, of.attempt, of.way.clone(), of.ringing);
         self.forget_leg(now, leg);
         let Some(attempt) = attempt else { return };
         let Some(of) = self.attempt(call, attempt) else { return };
         of.legs.remove(&leg);
         of.outcomes.push(status);
-        if !of.legs.is_empty() {
+        if self.hunt_on(now, call, attempt, way.as_ref(), (status, ringing))
+            || self.attempt_legs(call, attempt) > 0
+        {
             return;
-        }
-        // RFC 3261 §16.7: another gateway may help with a failure of the first, not with the callee's own answer.
-        if trunk.is_some() && matches!(status, 408 | 500..=599) && self.next_gateway_left(call, attempt) {
-            self.next_gateway(now, call, attempt);
-            return;
-        }
-        self.attempt_over(now, call, attempt, false);
-    }
-
-    fn next_gateway_left(&mut self, call: CallId, attempt: AttemptId) -> bool {
-        self.attempt(call, attempt).is_some_and(|a| !a.gateways.is_empty())
-    }
-
-    /// Tries the gateways of an attempt until one takes the INVITE.
-    fn next_gateway(&mut self, now: Now, call: CallId, attempt: AttemptId) {
-        loop {
-            let Some(of) = self.attempt(call, attempt) else { return };
-            let (Some(out), false) = (of.outbound.clone(), of.gateways.is_empty()) else { break };
-            let trunk = of.gateways.remove(0);
-            if self.invite_trunk(now, call, attempt, &trunk, &out).is_some() {
-                if let Some(of) = self.calls.get_mut(&call) {
-                    of.trunk = Some(trunk.clone());
-                    of.cdr.trunk = Some(trunk);
-                }
-                return;
-            }
-            if let Some(of) = self.attempt(call, attempt) {
-                of.outcomes.push(503);
-            }
         }
         self.attempt_over(now, call, attempt, false);
     }
@@ -464,6 +441,7 @@ impl Switch {
                 of.attempt = None;
                 let dialog = of.dialog;
                 self.watch_leg(leg);
+                self.free_channel(leg);
                 self.close_media(leg);
                 self.endpoint.cancel(now, dialog, reason);
             }
@@ -525,6 +503,7 @@ impl Switch {
         let Some(of) = self.legs.get(&caller) else { return };
         if of.state == LegState::Incoming && of.agreed.is_none() && of.offer.is_some() {
             let dialog = of.dialog;
+            self.ready_media(caller);
             match self.answer_offer(caller, codec) {
                 Ok(body) => {
                     if let Some(of) = self.legs.get_mut(&caller) {

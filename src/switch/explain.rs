@@ -86,6 +86,7 @@ pub fn simulate(config: &Arc<Config>, world: &World<'_>, simulate: &Simulate, at
             dialled: simulate.number.clone(),
             answered: false,
             language: company.language,
+            diversions: Vec::new(),
         },
     };
     let keys = simulate.keys.chars().filter(|key| matches!(key, '0'..='9' | '*' | '#')).collect();
@@ -227,7 +228,7 @@ impl DryRun<'_> {
                 *next = Some(self.unanswered(program));
             }
             Action::Outbound { number, trunks, .. } => {
-                let trunks: Vec<String> = trunks.iter().map(|trunk| trunk.to_string()).collect();
+                let trunks: Vec<String> = trunks.iter().flatten().map(|trunk| trunk.to_string()).collect();
                 self.tell(format!("calls {} through {}", number::pretty(&number), list(&trunks, "no trunk")));
             }
             Action::Record { mailbox, max, .. } => {

@@ -11,7 +11,9 @@ use crate::model::id::UserId;
 use crate::model::number;
 use crate::model::queue::Queue;
 use crate::model::server::Language;
-use crate::model::trunk::NumberFormat;
+use crate::model::trunk::ForwardedCli;
+use crate::model::trunk::HiddenNumber;
+use crate::model::trunk::Trunk;
 use crate::sip::header::NameAddr;
 use crate::sip::uri::Host;
 use crate::sip::uri::Uri;
@@ -32,14 +34,16 @@ pub struct Shows {
 }
 
 /// Who calls through a trunk; language and what was dialled are for the caller to fill in. A hidden number is kept,
-/// for the record and for emergency centres, if it was asserted.
-pub fn caller_outside(shows: &Shows) -> CallerFacts {
+/// for the record and for emergency centres, if it was asserted. `from_carrier` brings the carrier's way of writing
+/// numbers into normal form.
+pub fn caller_outside(shows: &Shows, from_carrier: &dyn Fn(&str) -> Option<Number>) -> CallerFacts {
     // RFC 3325 §9.1: there may be two, a `sip:` and a `tel:` one, of the same person.
     let asserted = shows.asserted.as_deref().and_then(first).and_then(|text| NameAddr::parse(text).ok());
     let user = |address: &NameAddr| address.uri.user().unwrap_or_default().to_owned();
     let anonymous = shows.from.as_ref().is_none_or(|from| is_anonymous(&user(from)));
     let withheld = anonymous || shows.privacy.as_deref().is_some_and(asks_privacy);
-    let number = asserted.as_ref().or(shows.from.as_ref()).and_then(|address| read(&user(address)));
+    let number =
+        asserted.as_ref().or(shows.from.as_ref()).and_then(|address| read(&user(address), from_carrier));
     let display = |address: &NameAddr| address.display.as_deref().and_then(name);
     CallerFacts {
         hidden: withheld || number.is_none(),
@@ -77,6 +81,23 @@ pub(crate) fn nobody() -> CallerFacts {
         dialled: Number::new(""),
         answered: false,
         language: Language::default(),
+        diversions: Vec::new(),
+    }
+}
+
+/// What a Request-URI dials: its user part or `tel:` number without parameters. A local number (RFC 3966 §5.1.5)
+/// gets the country of its `phone-context` in front.
+pub fn dialled(uri: &Uri) -> String {
+    let user = uri.user().unwrap_or_default();
+    let (number, inner) = user.split_once(';').unwrap_or((user, ""));
+    let of_user = inner.split(';').find_map(|param| param.strip_prefix("phone-context="));
+    let of_uri = match uri {
+        Uri::Sip(_) | Uri::Other(_) => None,
+        Uri::Tel(tel) => tel.params.value("phone-context"),
+    };
+    match of_user.or(of_uri).filter(|context| context.starts_with('+') && !number.starts_with('+')) {
+        Some(context) => format!("{context}{number}"),
+        None => number.to_owned(),
     }
 }
 
@@ -110,12 +131,12 @@ fn is_anonymous(user: &str) -> bool {
 }
 
 /// A number as a trunk writes it: parameters such as `;npdi` are no part of it.
-fn read(text: &str) -> Option<Number> {
+fn read(text: &str, from_carrier: &dyn Fn(&str) -> Option<Number>) -> Option<Number> {
     let text = text.split(';').next().unwrap_or_default();
     if is_anonymous(text) {
         return None;
     }
-    let number = number::read(text).unwrap_or_else(|| Number::new(text));
+    let number = from_carrier(text).unwrap_or_else(|| Number::new(text));
     (!number.is_empty()).then_some(number)
 }
 
@@ -139,14 +160,27 @@ pub struct Shown {
     pub name: Option<Arc<str>>,
     /// From says nothing.
     pub hidden: bool,
-    /// The number of ours that sent the call on, for Diversion (RFC 5806).
-    pub diverted_by: Option<Number>,
+    /// A number of ours that may stand in the place of `number`: of who calls, or of who sends the call on.
+    pub own: Option<Number>,
+    /// `number` is an outsider's, whose call is sent on.
+    pub sent_on: bool,
+}
+
+/// What the INVITE to a carrier says of who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// From.
+    pub from: NameAddr,
+    /// P-Asserted-Identity.
+    pub asserted: Option<NameAddr>,
+    /// `Privacy: id`.
+    pub private: bool,
 }
 
 impl Shown {
     /// Nobody.
     pub fn hidden() -> Shown {
-        Shown { number: Number::new(""), name: None, hidden: true, diverted_by: None }
+        Shown { number: Number::new(""), name: None, hidden: true, own: None, sent_on: false }
     }
 
     /// From: `"Kari" <sip:+4736000101@domain>`, or anonymous (RFC 3323 §4.1.1.3).
@@ -171,15 +205,60 @@ impl Shown {
         address
     }
 
-    /// With the number as the carrier wants it.
-    pub fn for_trunk(&self, format: NumberFormat) -> Shown {
-        let write = |number: &Number| Number::new(&number::write(number, format));
-        Shown {
-            number: write(&self.number),
-            diverted_by: self.diverted_by.as_ref().map(write),
-            ..self.clone()
+    /// What a carrier is told, by its rules for numbers of others and for hidden ones.
+    pub fn told(&self, trunk: &Trunk) -> Told {
+        let shown = self.allowed(trunk.forwarded_cli);
+        let asserted = match &shown.own {
+            // Without screening, From may be anybody; what is asserted is ours.
+            Some(own) if trunk.clip_no_screening || shown.number.is_empty() => own,
+            Some(_) | None => &shown.number,
+        };
+        let same = *asserted == shown.number;
+        let asserted = Shown {
+            number: asserted.clone(),
+            name: shown.name.clone().filter(|_| same && !shown.hidden),
+            hidden: false,
+            ..Shown::hidden()
+        };
+        let withheld = shown.hidden && trunk.privacy == HiddenNumber::Withheld;
+        let tell = !withheld && !asserted.number.is_empty();
+        let name_addr = |shown: &Shown| {
+            let written = Shown { number: Number::new(&trunk.write(&shown.number)), ..shown.clone() };
+            with_user_phone(written.from(&trunk.domain), trunk.user_phone)
+        };
+        Told { from: name_addr(&shown), asserted: tell.then(|| name_addr(&asserted)), private: shown.hidden }
+    }
+
+    /// With our own number in the place of one that must not be shown (a carrier drops calls from abroad with
+    /// Norwegian numbers, and one at home may let nothing but Norwegian ones through).
+    fn allowed(&self, policy: ForwardedCli) -> Shown {
+        let norwegian = || match self.number.as_str().strip_prefix('+') {
+            Some(number) => number.starts_with("47"),
+            None => !self.number.is_empty(),
+        };
+        let pass = match policy {
+            ForwardedCli::Caller => true,
+            ForwardedCli::Own => false,
+            ForwardedCli::CallerNorwegianOnly => norwegian(),
+        };
+        match &self.own {
+            Some(own) if self.sent_on && !pass => {
+                Shown { number: own.clone(), own: Some(own.clone()), hidden: false, ..Shown::hidden() }
+            }
+            Some(_) | None => self.clone(),
         }
     }
+}
+
+/// `user=phone` says that the user part is a telephone number (RFC 3261 §19.1.1).
+pub fn with_user_phone(mut address: NameAddr, wanted: bool) -> NameAddr {
+    if let Uri::Sip(uri) = &mut address.uri
+        && wanted
+        && uri.user.as_deref().is_some_and(|user| user.bytes().all(|b| b.is_ascii_digit() || b == b'+'))
+    {
+        uri.params.set("user", Some("phone"));
+    }
+    address
 }
 
 /// What a colleague's phone shows.
@@ -191,7 +270,8 @@ pub fn shown_inside(facts: &CallerFacts) -> Shown {
         number: facts.number.clone().unwrap_or_else(|| Number::new("")),
         name: facts.name.clone(),
         hidden: false,
-        diverted_by: None,
+        own: None,
+        sent_on: false,
     }
 }
 
@@ -206,7 +286,7 @@ pub fn presented(company: &Company, queue: &Queue, facts: &CallerFacts) -> Shown
         return Shown { name, ..caller };
     }
     let number = queue_number(company, queue).unwrap_or_else(|| facts.dialled.clone());
-    Shown { number, name, hidden: false, diverted_by: None }
+    Shown { number, name, hidden: false, own: None, sent_on: false }
 }
 
 /// Fills in `{queue}` and `{caller}`; at most 64 characters. What is filled in is not read as a template again.
@@ -241,16 +321,30 @@ fn queue_number(company: &Company, queue: &Queue) -> Option<Number> {
 /// What the outside sees of a call of ours: the user's chosen number, else their own, else the company's.
 pub fn shown_outside(company: &Company, user: Option<&UserId>, hide: bool) -> Shown {
     let person = user.and_then(|user| company.users.get(user));
-    let own = person.and_then(|person| person.show.clone().or_else(|| person.number.clone()));
-    let name = match (&own, person) {
+    let chosen = person.and_then(|person| person.show.clone().or_else(|| person.number.clone()));
+    let own = person.and_then(|person| person.number.clone()).or_else(|| company.number.clone());
+    let name = match (&chosen, person) {
         (Some(_), Some(person)) => &person.name,
         _ => &company.name,
     };
     Shown {
         name: (!hide).then(|| cut(name).into()),
-        number: own.or_else(|| company.number.clone()).unwrap_or_else(|| Number::new("")),
+        number: chosen.or_else(|| company.number.clone()).unwrap_or_else(|| Number::new("")),
         hidden: hide,
-        diverted_by: None,
+        own,
+        sent_on: false,
+    }
+}
+
+/// What an emergency centre sees: never hidden, and the number of the place where the user sits, else the
+/// company's, since the centre finds the address by it.
+pub fn shown_emergency(company: &Company, user: Option<&UserId>) -> Shown {
+    let site = user.and_then(|user| company.users.get(user)?.site.as_ref());
+    let place = site.and_then(|site| company.sites.get(site)).map(|site| site.number.clone());
+    let shown = shown_outside(company, user, false);
+    match place.or_else(|| company.number.clone()) {
+        Some(number) => Shown { own: Some(number.clone()), number, ..shown },
+        None => shown,
     }
 }
 
@@ -262,12 +356,18 @@ pub fn shown_forwarded(company: &Company, facts: &CallerFacts, show: &Show) -> S
             number: facts.number.clone().unwrap_or_else(|| Number::new("")),
             name: facts.name.clone().filter(|_| !facts.hidden),
             hidden: facts.hidden,
-            // The number that was dialled is one of ours: it says who sends the call on.
-            diverted_by: Some(facts.dialled.clone()).filter(|number| number.as_str().starts_with('+')),
+            own: sent_on_by(company, facts),
+            sent_on: true,
         },
         (Show::Company, _) => shown_outside(company, None, false),
         (Show::Number(number), _) => Shown { number: number.clone(), ..shown_outside(company, None, false) },
     }
+}
+
+/// The number of ours that sends a call on: the one that was dialled when it is public, else the company's.
+pub fn sent_on_by(company: &Company, facts: &CallerFacts) -> Option<Number> {
+    let public = |number: &&Number| company.owns(number);
+    Some(&facts.dialled).filter(public).cloned().or_else(|| company.number.clone())
 }
 
 fn hidden_name(language: Language) -> &'static str {
@@ -282,11 +382,14 @@ mod tests {
     use super::*;
 
     fn caller(from: &str, asserted: Option<&str>, privacy: Option<&str>) -> (Option<String>, bool) {
-        let facts = caller_outside(&Shows {
-            from: NameAddr::parse(from).ok(),
-            asserted: asserted.map(str::to_owned),
-            privacy: privacy.map(str::to_owned),
-        });
+        let facts = caller_outside(
+            &Shows {
+                from: NameAddr::parse(from).ok(),
+                asserted: asserted.map(str::to_owned),
+                privacy: privacy.map(str::to_owned),
+            },
+            &number::read,
+        );
         (facts.number.map(|number| number.to_string()), facts.hidden)
     }
 
@@ -333,6 +436,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_dialled_stands_in_sip_and_tel_uris_with_or_without_context() {
+        for (uri, expect) in [
+            ("sip:+4736000100@a.example;user=phone", "+4736000100"),
+            ("sip:36000100;phone-context=+47@a.example", "+4736000100"),
+            ("sip:02800;npdi@a.example", "02800"),
+            ("tel:+47-36-00-01-00", "+47-36-00-01-00"),
+            ("tel:36000100;phone-context=+47", "+4736000100"),
+            ("tel:101;phone-context=pbx.example", "101"),
+            ("sip:*40601@a.example", "*40601"),
+            ("sip:a.example", ""),
+        ] {
+            assert_eq!(dialled(&Uri::parse(uri).unwrap()), expect, "{uri}");
+        }
+    }
+
+    #[test]
     fn a_template_is_filled_in_once_and_cut() {
         assert_eq!(present("{queue}: {caller}", "Salg", "Per"), "Salg: Per");
         assert_eq!(present("{caller}", "Salg", "{queue}"), "{queue}");
@@ -349,6 +468,5 @@ mod tests {
             "\"Anonymous\" <sip:anonymous@anonymous.invalid>"
         );
         assert_eq!(shown.name_addr("tlf.example.no").to_string(), "<sip:+4736000101@tlf.example.no>");
-        assert_eq!(shown.for_trunk(NumberFormat::National).number.as_str(), "36000101");
     }
 }

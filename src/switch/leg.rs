@@ -26,7 +26,9 @@ use crate::sip::Body;
 use crate::sip::DialogId;
 use crate::switch::Output;
 use crate::switch::Switch;
+use crate::switch::channels::Channel;
 use crate::switch::dial::AttemptId;
+use crate::switch::hunt::Way;
 use crate::switch::negotiate;
 use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
@@ -88,6 +90,10 @@ pub(crate) struct Leg {
     pub(crate) redirections: u8,
     /// A REFER came in its dialog.
     pub(crate) referred: bool,
+    /// The channel of its trunk that it holds.
+    pub(crate) channel: Option<Channel>,
+    /// How it goes out, when through a trunk.
+    pub(crate) way: Option<Way>,
 }
 
 /// Which way a key came.
@@ -123,6 +129,8 @@ impl Leg {
             early: Vec::new(),
             redirections: 0,
             referred: false,
+            channel: None,
+            way: None,
         }
     }
 

@@ -9,17 +9,22 @@ mod admission;
 mod bounded;
 mod bridge;
 mod call;
+mod channels;
 mod charges;
 mod check_sync;
 mod dial;
+pub mod diversion;
 mod event;
 pub mod explain;
 pub mod flow;
 mod gate;
 pub mod gruu;
 pub mod guard;
+mod header_rules;
+mod health;
 pub mod holidays;
 pub mod hours;
+mod hunt;
 pub mod identity;
 mod leg;
 mod location;
@@ -44,6 +49,7 @@ mod registrar;
 mod renegotiate;
 pub mod route;
 pub mod say;
+mod screen;
 pub mod secrecy;
 pub mod service;
 pub mod spending;
@@ -87,10 +93,12 @@ use crate::sip::digest::Nonces;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::endpoint::Settings;
 use crate::switch::call::Call;
+use crate::switch::channels::Channels;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
+use crate::switch::health::Address;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
@@ -263,6 +271,10 @@ enum Timer {
     Resolve(TrunkId),
     /// A registration at a carrier wants attention.
     Trunk(TrunkId),
+    /// A carrier's addresses are asked whether they live.
+    Health(TrunkId),
+    /// A gateway has said nothing about the callee.
+    PostDial(LegId),
     /// A subscription ends.
     Subscription(DialogId),
     /// A subscription may be told again.
@@ -315,6 +327,10 @@ pub struct Switch {
     pager: Pager,
     /// Transactions of our registrations at carriers.
     trunk_transactions: HashMap<TransactionId, TrunkId>,
+    /// Transactions that ask addresses of carriers whether they live.
+    health_checks: HashMap<TransactionId, (TrunkId, Address)>,
+    /// Calls through trunks.
+    channels: Channels,
     /// Users in calls that no queue gave them.
     in_call: HashMap<UserKey, usize>,
     ports: Ports,
@@ -329,6 +345,7 @@ pub struct Switch {
     next_call: u64,
     next_leg: u64,
     next_attempt: u64,
+    next_hunt: u64,
     next_play: u64,
     next_record: u64,
     next_ask: u64,
@@ -376,6 +393,8 @@ impl Switch {
             publications: Publications::default(),
             pager: Pager::default(),
             trunk_transactions: HashMap::new(),
+            health_checks: HashMap::new(),
+            channels: Channels::default(),
             in_call: HashMap::new(),
             ports: Ports::default(),
             last_words: HashMap::new(),
@@ -387,6 +406,7 @@ impl Switch {
             next_call: u64::try_from(now.utc.as_microsecond()).unwrap_or(0),
             next_leg: 0,
             next_attempt: 0,
+            next_hunt: 0,
             next_play: 0,
             next_record: 0,
             next_ask: 0,
@@ -484,6 +504,8 @@ impl Switch {
             Timer::LineHours(line) => self.line_hours(now, &line, true),
             Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
             Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),
+            Timer::Health(trunk) => self.health_timeout(now, &trunk),
+            Timer::PostDial(leg) => self.post_dial_timeout(now, leg),
             Timer::Subscription(dialog) => self.subscription_over(now, dialog),
             Timer::Notify(dialog) => self.notify_due(dialog),
             Timer::Publication(user) => self.publications_over(now, &user),
@@ -571,11 +593,6 @@ impl Switch {
         }
     }
 
-    /// Calls through a trunk now.
-    fn trunk_calls(&self, trunk: &TrunkId) -> usize {
-        self.calls.values().filter(|call| call.trunk.as_ref() == Some(trunk)).count()
-    }
-
     /// Checks what must hold between inputs; ends each public method in debug builds.
     ///
     /// # Panics
@@ -602,6 +619,9 @@ impl Switch {
         let dialogs: HashSet<DialogId> = self.legs.values().map(|leg| leg.dialog).collect();
         assert_eq!(dialogs.len(), self.legs.len(), "a leg has its own dialog");
         assert_eq!(self.by_dialog.len(), self.legs.len(), "dialogs lead to legs");
+        let mut channels = Channels::default();
+        self.legs.values().filter_map(|leg| leg.channel.as_ref()).for_each(|channel| channels.take(channel));
+        assert_eq!(channels, self.channels, "channels of legs = channels in use");
     }
 
     /// Agents whose facts, counted anew, differ from what the queues were told.
@@ -628,6 +648,7 @@ impl Switch {
             && self.early_body.is_empty()
             && self.in_call.is_empty()
             && self.spending.is_idle()
+            && self.channels == Channels::default()
             && self.closing == 0
             && self.ports.free() == self.ports.total()
             && self.endpoint.transactions() == 0

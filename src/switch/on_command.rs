@@ -70,7 +70,7 @@ impl Switch {
             Command::SyncDevice { company, device, reboot } => {
                 self.sync_device(now, company.as_ref(), &device, reboot)
             }
-            Command::Trunks => Answer::Trunks { trunks: self.trunk_views() },
+            Command::Trunks => Answer::Trunks { trunks: self.trunk_views(now) },
             Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
             Command::Drain => {
                 self.draining = true;
@@ -185,7 +185,7 @@ impl Switch {
                 id: call.id,
                 company: Some(call.company.clone()),
                 direction: call.cdr.direction,
-                from: call.facts.number.as_ref().map(ToString::to_string).unwrap_or_default(),
+                from: call.shown_number(),
                 to: call.facts.dialled.to_string(),
                 state: call.state().to_owned(),
                 at: match &call.waiting {

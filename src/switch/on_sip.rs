@@ -39,6 +39,7 @@ use crate::switch::charges;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
+use crate::switch::header_rules;
 use crate::switch::identity;
 use crate::switch::leg::KeyFrom;
 use crate::switch::leg::Leg;
@@ -80,6 +81,7 @@ impl Switch {
                     && !self.redirected(now, leg, status, response.as_ref())
                     && !self.next_flow(now, leg, status, response.is_some())
                 {
+                    self.gateway_refused(now, leg, status, response.as_ref());
                     self.leg_failed(now, leg, status);
                 }
             }
@@ -94,6 +96,8 @@ impl Switch {
             sip::Event::Response { transaction, dialog, status, response } => {
                 if let Some(trunk) = self.trunk_transactions.remove(&transaction) {
                     self.trunk_response(now, &trunk, status, response.as_ref());
+                } else if let Some((trunk, address)) = self.health_checks.remove(&transaction) {
+                    self.health_answer(now, &trunk, address, status);
                 } else if let Some(dialog) = dialog {
                     self.notify_response(now, transaction, dialog, status, response.as_ref());
                 } else {
@@ -135,7 +139,7 @@ impl Switch {
                 return;
             }
         };
-        let dialled = request.uri.user().unwrap_or_default().to_owned();
+        let dialled = self.dialled(&admitted, request);
         let srtp = self.srtp_of(&admitted, request, &dialled);
         let unprotected = offer
             .as_ref()
@@ -153,6 +157,11 @@ impl Switch {
                 return;
             }
         };
+        if let Err((status, extra)) = self.screen_call(now, &admitted, request, &target) {
+            self.refused(now, &admitted, request, &dialled, status);
+            self.endpoint.reject(now, dialog, status, extra);
+            return;
+        }
         let target = self.within_limits(now, &admitted, target);
         if let Target::Barred { status, why, .. } = target
             && !self.may_announce()
@@ -255,6 +264,9 @@ impl Switch {
         leg.trunk = trunk.clone();
         leg.srtp = self.srtp_of(admitted, request, dialled);
         leg.private = self.endpoint.hop(dialog).is_some_and(|hop| is_private(hop.transport));
+        leg.channel = trunk.as_ref().map(|trunk| self.take_channel(trunk, &company));
+        let rules = trunk.as_ref().and_then(|trunk| self.config.trunks.get(trunk));
+        let copies = rules.map(|trunk| header_rules::copied(&trunk.headers, &request.headers));
         self.legs.insert(caller, leg);
         self.by_dialog.insert(dialog, caller);
         let sip_call_id = self.endpoint.call_id(dialog).unwrap_or_default().into();
@@ -273,6 +285,7 @@ impl Switch {
         if let Target::Barred { why, .. } = &target {
             of.refusal = charges::reason(why);
         }
+        of.copies = copies.unwrap_or_default();
         of.program = Some(Program::to(target));
         self.calls.insert(call, of);
         self.tell_leg(caller);
@@ -291,18 +304,20 @@ impl Switch {
     ) -> CallerFacts {
         let of = self.config.companies.get(company);
         let hidden = of.is_some_and(|of| route::hides_number(of, dialled));
-        let dialled = crate::model::number::read(dialled).unwrap_or_else(|| Number::new(dialled));
+        let dialled = self.read_number(trunk, dialled).unwrap_or_else(|| Number::new(dialled));
         if let (Some(user), Some(of)) = (&user, of) {
             return CallerFacts { dialled, hidden, ..identity::caller_user(of, user) };
         }
         let language = of.map_or(self.config.server.language, |of| of.language);
-        let mut facts = identity::caller_outside(&identity::Shows {
+        let shows = identity::Shows {
             from: request.from(),
             asserted: trunk
                 .and_then(|_| request.headers.get(&Name::PAssertedIdentity))
                 .map(|t| t.into_owned()),
             privacy: request.headers.get(&Name::Privacy).map(|text| text.into_owned()),
-        });
+        };
+        let mut facts = identity::caller_outside(&shows, &|text| self.read_number(trunk, text));
+        facts.diversions = self.diversions_of(trunk, request);
         facts.dialled = dialled;
         facts.language = language;
         facts

@@ -4,10 +4,9 @@ use crate::media::Codec;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::Number;
-use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
-use crate::model::number;
 use crate::model::srtp::SrtpPolicy;
+use crate::model::trunk::DiversionForm;
 use crate::model::trunk::Trunk;
 use crate::sip::DialogId;
 use crate::sip::Extra;
@@ -15,9 +14,17 @@ use crate::sip::Transport;
 use crate::sip::Uri;
 use crate::sip::endpoint::Credentials;
 use crate::sip::header::NameAddr;
+use crate::sip::invite::HeaderEdit;
 use crate::sip::invite::Invite;
 use crate::switch::Switch;
 use crate::switch::dial::AttemptId;
+use crate::switch::diversion;
+use crate::switch::diversion::Diversion;
+use crate::switch::header_rules;
+use crate::switch::hunt::Gateway;
+use crate::switch::hunt::HuntId;
+use crate::switch::hunt::Way;
+use crate::switch::identity;
 use crate::switch::identity::Shown;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
@@ -33,6 +40,29 @@ pub(crate) struct Outbound {
     pub(crate) shown: Shown,
     pub(crate) confirm: bool,
     pub(crate) user: Option<UserKey>,
+    /// Who has sent the call on, we ourselves before all others; empty when nobody has.
+    pub(crate) diversions: Vec<Diversion>,
+    /// Ignores limits and is never hidden.
+    pub(crate) emergency: bool,
+}
+
+/// The headers that tell a carrier who sent the call on.
+fn sent_on(trunk: &Trunk, out: &Outbound, target: &Uri, uri: &dyn Fn(&Number) -> Option<Uri>) -> Extra {
+    let list = &out.diversions;
+    if list.is_empty() {
+        return Extra::new();
+    }
+    let history = || diversion::history_headers(list, target.clone(), uri);
+    match trunk.diversion {
+        DiversionForm::Diversion => diversion::diversion_headers(list, uri),
+        DiversionForm::HistoryInfo => history(),
+        DiversionForm::Both => {
+            let mut both = diversion::diversion_headers(list, uri);
+            both.extend(history());
+            both
+        }
+        DiversionForm::None => Extra::new(),
+    }
 }
 
 /// Whether nobody on the way can read what a transport carries: keys for the audio are of worth there.
@@ -82,6 +112,7 @@ impl Switch {
             body: None,
             credentials: None,
             max_forwards: self.calls.get(&call).map_or(69, |of| of.max_forwards),
+            edits: self.calls.get(&call).map(|of| of.copies.clone()).unwrap_or_default(),
         };
         let flows = Some(Box::new(Flows { tried: binding, left: flows, shown, alerting }));
         let leg = Leg {
@@ -96,35 +127,35 @@ impl Switch {
         self.send_invite(now, leg, invite, codecs);
     }
 
-    /// Sends an INVITE to a carrier; `None` when it has no known address or no channel free.
-    pub(crate) fn invite_trunk(
+    /// Sends an INVITE to a gateway; `None` when its trunk takes no more calls now, or no port is free.
+    pub(crate) fn invite_gateway(
         &mut self,
         now: Now,
         call: CallId,
         attempt: AttemptId,
-        id: &TrunkId,
+        hunt: HuntId,
+        gateway: &Gateway,
         out: &Outbound,
     ) -> Option<LegId> {
+        let id = &gateway.trunk;
         let trunk: Trunk = self.config.trunks.get(id)?.clone();
-        let hop = *self.trunks.get(id)?.hops.first()?;
-        let emergency = number::is_emergency(out.number.as_str());
-        if !emergency && trunk.channels.is_some_and(|most| self.trunk_calls(id) >= most as usize) {
+        let company = self.calls.get(&call)?.company.clone();
+        let domain = &trunk.domain;
+        let address = |number: &Number| {
+            let uri = Uri::parse(&format!("sip:{}@{domain}", trunk.write(number))).ok()?;
+            Some(identity::with_user_phone(NameAddr::new(uri), trunk.user_phone))
+        };
+        let to = address(&out.number)?;
+        if !self.make_room(now, call, id, &company, out.emergency) {
             return None;
         }
-        let dialled = number::write(&out.number, trunk.numbers);
-        let uri = Uri::parse(&format!("sip:{dialled}@{}", trunk.domain)).ok()?;
-        let shown = out.shown.for_trunk(trunk.numbers);
+        let told = out.shown.told(&trunk);
         let mut extra: Extra = Vec::new();
-        if !shown.number.is_empty() {
-            extra.push(("P-Asserted-Identity", shown.name_addr(&trunk.domain).to_string()));
-        }
-        if shown.hidden && !emergency {
+        extra.extend(told.asserted.map(|asserted| ("P-Asserted-Identity", asserted.to_string())));
+        if told.private {
             extra.push(("Privacy", "id".into()));
         }
-        if let Some(by) = &shown.diverted_by {
-            // RFC 5806 §4: which number of ours sent the call on.
-            extra.push(("Diversion", format!("<sip:{by}@{}>;reason=unconditional", trunk.domain)));
-        }
+        extra.extend(sent_on(&trunk, out, &to.uri, &|number| Some(address(number)?.uri)));
         let credentials = match (&trunk.user, &trunk.password) {
             (Some(user), Some(secret)) => {
                 Some(Credentials { user: user.to_string(), password: secret.0.to_string() })
@@ -134,30 +165,58 @@ impl Switch {
         let names = trunk.codecs.as_ref().unwrap_or(&self.config.server.codecs);
         let codecs = negotiate::codecs(names);
         let invite = Invite {
-            uri: uri.clone(),
-            hop,
+            uri: to.uri.clone(),
+            hop: gateway.hop,
             route: Vec::new(),
-            from: shown.from(&trunk.domain),
-            to: NameAddr::new(uri),
+            from: told.from,
+            to,
             contact_user: trunk.user.as_deref().unwrap_or("sentral").to_owned(),
             call_id: None,
             extra,
             body: None,
             credentials,
             max_forwards: self.calls.get(&call).map_or(69, |of| of.max_forwards),
+            edits: self.edits(call, &trunk, out),
         };
+        let channel = self.take_channel(id, &company);
         let leg = Leg {
             attempt: Some(attempt),
             user: out.user.clone(),
             srtp: trunk.srtp,
-            private: is_private(hop.transport),
+            private: is_private(gateway.hop.transport),
             trunk: Some(id.clone()),
             confirm: out.confirm,
+            channel: Some(channel.clone()),
+            way: Some(Way { hop: gateway.hop, hunt, emergency: out.emergency }),
             ..self.outgoing(call)
         };
-        let leg = self.send_invite(now, leg, invite, codecs)?;
-        self.rings_out(leg, out);
-        Some(leg)
+        let sent = self.send_invite(now, leg, invite, codecs);
+        match sent {
+            Some(leg) => self.rings_out(leg, out),
+            None => self.channels.give_back(&channel),
+        }
+        sent
+    }
+
+    /// The changes that header rules make to an INVITE: what the call's own carrier wanted handed on, then the rules
+    /// of the carrier that it goes to.
+    fn edits(&self, call: CallId, trunk: &Trunk, out: &Outbound) -> Vec<HeaderEdit> {
+        let Some(of) = self.calls.get(&call) else { return Vec::new() };
+        let company = self.config.companies.get(&of.company);
+        let user = of.facts.user.as_ref();
+        let person = company.zip(user).and_then(|(company, user)| company.users.get(user));
+        let site = person.and_then(|person| person.site.as_ref());
+        let place = |word: &str| match word {
+            "company" => Some(of.company.to_string()),
+            "user" => user.map(ToString::to_string),
+            "call" => Some(call.to_string()),
+            "site" => site.map(ToString::to_string),
+            "address" => Some(company?.sites.get(site?)?.address.as_ref()?.to_string()),
+            _ => None,
+        };
+        let mut edits = of.copies.clone();
+        edits.extend(header_rules::outgoing(&trunk.headers, out.emergency, &place));
+        edits
     }
 
     /// A leg of a call to be sent out; its dialog is filled in when the INVITE is.

@@ -192,11 +192,14 @@ impl Switch {
         let company = self.config.companies.get(company)?;
         let facts = match admitted {
             Admitted::Device { user, .. } => identity::caller_user(company, user),
-            Admitted::Trunk(_) => identity::caller_outside(&identity::Shows {
-                from: request.from(),
-                asserted: request.headers.get(&Name::PAssertedIdentity).map(|text| text.into_owned()),
-                privacy: request.headers.get(&Name::Privacy).map(|text| text.into_owned()),
-            }),
+            Admitted::Trunk(trunk) => {
+                let shows = identity::Shows {
+                    from: request.from(),
+                    asserted: request.headers.get(&Name::PAssertedIdentity).map(|text| text.into_owned()),
+                    privacy: request.headers.get(&Name::Privacy).map(|text| text.into_owned()),
+                };
+                identity::caller_outside(&shows, &|text| self.read_number(Some(trunk), text))
+            }
         };
         let shown = identity::shown_inside(&facts);
         // RFC 3428 §4: any type is carried; text that says nothing of itself is plain.

@@ -123,7 +123,7 @@ impl Switch {
             });
         }
         self.in_order(aor, &register.call_id, register.cseq, |bound| wanted.iter().any(|w| w.means(bound)))?;
-        self.make_room(now, aor, &wanted)?;
+        self.make_room_for(now, aor, &wanted)?;
         for Wanted { record, expires, contact } in wanted {
             if expires == 0 {
                 self.remove(now, aor, &record);
@@ -155,7 +155,7 @@ impl Switch {
 
     /// Removes the oldest bindings of a device that a REGISTER does not speak of, as far as it brings more than a
     /// device may have: a phone that lost its state must not be locked out by its own past.
-    fn make_room(&mut self, now: Now, aor: &Aor, wanted: &[Wanted<'_>]) -> Result<(), (u16, Extra)> {
+    fn make_room_for(&mut self, now: Now, aor: &Aor, wanted: &[Wanted<'_>]) -> Result<(), (u16, Extra)> {
         let lasting = || wanted.iter().filter(|wanted| wanted.expires > 0);
         let most = self.config.server.limits.bindings;
         if lasting().count() > most {

@@ -20,6 +20,8 @@ use crate::model::id::UserId;
 use crate::model::number;
 use crate::model::number::Class;
 use crate::model::trunk::Route;
+use crate::model::trunk::Trunk;
+use crate::model::trunk::Via;
 use crate::switch::gruu::Instance;
 use crate::switch::mailbox;
 use crate::switch::service::Service;
@@ -77,8 +79,8 @@ pub enum Target {
         company: CompanyId,
         /// E.164 or short.
         number: Number,
-        /// Tried in order.
-        trunks: Vec<TrunkId>,
+        /// Tried in order; equal ones share the calls.
+        trunks: Via,
         /// Bypasses every rule.
         emergency: bool,
         /// The caller's number is hidden for this call.
@@ -140,7 +142,9 @@ impl NoRoute {
 /// When it goes nowhere.
 pub fn route(config: &Config, origin: &Origin<'_>, dialled: &str) -> Result<Target, NoRoute> {
     match origin {
-        Origin::Trunk(_) => public(config, dialled).ok_or(NoRoute::Unknown),
+        Origin::Trunk(trunk) => {
+            from_trunk(config, config.trunks.get(*trunk), dialled).ok_or(NoRoute::Unknown)
+        }
         Origin::User { company, user } => {
             let company = config.companies.get(*company).ok_or(NoRoute::Unknown)?;
             from_user(config, company, user, dialled)
@@ -164,12 +168,21 @@ pub fn rights(company: &Company, user: Option<&UserId>) -> Classes {
     all.with(Classes::only(PriceClass::Emergency))
 }
 
-/// The trunks that a call to `number` takes, tried in order: the first route that it matches decides.
+/// The trunks that a call of a company to `number` takes, tried in order: the first route decides that the number
+/// matches and that refuses it or has a trunk for the company.
 ///
 /// # Errors
 /// When no route leads there, or the one that does refuses the call.
-pub fn outside(config: &Config, number: &Number, rights: Classes) -> Result<Vec<TrunkId>, NoRoute> {
-    let route = config.routes.iter().find(|route| matches(route, number)).ok_or(NoRoute::Unknown)?;
+pub fn outside(
+    config: &Config,
+    company: &CompanyId,
+    number: &Number,
+    rights: Classes,
+) -> Result<Via, NoRoute> {
+    let fits = |route: &&Route| matches(route, number);
+    let mut routes = config.routes.iter().filter(fits).map(|route| (route, open_to(config, company, route)));
+    let found = routes.find(|(route, via)| route.block || !via.is_empty());
+    let (route, via) = found.ok_or(NoRoute::Unknown)?;
     let class = config.server.tariff.class(number);
     let allowed = match route.needs.as_deref() {
         None => true,
@@ -186,7 +199,14 @@ pub fn outside(config: &Config, number: &Number, rights: Classes) -> Result<Vec<
     if !rights.contains(class) {
         return Err(NoRoute::NotAllowed { class });
     }
-    if route.via.is_empty() { Err(NoRoute::Unknown) } else { Ok(route.via.clone()) }
+    Ok(via)
+}
+
+/// The trunks of a route that a company may use.
+fn open_to(config: &Config, company: &CompanyId, route: &Route) -> Via {
+    let serves = |id: &&TrunkId| config.trunks.get(*id).is_some_and(|trunk| trunk.serves(company));
+    let equal = route.via.iter().map(|equal| equal.iter().filter(serves).cloned().collect::<Vec<_>>());
+    equal.filter(|equal| !equal.is_empty()).collect()
 }
 
 /// Whole short numbers match exactly, prefixes from the front; a public short number is also one of `+47`.
@@ -238,7 +258,7 @@ fn inside_or_outside(
         return Ok(target);
     }
     let Some(number) = number::read(dialled) else { return Err(unknown(company, dialled)) };
-    match outside(config, &number, rights(company, Some(user))) {
+    match outside(config, &company.id, &number, rights(company, Some(user))) {
         Ok(trunks) => Ok(Target::Outside { company: id, number, trunks, emergency: false, hide }),
         Err(NoRoute::Unknown) => Err(unknown(company, dialled)),
         Err(refused) => Err(refused),
@@ -252,6 +272,14 @@ fn public(config: &Config, dialled: &str) -> Option<Target> {
     Some(Target::Inside { company: company.clone(), destination: destination.clone() })
 }
 
+/// A public number as a carrier writes it, of a company that the carrier serves.
+fn from_trunk(config: &Config, trunk: Option<&Trunk>, dialled: &str) -> Option<Target> {
+    let Some(trunk) = trunk else { return public(config, dialled) };
+    let (company, destination) = config.numbers.get(&trunk.read(dialled)?)?;
+    let serves = trunk.serves(company);
+    serves.then(|| Target::Inside { company: company.clone(), destination: destination.clone() })
+}
+
 /// By the emergency routes; without one by any route that leads there, blocked or not, and at last by every trunk:
 /// an emergency call is never refused for want of configuration.
 fn emergency(config: &Config, company: &Company, dialled: &str) -> Result<Target, NoRoute> {
@@ -259,9 +287,12 @@ fn emergency(config: &Config, company: &Company, dialled: &str) -> Result<Target
     let fits = |route: &&Route| matches(route, &number) && !route.via.is_empty();
     let mut routes = config.routes.iter().filter(fits);
     let route = routes.clone().find(|route| route.priority).or_else(|| routes.next());
-    let trunks: Vec<TrunkId> = match route {
-        Some(route) => route.via.clone(),
-        None => config.trunks.keys().cloned().collect(),
+    let open = route.map(|route| open_to(config, &company.id, route)).filter(|via| !via.is_empty());
+    let trunks: Via = match (open, route) {
+        (Some(open), _) => open,
+        // Rather through another company's trunk than not at all.
+        (None, Some(route)) => route.via.clone(),
+        (None, None) => config.trunks.keys().map(|trunk| vec![trunk.clone()]).collect(),
     };
     if trunks.is_empty() {
         return Err(NoRoute::Unknown);

@@ -210,7 +210,7 @@ impl Switch {
         let granted: Extra = vec![("Expires", wanted.expires.to_string())];
         // Without a dialog the transaction is over: there is nobody to answer.
         let Some(dialog) = self.endpoint.subscribe_accept(now, transaction, granted) else { return Ok(()) };
-        self.make_room_for(now, &watcher);
+        self.drop_oldest(now, &watcher);
         let host = request.uri.host().cloned().unwrap_or_else(|| Host::Name(watcher.company.to_string()));
         let entity = Uri::sip(Some(name).filter(|name| !name.is_empty()), host, None).to_string();
         let of = Subscription {
@@ -315,7 +315,7 @@ impl Switch {
 
     /// A device that has all that it may have loses its oldest: a phone that lost its state must not be locked out
     /// by its own past. `rejected` keeps one that has its state from asking again (RFC 6665 §4.1.3).
-    fn make_room_for(&mut self, now: Now, watcher: &Watcher) {
+    fn drop_oldest(&mut self, now: Now, watcher: &Watcher) {
         let most = self.config.server.limits.subscriptions_per_device;
         let own = self.subscriptions.by_device.get(watcher);
         let oldest = own.filter(|own| own.len() >= most).and_then(|own| own.first().copied());

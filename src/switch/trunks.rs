@@ -26,6 +26,9 @@ use crate::switch::Ask;
 use crate::switch::Asked;
 use crate::switch::Switch;
 use crate::switch::Timer;
+use crate::switch::channels::Bucket;
+use crate::switch::health::ADDRESSES_MAX;
+use crate::switch::health::Health;
 use crate::switch::outbound;
 use crate::time::Now;
 
@@ -41,10 +44,29 @@ pub(crate) struct TrunkState {
     pub(crate) hops: Vec<Hop>,
     /// Our registration, when it wants one.
     registration: Option<Registration>,
+    /// Whether it stands, as last said, and why.
+    registered: Option<(bool, String)>,
+    /// Whether its addresses live.
+    pub(crate) health: Health,
+    /// Calls begun, each way.
+    pub(crate) incoming: Bucket,
+    pub(crate) outgoing: Bucket,
     /// As last told.
     told: Option<bool>,
     /// What the registration was made for: another account begins a new one.
     account: Option<Trunk>,
+}
+
+impl TrunkState {
+    /// Whether it was told to be down.
+    pub(crate) fn is_down(&self) -> bool {
+        self.told == Some(false)
+    }
+
+    /// The best address that lives, else the best.
+    fn best(&self) -> Option<Hop> {
+        self.hops.iter().find(|hop| !self.health.is_down(hop)).or(self.hops.first()).copied()
+    }
 }
 
 impl Switch {
@@ -60,20 +82,29 @@ impl Switch {
             }
             self.trunks.remove(&id);
             self.timers.clear(&Timer::Resolve(id.clone()));
+            self.timers.clear(&Timer::Health(id.clone()));
             self.timers.clear(&Timer::Trunk(id));
         }
         let config = Arc::clone(&self.config);
         for (id, trunk) in &config.trunks {
             let state = self.trunks.entry(id.clone()).or_default();
             let same = state.account.as_ref().is_some_and(|old| same_account(old, trunk));
+            let asked = state.account.as_ref().is_some_and(|old| old.health == trunk.health);
             state.account = Some(trunk.clone());
+            if same && !asked {
+                state.health.forget();
+                self.timers.clear(&Timer::Health(id.clone()));
+                self.check_health(now, id);
+                self.trunk_judged(now, id);
+                continue;
+            }
             if !same {
                 if let Some(registration) = state.registration.as_mut() {
                     registration.unregister(now);
                     self.settle_trunk(now, id);
                 }
                 if let Some(state) = self.trunks.get_mut(id) {
-                    state.registration = None;
+                    (state.registration, state.registered) = (None, None);
                 }
                 self.resolve_trunk(now, id);
             }
@@ -102,24 +133,22 @@ impl Switch {
         let Some(state) = self.trunks.get_mut(id) else { return };
         // A name that is not known for a moment is no reason to forget where the carrier was.
         if !hops.is_empty() {
+            let new = state.hops.is_empty() || hops.iter().any(|hop| !state.hops.contains(hop));
+            state.health.keep(&hops);
             state.hops = hops;
-        }
-        let Some(hop) = state.hops.first().copied() else {
-            self.trunk_told(id, false, "address not known");
-            return;
-        };
-        match state.registration.as_mut() {
-            Some(registration) => registration.set_hop(hop),
-            None if trunk.register => {
-                if let Some(account) = account(&trunk, &self.config.server.name) {
-                    let mut registration = Registration::new(account, hop, rng);
-                    registration.register();
-                    state.registration = Some(registration);
-                }
+            if new {
+                self.check_health(now, id);
             }
-            None => self.trunk_told(id, true, "by address"),
         }
-        self.settle_trunk(now, id);
+        let Some(state) = self.trunks.get_mut(id) else { return };
+        if let (Some(hop), None, true) = (state.best(), &state.registration, trunk.register)
+            && let Some(account) = account(&trunk, &self.config.server.name)
+        {
+            let mut registration = Registration::new(account, hop, rng);
+            registration.register();
+            state.registration = Some(registration);
+        }
+        self.trunk_judged(now, id);
     }
 
     /// A registration's deadline has passed.
@@ -165,7 +194,12 @@ impl Switch {
                     let bytes = Bytes::from_static(KEEP_ALIVE);
                     self.outputs.push_back(switch::Output::Transmit(Transmit { hop, bytes }));
                 }
-                Some(Output::State { up, why }) => self.trunk_told(id, up, &why),
+                Some(Output::State { up, why }) => {
+                    if let Some(state) = self.trunks.get_mut(id) {
+                        state.registered = Some((up, why));
+                    }
+                    self.tell_trunk(id);
+                }
                 None => break,
             }
         }
@@ -176,6 +210,34 @@ impl Switch {
                 self.timers.clear(&Timer::Trunk(id.clone()));
             }
         }
+    }
+
+    /// What is known of a trunk's addresses has changed: its registration takes the best, and it is told whether it
+    /// can be used.
+    pub(crate) fn trunk_judged(&mut self, now: Now, id: &TrunkId) {
+        let Some(state) = self.trunks.get_mut(id) else { return };
+        let best = state.best();
+        if let (Some(hop), Some(registration)) = (best, state.registration.as_mut()) {
+            registration.set_hop(hop);
+        }
+        self.settle_trunk(now, id);
+        self.tell_trunk(id);
+    }
+
+    /// A trunk can be used when an address lives and its registration, if it wants one, stands.
+    fn tell_trunk(&mut self, id: &TrunkId) {
+        let Some(state) = self.trunks.get(id) else { return };
+        let wants = self.config.trunks.get(id).is_some_and(|trunk| trunk.register);
+        let (up, why) = match &state.registered {
+            _ if state.hops.is_empty() => (false, "address not known".to_owned()),
+            _ if state.hops.iter().all(|hop| state.health.is_down(hop)) => {
+                (false, "no answer to OPTIONS".to_owned())
+            }
+            Some((up, why)) if wants => (*up, why.clone()),
+            None if wants => return,
+            Some(_) | None => (true, "by address".to_owned()),
+        };
+        self.trunk_told(id, up, &why);
     }
 
     fn trunk_told(&mut self, id: &TrunkId, up: bool, why: &str) {
@@ -191,7 +253,7 @@ impl Switch {
         self.tell(Change::Trunk { trunk: id.clone(), up, why: why.into() });
     }
 
-    pub(crate) fn trunk_views(&self) -> Vec<TrunkView> {
+    pub(crate) fn trunk_views(&self, now: Now) -> Vec<TrunkView> {
         let state_of = |id: &TrunkId, trunk: &Trunk| match self.trunks.get(id).and_then(|state| state.told) {
             Some(true) if trunk.register => "registered",
             Some(true) => "by address",
@@ -206,10 +268,25 @@ impl Switch {
                 id: id.to_string(),
                 name: trunk.name.to_string(),
                 state: state_of(id, trunk).to_owned(),
-                calls: self.trunk_calls(id),
+                calls: self.channels.of(id),
                 channels: trunk.channels,
+                addresses: self.address_views(now, id),
             })
             .collect()
+    }
+}
+
+impl Switch {
+    /// The addresses of a trunk, each with one word for its state.
+    fn address_views(&self, now: Now, id: &TrunkId) -> Vec<String> {
+        let Some(state) = self.trunks.get(id) else { return Vec::new() };
+        let word = |hop: &Hop| match () {
+            () if state.health.is_down(hop) => "down",
+            () if state.health.rests(now, hop) => "rests",
+            () => "up",
+        };
+        let view = |hop: &Hop| format!("{} {} {}", hop.transport.via().to_lowercase(), hop.remote, word(hop));
+        state.hops.iter().take(ADDRESSES_MAX).map(view).collect()
     }
 }
 

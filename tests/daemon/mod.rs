@@ -119,8 +119,7 @@ impl Site {
              [log]\nlevel = \"debug\"\n[config]\nwatch = false\n",
             data.display()
         );
-        let trunks =
-            "[trunks.linje]\nname = \"Linje\"\nserver = \"127.0.0.2:5060\"\ntrusted = [\"127.0.0.2\"]\n";
+        let trunks = "[trunks.linje]\nname = \"Linje\"\nserver = \"127.0.0.2:5060\"\ntrusted = [\"127.0.0.2\"]\nhealth = false\n";
         for (name, text) in
             [("server.toml", &*server), ("trunks.toml", trunks), ("companies/prove.toml", COMPANY)]
         {

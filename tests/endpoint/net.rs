@@ -123,6 +123,7 @@ impl Net {
             body: Some(offer()),
             credentials: None,
             max_forwards: 70,
+            edits: Vec::new(),
         }
     }
 

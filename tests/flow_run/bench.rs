@@ -168,6 +168,7 @@ impl Bench {
                 own_device: false,
                 dialled: Number::new("+4736000100"),
                 answered: false,
+                diversions: Vec::new(),
                 language: Language::Nb,
             },
             toggles: Toggles::default(),

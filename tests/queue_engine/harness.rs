@@ -149,6 +149,7 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         record: Record::Off,
         music: None,
         numbers: BTreeMap::new(),
+        sites: BTreeMap::new(),
         users: BTreeMap::new(),
         devices: BTreeMap::new(),
         hours: BTreeMap::new(),

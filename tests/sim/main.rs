@@ -21,4 +21,5 @@ mod registration;
 mod secrecy;
 mod swarm;
 mod transfer;
+mod trunks;
 mod world;

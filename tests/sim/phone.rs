@@ -36,6 +36,10 @@ pub enum Answer {
     Ring,
     /// This final status at once.
     Refuse(u16),
+    /// Nothing above 100 until 200 after this long.
+    Late(Duration),
+    /// 183 with SDP, and nothing more.
+    Early,
 }
 
 /// Where a dialog of a phone stands.
@@ -61,6 +65,8 @@ pub struct Line {
     pub log: Vec<String>,
     /// From of an incoming call.
     pub from: String,
+    /// The INVITE of an incoming call.
+    pub invite: Option<sip::Request>,
     /// Our INVITE had no offer.
     pub late: bool,
     /// We have cancelled: a 200 that crosses the CANCEL is hung up.
@@ -77,6 +83,8 @@ pub struct Phone {
     pub answer: Answer,
     /// Contact of a refusal with 3xx.
     pub redirect: Option<String>,
+    /// Further headers of its INVITEs and refusals.
+    pub extra: sip::Extra,
     /// Bodies of the NOTIFYs that came.
     pub notified: Vec<String>,
     /// Requests that came, but for calls and what belongs to them; NOTIFYs among them.
@@ -120,6 +128,7 @@ impl Phone {
             password: None,
             answer: Answer::After(Duration::from_secs(1)),
             redirect: None,
+            extra: Vec::new(),
             notified: Vec::new(),
             received: Vec::new(),
             reply: 200,
@@ -308,10 +317,11 @@ impl Phone {
                 to: NameAddr::new(uri),
                 contact_user: self.name.clone(),
                 call_id: None,
-                extra,
+                extra: self.extra.iter().cloned().chain(extra).collect(),
                 body,
                 credentials: self.credentials(),
                 max_forwards: 70,
+                edits: Vec::new(),
             },
         );
         self.lines.insert(
@@ -321,6 +331,7 @@ impl Phone {
                 audio,
                 log: Vec::new(),
                 from: String::new(),
+                invite: None,
                 late,
                 cancelled: false,
             },
@@ -461,6 +472,7 @@ impl Phone {
                     audio,
                     log: Vec::new(),
                     from,
+                    invite: Some(request.clone()),
                     late: false,
                     cancelled: false,
                 };
@@ -468,8 +480,14 @@ impl Phone {
                 match self.answer {
                     Answer::Refuse(status) => {
                         self.over(dialog, status);
-                        let contact = self.redirect.iter().map(|to| ("Contact", to.clone())).collect();
-                        self.endpoint.reject(now, dialog, status, contact);
+                        let mut extra = self.extra.clone();
+                        extra.extend(self.redirect.iter().map(|to| ("Contact", to.clone())));
+                        self.endpoint.reject(now, dialog, status, extra);
+                    }
+                    Answer::Late(after) => self.due.push((now.mono + after, dialog)),
+                    Answer::Early => {
+                        let body = self.sdp(audio, "sendrecv");
+                        self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
                     }
                     Answer::Ring => self.endpoint.ring(now, dialog, 180, Vec::new(), None),
                     Answer::After(after) => {

@@ -43,6 +43,8 @@ use crate::phone::Phone;
 pub const SERVER: &str = "192.0.2.1:5060";
 /// Where the carrier is.
 pub const TRUNK: &str = "198.51.100.9:5060";
+/// Where a second carrier is, or the second address of one.
+pub const SECOND: &str = "198.51.100.10:5060";
 pub const MAIN: &str = "+4736000100";
 
 /// What the network does to datagrams.
@@ -189,6 +191,7 @@ name = "Carrier"
 server = "198.51.100.9:5060"
 trusted = ["198.51.100.9"]
 channels = 100
+health = false
 
 [routes]
 emergency = { to = ["110", "112", "113"], via = ["carrier"], priority = true }
@@ -208,6 +211,11 @@ codecs = ["pcma", "pcmu", "g722"]
 /// Loads the company of these tests, or a variant of it.
 pub fn config(company: &str) -> Arc<Config> {
     config_with(&[("companies/prove.toml", company)])
+}
+
+/// Loads a company with other trunks.
+pub fn config_and_trunks(company: &str, trunks: &str) -> Arc<Config> {
+    config_with(&[("companies/prove.toml", company), ("trunks.toml", trunks)])
 }
 
 /// Loads the files of these tests with others besides them or in their place; what begins with `+` is appended.
@@ -276,7 +284,12 @@ impl World {
 
     /// Adds the carrier.
     pub fn carrier(&mut self) -> usize {
-        let phone = Phone::new("+4736000777", TRUNK, SERVER, "prove.example", self.rng.fork());
+        self.carrier_at(TRUNK)
+    }
+
+    /// Adds a carrier at an address.
+    pub fn carrier_at(&mut self, address: &str) -> usize {
+        let phone = Phone::new("+4736000777", address, SERVER, "prove.example", self.rng.fork());
         self.phones.push(phone);
         self.phones.len() - 1
     }
@@ -496,15 +509,9 @@ impl World {
                 }
                 Output::Ask { id, ask } => {
                     let answer = match ask {
-                        Ask::Resolve { .. } => Answer::Resolved {
-                            hops: vec![Hop {
-                                transport: Transport::Udp,
-                                local: SERVER.parse().unwrap(),
-                                remote: TRUNK.parse().unwrap(),
-                                connection: None,
-                            }],
-                            ttl: Duration::from_secs(60),
-                        },
+                        Ask::Resolve { host, .. } => {
+                            Answer::Resolved { hops: addresses(&host), ttl: Duration::from_secs(60) }
+                        }
                         Ask::LoadClip { .. } => Answer::Loaded(true),
                         Ask::DeleteFile { .. } => Answer::Done,
                     };
@@ -574,4 +581,19 @@ impl World {
     fn stream(&mut self, id: StreamId) -> &mut Stream {
         self.streams.get_mut(&id).expect("a command names an open stream")
     }
+}
+
+/// What the name server of these tests says: a carrier with two addresses, or the address that is written.
+fn addresses(host: &str) -> Vec<Hop> {
+    let remotes = match host {
+        "pair.example" => vec![TRUNK.to_owned(), SECOND.to_owned()],
+        host => vec![format!("{host}:5060")],
+    };
+    let hop = |remote: String| Hop {
+        transport: Transport::Udp,
+        local: SERVER.parse().unwrap(),
+        remote: remote.parse().unwrap(),
+        connection: None,
+    };
+    remotes.into_iter().map(hop).collect()
 }

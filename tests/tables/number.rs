@@ -8,6 +8,7 @@ use sentral::model::number::orgnr_valid;
 use sentral::model::number::pretty;
 use sentral::model::number::pretty_international;
 use sentral::model::number::read;
+use sentral::model::number::read_as;
 use sentral::model::number::write;
 use sentral::model::trunk::NumberFormat;
 
@@ -203,5 +204,51 @@ proptest::proptest! {
                 proptest::prop_assert_eq!(read(&write(&number, format)), Some(number.clone()));
             }
         }
+    }
+}
+
+/// Every series of the plan, in each way in which a carrier may write it to us.
+#[test]
+fn a_carriers_way_of_writing_decides_what_bare_digits_mean() {
+    use NumberFormat::DoubleZero;
+    use NumberFormat::E164;
+    use NumberFormat::National;
+    // Given; read by looking at it, as E.164, as national, as national with 00.
+    let rows = [
+        // Fixed, mobile, special and machine numbers.
+        ("22000000", Some("+4722000000"), Some("+22000000"), Some("+4722000000"), Some("+4722000000")),
+        ("4722000000", Some("+4722000000"), Some("+4722000000"), None, None),
+        ("+4722000000", Some("+4722000000"), Some("+4722000000"), Some("+4722000000"), Some("+4722000000")),
+        ("004722000000", Some("+4722000000"), Some("+4722000000"), Some("+4722000000"), Some("+4722000000")),
+        ("47123456", Some("+4747123456"), None, Some("+4747123456"), Some("+4747123456")),
+        ("80022222", Some("+4780022222"), Some("+80022222"), Some("+4780022222"), Some("+4780022222")),
+        (
+            "580012345678",
+            Some("+47580012345678"),
+            Some("+580012345678"),
+            Some("+47580012345678"),
+            Some("+47580012345678"),
+        ),
+        ("47580012345678", None, Some("+47580012345678"), None, None),
+        ("46812345678", None, Some("+46812345678"), None, None),
+        // Short numbers are the same everywhere, and a leading zero is part of the number.
+        ("02000", Some("02000"), Some("02000"), Some("02000"), Some("02000")),
+        ("09999", Some("09999"), Some("09999"), Some("09999"), Some("09999")),
+        ("+4702000", Some("02000"), Some("02000"), Some("02000"), Some("02000")),
+        ("01999", None, None, None, None),
+        ("110", Some("110"), Some("110"), Some("110"), Some("110")),
+        ("175", Some("175"), Some("175"), Some("175"), Some("175")),
+        ("1412", Some("1412"), Some("1412"), Some("1412"), Some("1412")),
+        ("1881", Some("1881"), Some("1881"), Some("1881"), Some("1881")),
+        ("190", Some("190"), Some("190"), Some("190"), Some("190")),
+        ("116117", Some("116117"), Some("116117"), Some("116117"), Some("116117")),
+        ("+47116117", Some("116117"), Some("116117"), Some("116117"), Some("116117")),
+    ];
+    for (given, auto, e164, national, double_zero) in rows {
+        let read = |format| read_as(given, format).map(|number| number.to_string());
+        assert_eq!(read(None).as_deref(), auto, "{given}");
+        assert_eq!(read(Some(E164)).as_deref(), e164, "{given} as E.164");
+        assert_eq!(read(Some(National)).as_deref(), national, "{given} as national");
+        assert_eq!(read(Some(DoubleZero)).as_deref(), double_zero, "{given} with 00");
     }
 }

@@ -49,7 +49,7 @@ fn config(company: &str) -> std::sync::Arc<Config> {
 /// `yes`, the class that is closed, or `route`.
 fn may(config: &Config, user: Option<&str>, number: &str) -> &'static str {
     let rights = rights(&config.companies["a"], user.map(UserId::from).as_ref());
-    match outside(config, &Number::new(number), rights) {
+    match outside(config, &"a".into(), &Number::new(number), rights) {
         Ok(_) => "yes",
         Err(NoRoute::NotAllowed { class }) => class.as_str(),
         Err(NoRoute::Barred { .. }) => "route",

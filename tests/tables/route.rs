@@ -102,7 +102,7 @@ fn led(config: &Config, from: &str, dialled: &str) -> String {
         Ok(Target::Toggle { toggle, .. }) => format!("toggle {toggle}"),
         Ok(Target::Service { service, .. }) => format!("{service:?}"),
         Ok(Target::Outside { number, trunks, emergency, hide, .. }) => {
-            let trunks: Vec<&str> = trunks.iter().map(TrunkId::as_str).collect();
+            let trunks: Vec<&str> = trunks.iter().flatten().map(TrunkId::as_str).collect();
             let emergency = if emergency { " emergency" } else { "" };
             let hide = if hide { " hidden" } else { "" };
             format!("out {number} via {}{emergency}{hide}", trunks.join(","))
@@ -237,4 +237,54 @@ fn the_hiding_code_is_told_apart_also_when_the_call_stays_inside() {
     assert!(hides_number(fjell, "*31*36000100"));
     assert!(!hides_number(fjell, "36000100"));
     assert!(!hides_number(fjell, "*40601"));
+}
+
+#[test]
+fn a_number_that_a_carrier_writes_in_its_own_way_is_mapped_both_ways() {
+    let trunks = "[trunks.a]\nserver = \"192.0.2.1\"\nmap = { \"02800\" = \"+4721000000\" }\n\
+                  numbers = \"national\"\n";
+    let files = [("trunks.toml", trunks), ("companies/fjell.toml", FJELL)];
+    let texts = files.iter().map(|(name, text)| (PathBuf::from(name), (*text).to_owned())).collect();
+    let loaded = load_texts(&texts, &|_| None, &|_, file| Ok(PathBuf::from(file)));
+    let config = loaded.config.unwrap_or_else(|| panic!("{:#?}", loaded.errors));
+    let trunk = &config.trunks["a"];
+    let number = sentral::model::id::Number::new;
+    for (ours, theirs) in [("02800", "+4721000000"), ("+4736000100", "36000100"), ("112", "112")] {
+        assert_eq!(trunk.write(&number(ours)), theirs);
+        assert_eq!(trunk.read(theirs), Some(number(ours)));
+    }
+    let origin = TrunkId::from("a");
+    let target = route(&config, &Origin::Trunk(&origin), "+4721000000");
+    assert!(matches!(target, Ok(Target::Inside { .. })), "{target:?}");
+}
+
+#[test]
+fn trunks_of_one_company_carry_no_other_and_leave_the_next_route_to_decide() {
+    let trunks = "[trunks.a]\nserver = \"192.0.2.1\"\ncompany = \"nabo\"\n\
+                  [trunks.b]\nserver = \"192.0.2.2\"\n\
+                  [trunks.c]\nserver = \"192.0.2.3\"\ncompanies = [\"fjell\"]\n\
+                  [routes]\nown = { to = [\"+47\"], via = [[\"a\"]] }\n\
+                  norway = { to = [\"+47\"], via = [[\"b\", \"c\"], \"a\"] }\n\
+                  emergency = { to = [\"110\", \"112\", \"113\"], via = [\"a\"], priority = true }\n";
+    let files = [("trunks.toml", trunks), ("companies/fjell.toml", FJELL), ("companies/nabo.toml", NABO)];
+    let texts = files.iter().map(|(name, text)| (PathBuf::from(name), (*text).to_owned())).collect();
+    let loaded = load_texts(&texts, &|_| None, &|_, file| Ok(PathBuf::from(file)));
+    let config = loaded.config.unwrap_or_else(|| panic!("{:#?}", loaded.errors));
+    let via = |company: &str, user: &str, dialled: &str| {
+        let (company, user) = (CompanyId::from(company), UserId::from(user));
+        match route(&config, &Origin::User { company: &company, user: &user }, dialled) {
+            Ok(Target::Outside { trunks, .. }) => format!("{trunks:?}").replace("TrunkId", ""),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(via("nabo", "per", "22000000"), "[[(\"a\")]]");
+    assert_eq!(via("fjell", "kari", "22000000"), "[[(\"b\"), (\"c\")]]");
+    // An emergency call rather takes another company's trunk than none.
+    assert_eq!(via("fjell", "kari", "112"), "[[(\"a\")]]");
+    for (trunk, dialled, reached) in
+        [("a", "36000100", false), ("b", "36000100", true), ("c", "36000100", true)]
+    {
+        let trunk = TrunkId::from(trunk);
+        assert_eq!(route(&config, &Origin::Trunk(&trunk), dialled).is_ok(), reached, "{trunk}");
+    }
 }

@@ -60,6 +60,9 @@ fn user(checker: &mut Checker<'_>, company: &Company, id: &str, user: &User) {
     if let Some(plan) = user.plan.as_ref().filter(|_| !checker.unsure.plans) {
         checker.known(&["users", id, "plan"], "plan", plan.as_str(), &checker.config.plans);
     }
+    if let Some(site) = &user.site {
+        checker.known(&["users", id, "site"], "site", site.as_str(), &company.sites);
+    }
     let forwards = [
         ("forward_always", &user.forward_always),
         ("no_answer", &user.no_answer),

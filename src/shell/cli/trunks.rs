@@ -20,8 +20,15 @@ fn text(trunks: &[TrunkView]) -> String {
         .iter()
         .map(|trunk| {
             let channels = trunk.channels.map_or_else(|| "-".into(), |channels| channels.to_string());
-            [trunk.id.clone(), trunk.name.clone(), trunk.state.clone(), trunk.calls.to_string(), channels]
+            [
+                trunk.id.clone(),
+                trunk.name.clone(),
+                trunk.state.clone(),
+                trunk.calls.to_string(),
+                channels,
+                print::or_dash(&trunk.addresses.join(", ")),
+            ]
         })
         .collect();
-    print::table(["ID", "NAME", "STATE", "CALLS", "AT MOST"], &rows, "no trunks")
+    print::table(["ID", "NAME", "STATE", "CALLS", "AT MOST", "ADDRESSES"], &rows, "no trunks")
 }

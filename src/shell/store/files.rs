@@ -9,6 +9,7 @@ mod company;
 mod cursor;
 mod flow;
 mod fraud;
+mod header_rule;
 mod hours;
 mod queue;
 mod read;

@@ -19,12 +19,13 @@ use crate::model::id::MailboxId;
 use crate::model::id::Number;
 use crate::model::id::QueueId;
 use crate::model::id::ToggleId;
-use crate::model::id::TrunkId;
 use crate::model::id::UserId;
 use crate::model::mailbox::MessageState;
 use crate::model::prompt::PromptKey;
 use crate::model::queue::Confirm;
 use crate::model::server::Language;
+use crate::model::trunk::Via;
+use crate::switch::diversion::Diversion;
 use crate::switch::hours::ByHand;
 use crate::switch::mailbox::Mailboxes;
 use crate::time::Timestamp;
@@ -91,8 +92,8 @@ pub enum Action {
     Outbound {
         /// Whom: E.164 or a short number.
         number: Number,
-        /// Tried in order.
-        trunks: Vec<TrunkId>,
+        /// Tried in order; equal ones share the calls.
+        trunks: Via,
         /// Bypasses limits and hidden numbers.
         emergency: bool,
         /// The own number is hidden for this call.
@@ -252,6 +253,8 @@ pub struct CallerFacts {
     pub answered: bool,
     /// Of the system's prompts.
     pub language: Language,
+    /// Who has sent the call on before it came to us, the last first.
+    pub diversions: Vec<Diversion>,
 }
 
 /// What a program may look at while it handles one event.

@@ -16,9 +16,9 @@ use crate::model::flow::Step;
 use crate::model::id::FlowId;
 use crate::model::id::Number;
 use crate::model::id::StepId;
-use crate::model::id::TrunkId;
 use crate::model::id::UserId;
 use crate::model::prompt::PromptKey;
+use crate::model::trunk::Via;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
 use crate::switch::flow::action::Event;
@@ -117,7 +117,7 @@ pub enum State {
         /// Whom.
         number: Number,
         /// Tried in order.
-        trunks: Vec<TrunkId>,
+        trunks: Via,
         /// An emergency call.
         emergency: bool,
         /// With hidden number.
@@ -182,7 +182,7 @@ impl Run {
     }
 
     /// A run that rings out through the first trunk that takes the call.
-    pub fn outside(number: Number, trunks: Vec<TrunkId>, emergency: bool, hide: bool) -> Run {
+    pub fn outside(number: Number, trunks: Via, emergency: bool, hide: bool) -> Run {
         Run::new(State::StartOutside { number, trunks, emergency, hide })
     }
 

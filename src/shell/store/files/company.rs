@@ -9,6 +9,7 @@ use crate::model::check;
 use crate::model::company::Company;
 use crate::model::company::Record;
 use crate::model::company::Room;
+use crate::model::company::Site;
 use crate::model::flow::Destination;
 use crate::model::id::CompanyId;
 use crate::model::id::FlowId;
@@ -16,6 +17,7 @@ use crate::model::id::MailboxId;
 use crate::model::id::MediaId;
 use crate::model::id::Number;
 use crate::model::id::RoomId;
+use crate::model::id::SiteId;
 use crate::model::id::UserId;
 use crate::model::mailbox::Mailbox;
 use crate::model::number;
@@ -80,6 +82,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         record: about.word("record", RECORD).unwrap_or_default(),
         music: about.take("music").and_then(read::reference),
         numbers: numbers(file.take("numbers")),
+        sites: sites(file.take("sites")),
         users: user::users(file.take("users"), language),
         devices: user::devices(file.take("devices")),
         hours: hours::hours(file.take("hours"), &zone),
@@ -139,6 +142,33 @@ fn numbers(section: Option<Value<'_>>) -> BTreeMap<Number, Destination> {
         }
     }
     numbers
+}
+
+fn sites(section: Option<Value<'_>>) -> BTreeMap<SiteId, Site> {
+    let mut sites = BTreeMap::new();
+    for (entry, mut table) in read::things(section) {
+        let number = table.take("number");
+        if number.is_none() {
+            table.missing("number");
+        }
+        let number = number.and_then(read::public_number);
+        let address = table.take("address").and_then(address);
+        table.finish();
+        if let Some(number) = number {
+            sites.insert(entry.key.into(), Site { number, address });
+        }
+    }
+    sites
+}
+
+/// A postal address in one line, as it goes into a header.
+fn address(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    if text.len() > 200 || text.chars().any(char::is_control) {
+        value.error("an address is one line of at most 200 bytes");
+        return None;
+    }
+    Some(text.into())
 }
 
 fn media(section: Option<Value<'_>>, around: &Around<'_>) -> BTreeMap<MediaId, Media> {

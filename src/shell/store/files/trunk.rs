@@ -3,19 +3,31 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::model::id::CompanyId;
+use crate::model::id::Number;
 use crate::model::id::PlanId;
 use crate::model::id::TrunkId;
 use crate::model::server::Plan;
+use crate::model::trunk::CallRate;
+use crate::model::trunk::DiversionForm;
+use crate::model::trunk::ForwardedCli;
+use crate::model::trunk::HiddenNumber;
 use crate::model::trunk::NumberFormat;
 use crate::model::trunk::Route;
 use crate::model::trunk::Trunk;
 use crate::model::trunk::TrunkTransport;
 use crate::model::trunk::Trusted;
+use crate::model::trunk::Via;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::header_rule;
 use crate::shell::store::files::read;
+use crate::shell::store::files::read::HOUR;
+use crate::shell::store::files::read::SECOND;
 use crate::shell::store::files::server;
 
 const TRANSPORTS: &[(&str, TrunkTransport)] = &[
@@ -27,6 +39,30 @@ const TRANSPORTS: &[(&str, TrunkTransport)] = &[
 
 const FORMATS: &[(&str, NumberFormat)] =
     &[("e164", NumberFormat::E164), ("national", NumberFormat::National), ("00", NumberFormat::DoubleZero)];
+
+/// How a carrier writes numbers to us; `auto` looks at each.
+const FORMATS_IN: &[(&str, Option<NumberFormat>)] = &[
+    ("auto", None),
+    ("e164", Some(NumberFormat::E164)),
+    ("national", Some(NumberFormat::National)),
+    ("00", Some(NumberFormat::DoubleZero)),
+];
+
+const FORWARDED_CLI: &[(&str, ForwardedCli)] = &[
+    ("caller", ForwardedCli::Caller),
+    ("own", ForwardedCli::Own),
+    ("caller-norwegian-only", ForwardedCli::CallerNorwegianOnly),
+];
+
+const PRIVACY: &[(&str, HiddenNumber)] =
+    &[("pai", HiddenNumber::Asserted), ("withhold", HiddenNumber::Withheld)];
+
+const DIVERSION: &[(&str, DiversionForm)] = &[
+    ("diversion", DiversionForm::Diversion),
+    ("history-info", DiversionForm::HistoryInfo),
+    ("both", DiversionForm::Both),
+    ("none", DiversionForm::None),
+];
 
 /// Rights that a route can ask for.
 pub(super) const RIGHTS: &[(&str, &str)] = &[("international", "international")];
@@ -59,6 +95,11 @@ fn trunk(id: &str, mut table: Table<'_>) -> Trunk {
         table.missing("user");
     }
     let trusted = table.take("trusted").map(Value::one_or_more).unwrap_or_default();
+    let one = table.take("company").and_then(read::reference);
+    let several = table.take("companies").map(read::references).unwrap_or_default();
+    let silence = table.take("post_dial_delay");
+    let silence = silence.and_then(|value| read::duration(value, SECOND / 2..=SECOND * 30));
+    let small = |number: Option<i64>| number.and_then(|number| u16::try_from(number).ok());
     let trunk = Trunk {
         name: table.text("name").unwrap_or_else(|| id.into()),
         domain: table.take("domain").and_then(server::domain).unwrap_or_else(|| host.clone()),
@@ -70,13 +111,82 @@ fn trunk(id: &str, mut table: Table<'_>) -> Trunk {
         password,
         trusted: trusted.into_iter().filter_map(self::trusted).collect(),
         certificate: table.take("certificate").and_then(server::domain),
+        companies: one.into_iter().chain(several).collect(),
+        priority: small(table.integer("priority", 0..=65_535)).unwrap_or(1),
+        weight: small(table.integer("weight", 0..=65_535)).unwrap_or(1),
+        health: table.take("health").map_or(Some(HEALTH), health),
+        post_dial_delay: silence.unwrap_or(SECOND * 4),
         channels: table.integer("channels", 1..=100_000).and_then(|channels| u32::try_from(channels).ok()),
+        calls_per_second: table.take("calls_per_second").map(rate).unwrap_or_default(),
+        reserved: reserved(table.take("reserved")),
         numbers: table.word("numbers", FORMATS).unwrap_or_default(),
+        numbers_in: table.word("numbers_in", FORMATS_IN).flatten(),
+        map: map(table.take("map")),
+        user_phone: table.flag("user_phone").unwrap_or(false),
+        forwarded_cli: table.word("forwarded_cli", FORWARDED_CLI).unwrap_or_default(),
+        clip_no_screening: table.flag("clip_no_screening").unwrap_or(false),
+        privacy: table.word("privacy", PRIVACY).unwrap_or_default(),
+        diversion: table.word("diversion", DIVERSION).unwrap_or_default(),
         codecs: table.take("codecs").and_then(read::codecs),
         srtp: table.word("srtp", read::SRTP).unwrap_or_default(),
+        early_media: table.flag("early_media").unwrap_or(true),
+        headers: table.take("headers").map(header_rule::rules).unwrap_or_default(),
     };
     table.finish();
     trunk
+}
+
+/// How often a carrier is asked whether it lives, unless it says otherwise.
+const HEALTH: Duration = Duration::from_secs(30);
+
+/// A length of time; `false` is never.
+fn health(value: Value<'_>) -> Option<Duration> {
+    if value.as_flag() == Some(false) {
+        return None;
+    }
+    read::duration(value, SECOND * 5..=HOUR)
+}
+
+/// Calls a second: one number for both ways, or `{ in, out }`.
+fn rate(value: Value<'_>) -> CallRate {
+    const RANGE: RangeInclusive<i64> = 1..=10_000;
+    let calls = |number: Option<i64>| number.and_then(|number| u32::try_from(number).ok());
+    if !value.is_table() {
+        let both = calls(value.integer(RANGE));
+        return CallRate { incoming: both, outgoing: both };
+    }
+    let Some(mut table) = value.table() else { return CallRate::default() };
+    let rate = CallRate {
+        incoming: calls(table.integer("in", RANGE)),
+        outgoing: calls(table.integer("out", RANGE)),
+    };
+    table.finish();
+    rate
+}
+
+/// Channels by company.
+fn reserved(section: Option<Value<'_>>) -> BTreeMap<CompanyId, u32> {
+    let Some(mut section) = section.and_then(Value::table) else { return BTreeMap::new() };
+    let entries = section.take_all(|_| true).into_iter();
+    let channels = entries.filter_map(|entry| Some((entry.key, entry.value.integer(1..=100_000)?)));
+    channels.filter_map(|(company, channels)| Some((company.into(), u32::try_from(channels).ok()?))).collect()
+}
+
+/// Numbers of ours, and how the carrier writes them.
+fn map(section: Option<Value<'_>>) -> BTreeMap<Number, Number> {
+    let Some(mut section) = section.and_then(Value::table) else { return BTreeMap::new() };
+    let mut map = BTreeMap::new();
+    for entry in section.take_all(|_| true) {
+        let ours = read::e164(entry.key).map_err(|why| entry.error(why));
+        let Some(text) = entry.value.text() else { continue };
+        let theirs = Number::new(text);
+        if theirs.as_str() != text || text.len() > 20 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
+            entry.value.error(format!("\"{text}\" is no number: write digits, with or without \"+\" before"));
+        } else if let Ok(ours) = ours {
+            map.insert(ours, theirs);
+        }
+    }
+    map
 }
 
 /// An address, a network, or an address with port.
@@ -115,13 +225,18 @@ fn route(name: &str, mut table: Table<'_>) -> Route {
     let route = Route {
         name: name.into(),
         to: to.into_iter().filter_map(prefix).collect(),
-        via: via.map(read::references).unwrap_or_default(),
+        via: via.map(self::via).unwrap_or_default(),
         priority: table.flag("priority").unwrap_or(false),
         block,
         needs: table.word("needs", RIGHTS).map(Arc::from),
     };
     table.finish();
     route
+}
+
+/// Trunks from left to right; a list in the list is of equal ones.
+fn via(value: Value<'_>) -> Via {
+    value.one_or_more().into_iter().map(read::references).filter(|equal| !equal.is_empty()).collect()
 }
 
 /// The beginning of a number: digits, with or without `+`.

@@ -59,6 +59,7 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         no_answer: table.take("no_answer").and_then(|value| forward(value, true)),
         busy: table.take("busy").and_then(|value| forward(value, false)),
         unavailable: table.take("unavailable").and_then(|value| forward(value, false)),
+        site: table.take("site").and_then(read::reference),
         show: table.take("show").and_then(read::public_number),
         voicemail: table.take("voicemail").and_then(voicemail),
         international: table.take("rights").is_some_and(|value| !rights(value).is_empty()),
