@@ -523,7 +523,7 @@ fn a_peer_of_another_thread_is_passed_on_over_a_link() {
 
 /// Keys of the switch for a phone, and the phone's own contexts.
 fn protection(suite: Suite, first: u8) -> (Keys, Srtp) {
-    let master = |first: u8| Master::new(suite, &[first; 46]).unwrap();
+    let master = |first: u8| Master::new(suite, &[first; 46]).expect("enough for any suite");
     let ours = Keys { send: master(first), receive: master(first + 1) };
     (ours.clone(), Srtp::new(Keys { send: ours.receive, receive: ours.send }))
 }
