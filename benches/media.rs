@@ -20,6 +20,10 @@ use sentral::media::bank::Clip;
 use sentral::media::codec::Encoder;
 use sentral::media::engine::Engine;
 use sentral::media::rtp;
+use sentral::media::srtp::Keys;
+use sentral::media::srtp::Master;
+use sentral::media::srtp::Srtp;
+use sentral::media::srtp::Suite;
 use sentral::rand::Rng;
 
 const STREAMS: u16 = 1000;
@@ -65,6 +69,26 @@ fn packets_relayed(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
         let sent = engine.output().packets().count();
         engine.output().clear_packets();
         sent
+    });
+}
+
+/// What SRTP adds to a packet: protected and opened again.
+#[divan::bench(args = Suite::ALL)]
+fn packet_protected_and_opened(bencher: Bencher<'_, '_>, suite: Suite) {
+    let master = |octet| Master::new(suite, &[octet; 46]).expect("enough for any suite");
+    let ours = Keys { send: master(1), receive: master(2) };
+    let mut theirs = Srtp::new(Keys { send: ours.receive.clone(), receive: ours.send.clone() });
+    let mut ours = Srtp::new(ours);
+    let mut buffer = Vec::with_capacity(256);
+    let mut sequence = 0u16;
+    bencher.bench_local(|| {
+        sequence = sequence.wrapping_add(1);
+        let header = rtp::Header { marker: false, payload_type: 8, sequence, timestamp: 160, ssrc: 1 };
+        buffer.clear();
+        buffer.extend_from_slice(&header.bytes());
+        buffer.resize(172, 0x55);
+        assert!(ours.protect(&mut buffer, 0));
+        theirs.unprotect(&mut buffer)
     });
 }
 

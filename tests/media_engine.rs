@@ -523,7 +523,7 @@ fn a_peer_of_another_thread_is_passed_on_over_a_link() {
 
 /// Keys of the switch for a phone, and the phone's own contexts.
 fn protection(suite: Suite, first: u8) -> (Keys, Srtp) {
-    let master = |first: u8| Master::new(suite, &[first; 46]).unwrap();
+    let master = |first: u8| Master::new(suite, &[first; 46]).expect("enough for any suite");
     let ours = Keys { send: master(first), receive: master(first + 1) };
     (ours.clone(), Srtp::new(Keys { send: ours.receive, receive: ours.send }))
 }
@@ -595,8 +595,10 @@ fn a_protected_phone_hears_prompts_and_keys_and_a_new_key_takes_hold() {
     let packets = rig.run(400);
     assert_eq!(open(packets, &mut ann), clip.bytes(Codec::Pcma));
     rig.command(Command::SendDigit { stream: A, digit: '5' });
-    let packets = rig.run(400);
-    assert!(open(packets, &mut ann).chunks(4).all(|event| event[0] == 5));
+    let mut packets = rig.run(400);
+    packets.retain(|packet| packet.header.payload_type == 101);
+    let events = open(packets, &mut ann);
+    assert!(events.len() > 20 && events.chunks(4).all(|event| event[0] == 5), "{events:?}");
     // The same keys again change nothing, others do.
     rig.command(Command::Modify { stream: A, session: of_ann(keys) });
     rig.play(A, &["prompt"], 1);

@@ -1,7 +1,11 @@
 //! SRTP and SRTCP (RFC 3711, RFC 7714, RFC 6188) for the two directions of one stream, in place.
 //!
 //! Keys come from signalling (RFC 4568) and are never shown. Left out: re-derivation at a rate, key identifiers (MKI),
-//! and packets that are only authenticated; none of them is ever negotiated.
+//! and packets that are only authenticated; none of them is ever negotiated. `keys` says what is negotiated, `window`
+//! which packets came already.
+
+mod keys;
+mod window;
 
 use std::fmt;
 
@@ -11,150 +15,20 @@ use aws_lc_rs::constant_time;
 use aws_lc_rs::hmac;
 
 use crate::media::rtp;
-
-/// Longest master key with its salt.
-const MASTER_MAX: usize = 46;
+pub use crate::media::srtp::keys::Keys;
+pub use crate::media::srtp::keys::Master;
+pub use crate::media::srtp::keys::Suite;
+use crate::media::srtp::window::Sources;
+use crate::media::srtp::window::Window;
 
 /// Octets that protection adds to an RTP packet at most.
 pub const OVERHEAD_MAX: usize = 16;
-
-/// Sources of one direction that are told apart; of more, the one that came first is forgotten.
-const SOURCES_MAX: usize = 8;
 
 /// Octets of an RTCP packet that stay in the clear.
 const RTCP_HEADER: usize = 8;
 
 /// The bit of the SRTCP index that says that the packet is encrypted.
 const ENCRYPTED: u32 = 1 << 31;
-
-/// How a stream is encrypted and authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Suite {
-    /// AES-128 in GCM, tag of 16 octets (RFC 7714).
-    AeadAes128Gcm,
-    /// AES-256 in GCM, tag of 16 octets (RFC 7714).
-    AeadAes256Gcm,
-    /// AES-128 in counter mode, HMAC-SHA1 of 10 octets (RFC 3711).
-    AesCm128HmacSha1_80,
-    /// AES-256 in counter mode, HMAC-SHA1 of 10 octets (RFC 6188).
-    AesCm256HmacSha1_80,
-    /// AES-128 in counter mode, HMAC-SHA1 of 4 octets, 10 in SRTCP (RFC 4568 §6.2.2).
-    AesCm128HmacSha1_32,
-    /// AES-256 in counter mode, HMAC-SHA1 of 4 octets, 10 in SRTCP (RFC 6188).
-    AesCm256HmacSha1_32,
-}
-
-impl Suite {
-    /// Every suite, the best first.
-    pub const ALL: [Suite; 6] = [
-        Suite::AeadAes128Gcm,
-        Suite::AeadAes256Gcm,
-        Suite::AesCm128HmacSha1_80,
-        Suite::AesCm256HmacSha1_80,
-        Suite::AesCm128HmacSha1_32,
-        Suite::AesCm256HmacSha1_32,
-    ];
-
-    /// Its name in `a=crypto`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Suite::AeadAes128Gcm => "AEAD_AES_128_GCM",
-            Suite::AeadAes256Gcm => "AEAD_AES_256_GCM",
-            Suite::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
-            Suite::AesCm256HmacSha1_80 => "AES_256_CM_HMAC_SHA1_80",
-            Suite::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
-            Suite::AesCm256HmacSha1_32 => "AES_256_CM_HMAC_SHA1_32",
-        }
-    }
-
-    /// The suite of this name.
-    pub fn named(name: &str) -> Option<Suite> {
-        Suite::ALL.into_iter().find(|suite| suite.name().eq_ignore_ascii_case(name))
-    }
-
-    /// Octets of a master key with its salt.
-    pub fn master_bytes(self) -> usize {
-        self.key_bytes() + self.salt_bytes()
-    }
-
-    fn key_bytes(self) -> usize {
-        match self {
-            Suite::AeadAes128Gcm | Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => 16,
-            Suite::AeadAes256Gcm | Suite::AesCm256HmacSha1_80 | Suite::AesCm256HmacSha1_32 => 32,
-        }
-    }
-
-    fn salt_bytes(self) -> usize {
-        if self.is_gcm() { 12 } else { 14 }
-    }
-
-    fn is_gcm(self) -> bool {
-        matches!(self, Suite::AeadAes128Gcm | Suite::AeadAes256Gcm)
-    }
-
-    /// Octets of the tag of an RTP packet in the counter-mode suites.
-    fn tag_bytes(self) -> usize {
-        match self {
-            Suite::AesCm128HmacSha1_32 | Suite::AesCm256HmacSha1_32 => 4,
-            Suite::AesCm128HmacSha1_80 | Suite::AesCm256HmacSha1_80 => 10,
-            Suite::AeadAes128Gcm | Suite::AeadAes256Gcm => 16,
-        }
-    }
-}
-
-/// A master key and its salt, one after the other; `Debug` never shows them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Master {
-    bytes: [u8; MASTER_MAX],
-    suite: Suite,
-}
-
-impl Master {
-    /// The first [`Suite::master_bytes`] of `bytes`; `None` when there are fewer.
-    pub fn new(suite: Suite, bytes: &[u8]) -> Option<Master> {
-        let given = bytes.get(..suite.master_bytes())?;
-        let mut bytes = [0; MASTER_MAX];
-        bytes[..given.len()].copy_from_slice(given);
-        Some(Master { bytes, suite })
-    }
-
-    /// Key and salt.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.suite.master_bytes()]
-    }
-
-    /// A session key (RFC 3711 §4.3): the keystream of the master key, begun at the salt with the label in it. The
-    /// salt of GCM is two octets shorter and counts as ending in zeros (RFC 7714 §11).
-    fn derive<const N: usize>(&self, label: u8) -> [u8; N] {
-        let (key, salt) = self.bytes().split_at(self.suite.key_bytes());
-        let mut start = [0; 16];
-        start[..salt.len()].copy_from_slice(salt);
-        start[7] ^= label;
-        let mut derived = [0; N];
-        keystream(&counter_key(key), start, &mut derived);
-        derived
-    }
-
-    /// As `derive`, of the length of the suite's cipher key.
-    fn derive_key(&self, label: u8) -> ([u8; 32], usize) {
-        (self.derive(label), self.suite.key_bytes())
-    }
-}
-
-impl fmt::Debug for Master {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ***", self.suite.name())
-    }
-}
-
-/// What was negotiated: a key for each direction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keys {
-    /// We send with this one.
-    pub send: Master,
-    /// They send with this one.
-    pub receive: Master,
-}
 
 /// The contexts of a stream that is protected.
 pub struct Srtp {
@@ -382,7 +256,7 @@ impl Cipher {
     /// From a master key, with the labels of encryption, authentication and salt (RFC 3711 §4.3.1).
     fn derive(master: &Master, [encryption, authentication, salt]: [u8; 3]) -> Cipher {
         let (key, length) = master.derive_key(encryption);
-        match master.suite.is_gcm() {
+        match master.suite().is_gcm() {
             true => Cipher::gcm(&key[..length], master.derive(salt)),
             false => Cipher::Counter {
                 key: counter_key(&key[..length]),
@@ -391,7 +265,7 @@ impl Cipher {
                     hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
                     &master.derive::<20>(authentication),
                 ),
-                tag: master.suite.tag_bytes(),
+                tag: master.suite().tag_bytes(),
             },
         }
     }
@@ -451,79 +325,6 @@ fn rtcp_clear(header: &[u8], trailer: [u8; 4]) -> [u8; 12] {
     clear[..8].copy_from_slice(header);
     clear[8..].copy_from_slice(&trailer);
     clear
-}
-
-/// Which indices of a source have been: the highest, and of the 64 up to it those whose bit is set (RFC 3711 §3.3.2).
-#[derive(Clone, Copy, Debug, Default)]
-struct Window {
-    highest: Option<u64>,
-    seen: u64,
-}
-
-impl Window {
-    /// The index that a sequence number most likely has (RFC 3711 §3.3.1, appendix A): the one nearest to the highest.
-    fn index_of(&self, sequence: u16) -> Option<u64> {
-        let Some(highest) = self.highest else { return Some(sequence.into()) };
-        let (rollovers, last) = (highest >> 16, highest as u16);
-        let rollovers = match last < 0x8000 {
-            // Of the turn before; there is none before the first.
-            true if i32::from(sequence) - i32::from(last) > 0x8000 => rollovers.checked_sub(1)?,
-            false if last - 0x8000 > sequence => rollovers + 1,
-            _ => rollovers,
-        };
-        Some(rollovers << 16 | u64::from(sequence)).filter(|index| *index < 1 << 48)
-    }
-
-    fn is_new(&self, index: u64) -> bool {
-        match self.highest {
-            Some(highest) if index <= highest => {
-                highest - index < 64 && self.seen & (1 << (highest - index)) == 0
-            }
-            Some(_) | None => true,
-        }
-    }
-
-    fn take(&mut self, index: u64) {
-        match self.highest {
-            Some(highest) if index <= highest => {
-                self.seen |= 1u64.checked_shl((highest - index) as u32).unwrap_or(0);
-            }
-            Some(highest) => {
-                let shift = u32::try_from(index - highest).unwrap_or(u32::MAX);
-                self.seen = self.seen.checked_shl(shift).unwrap_or(0) | 1;
-                self.highest = Some(index);
-            }
-            None => (self.highest, self.seen) = (Some(index), 1),
-        }
-    }
-}
-
-/// The windows of the sources of one direction. Only authentic packets make an entry.
-#[derive(Debug, Default)]
-struct Sources {
-    known: [Option<(u32, Window)>; SOURCES_MAX],
-    oldest: usize,
-}
-
-impl Sources {
-    fn window(&self, ssrc: u32) -> Window {
-        self.known
-            .iter()
-            .flatten()
-            .find(|(known, _)| *known == ssrc)
-            .map_or_else(Window::default, |(_, w)| *w)
-    }
-
-    fn take(&mut self, ssrc: u32, index: u64) {
-        if let Some((_, window)) = self.known.iter_mut().flatten().find(|(known, _)| *known == ssrc) {
-            window.take(index);
-            return;
-        }
-        let mut window = Window::default();
-        window.take(index);
-        self.known[self.oldest] = Some((ssrc, window));
-        self.oldest = (self.oldest + 1) % SOURCES_MAX;
-    }
 }
 
 /// Where the payload of an RTP packet begins; what follows is encrypted with its padding (RFC 3711 §3.1).
@@ -726,7 +527,7 @@ mod tests {
             assert!(ours.protect(&mut one, 0));
             assert!(theirs.unprotect(&mut one).is_some());
         }
-        assert_eq!(theirs.receiver.sources.known.iter().flatten().count(), SOURCES_MAX);
+        assert_eq!(theirs.receiver.sources.len(), window::SOURCES_MAX);
     }
 
     #[test]

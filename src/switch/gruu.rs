@@ -37,6 +37,10 @@ pub struct Instance {
 }
 
 impl Instance {
+    fn aor(&self) -> Aor {
+        Aor { domain: self.domain.clone(), device: self.device.clone() }
+    }
+
     /// Whether these are flows of this phone.
     pub(crate) fn is_bound_by(&self, flows: &[Binding]) -> bool {
         flows.first().is_some_and(|flow| {
@@ -53,7 +57,8 @@ impl Instance {
 pub(crate) struct Gruus {
     key: [u8; 32],
     by_number: HashMap<u64, Instance>,
-    numbers: HashMap<Instance, u64>,
+    /// The instances of a device, with their numbers.
+    numbers: HashMap<Aor, Vec<(Arc<str>, u64)>>,
 }
 
 impl Gruus {
@@ -68,13 +73,16 @@ impl Gruus {
 
     /// Another temporary GRUU of a phone; those before it hold too.
     pub(crate) fn temporary(&mut self, rng: &mut Rng, of: &Instance) -> String {
-        let number = *self.numbers.entry(of.clone()).or_insert_with(|| {
+        let known = self.numbers.entry(of.aor()).or_default();
+        let number = known.iter().find(|(instance, _)| *instance == of.instance).map(|(_, number)| *number);
+        let number = number.unwrap_or_else(|| {
             // One in 2⁶⁴ would be another phone's: the next one then.
             let mut number = rng.bits();
             while self.by_number.contains_key(&number) {
                 number = number.wrapping_add(1);
             }
             self.by_number.insert(number, of.clone());
+            known.push((Arc::clone(&of.instance), number));
             number
         });
         let salt = rng.bits();
@@ -84,21 +92,21 @@ impl Gruus {
 
     /// Ends all temporary GRUUs of a phone.
     pub(crate) fn end(&mut self, of: &Instance) {
-        if let Some(number) = self.numbers.remove(of) {
-            self.by_number.remove(&number);
-        }
+        self.keep(&of.aor(), |instance| *instance != *of.instance);
     }
 
     /// Ends the temporary GRUUs of those phones of a device for which `bound` does not hold.
     pub(crate) fn keep(&mut self, aor: &Aor, bound: impl Fn(&str) -> bool) {
-        let gone: Vec<Instance> = self
-            .numbers
-            .keys()
-            .filter(|of| of.device == aor.device && of.domain == aor.domain && !bound(&of.instance))
-            .cloned()
-            .collect();
-        for of in gone {
-            self.end(&of);
+        let Some(known) = self.numbers.get_mut(aor) else { return };
+        known.retain(|(instance, number)| {
+            let keep = bound(instance);
+            if !keep {
+                self.by_number.remove(number);
+            }
+            keep
+        });
+        if known.is_empty() {
+            self.numbers.remove(aor);
         }
     }
 

@@ -131,7 +131,7 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
         symmetric: rng.below(2) > 0,
         srtp: (rng.below(4) == 0).then(|| {
             let suite = Suite::ALL[rng.below(6)];
-            let key = Master::new(suite, &[rng.below(2) as u8; 46]).unwrap();
+            let key = Master::new(suite, &[rng.below(2) as u8; 46]).expect("enough for any suite");
             Keys { send: key.clone(), receive: key }
         }),
     };

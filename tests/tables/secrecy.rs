@@ -117,13 +117,16 @@ fn our_offers_name_keys_where_nobody_reads_them_or_where_they_are_required() {
     assert_ne!(offer(&renewed), before);
 }
 
+/// Policy, whether signalling is private, their protocol and keys, and whether SRTP comes of it.
+type Row<'a> = (SrtpPolicy, bool, &'a str, &'a [&'a str], Result<bool, &'a str>);
+
 #[test]
 fn an_answer_keeps_to_our_offer_or_there_is_no_session() {
     let gcm = format!("1 AEAD_AES_128_GCM {KEY_28}");
     let sha80 = format!("2 AES_CM_128_HMAC_SHA1_80 {KEY_30}");
     let other_tag = format!("1 AES_CM_128_HMAC_SHA1_80 {KEY_30}");
     let not_offered = format!("9 AES_256_CM_HMAC_SHA1_80 {KEY_30}");
-    let rows: &[(SrtpPolicy, bool, &str, &[&str], Result<bool, &str>)] = &[
+    let rows: &[Row<'_>] = &[
         (SrtpPolicy::Required, false, "RTP/SAVP", &[&gcm], Ok(true)),
         (SrtpPolicy::Required, false, "RTP/SAVP", &[&sha80], Ok(true)),
         (SrtpPolicy::Required, false, "RTP/AVP", &[], Err("302 SRTP is required here")),
