@@ -3,7 +3,8 @@
 //!
 //! A blind transfer runs the target like a number that the transferred party dialled, with the rights of who transfers;
 //! until somebody answers, who transfers may stay and gets the party back. An attended one puts the party into the
-//! other call in place of who transfers. Only devices of ours may do either: a carrier's REFER is declined.
+//! other call in place of who transfers. Only devices of ours may do either: a carrier's REFER is declined. What rings
+//! at a colleague may be picked up; a call that stands is taken over only by another phone of who talks.
 
 use std::borrow::Cow;
 
@@ -100,7 +101,8 @@ impl Switch {
             Some(replaces) => {
                 let replaces = Replaces::parse(&replaces).map_err(|_| wrong("Malformed Replaces"))?;
                 // Not 481: to a request in a dialog that would say that the dialog itself is gone.
-                Kind::Attended(self.leg_to_replace(&replaces, &by).ok_or((603, Vec::new()))?)
+                let own = |leg: &LegId| self.user_of_leg(*leg).as_ref() == Some(&by);
+                Kind::Attended(self.leg_to_replace(&replaces, &by).filter(own).ok_or((603, Vec::new()))?)
             }
             None => {
                 let dialled = match &to_uri {
@@ -257,6 +259,10 @@ impl Switch {
         let (call, state, attempt) = (of.call, of.state, of.attempt);
         match state {
             LegState::Up if replaces.early_only => return Err((486, Vec::new())),
+            // Who watches a colleague's lamp knows the dialog; that is no right to the call.
+            LegState::Up if self.user_of_leg(replaced).as_ref() != Some(&by) => {
+                return Err((403, Vec::new()));
+            }
             LegState::Up | LegState::Calling => {}
             // §3: an early dialog may be replaced only where this side began it.
             LegState::Incoming | LegState::Cancelled => return Err((481, Vec::new())),

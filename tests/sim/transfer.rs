@@ -136,7 +136,7 @@ fn an_attended_transfer_joins_the_two_others() {
 }
 
 #[test]
-fn a_colleague_picks_up_a_call_that_rings_and_takes_over_one_that_stands() {
+fn a_colleague_picks_up_a_call_that_rings_and_only_its_user_moves_one_that_stands() {
     let mut world = World::new(66);
     let carrier = world.carrier();
     let kari = world.registered("kari");
@@ -151,16 +151,24 @@ fn a_colleague_picks_up_a_call_that_rings_and_takes_over_one_that_stands() {
         w.phones[ola].lines[&picked].stage == Stage::Up && talk(w, (carrier, call), (ola, picked))
     });
     assert_eq!(world.phones[kari].live_lines(), 0);
-    // Kari takes the call back: a dialog that stands.
-    let take = vec![("Replaces", world.phones[ola].replaces(picked))];
-    let taken = world.phones[kari].call_with(world.now, "102", false, take);
-    world.until("they talk", 2 * S, |w| talk(w, (carrier, call), (kari, taken)));
-    assert_eq!(world.phones[ola].live_lines(), 0);
-    // Only while it rings: this one does not.
-    let early = vec![("Replaces", format!("{};early-only", world.phones[kari].replaces(taken)))];
-    let late = world.phones[ola].call_with(world.now, "101", false, early);
-    world.run(S);
-    assert_eq!(world.phones[ola].lines[&late].stage, Stage::Over(486));
+    // That call stands now: it is Ola's, and not for Kari to take.
+    let replaces = world.phones[ola].replaces(picked);
+    for (replaces, status) in [(replaces.clone(), 403), (format!("{replaces};early-only"), 486)] {
+        let take = vec![("Replaces", replaces)];
+        let refused = world.phones[kari].call_with(world.now, "102", false, take);
+        world.run(S);
+        assert_eq!(world.phones[kari].lines[&refused].stage, Stage::Over(status));
+    }
+    // Kari moves a call of her own from one phone to the other.
+    world.phones[kari].answer = Answer::After(S);
+    let second = world.phones[carrier].call(world.now, "+4736000101", false);
+    world.until("Kari talks", 5 * S, |w| w.phones[kari].line(&Stage::Up).is_some());
+    let line = world.phones[kari].line(&Stage::Up).unwrap();
+    let other = world.registered("kari2");
+    let take = vec![("Replaces", world.phones[kari].replaces(line))];
+    let taken = world.phones[other].call_with(world.now, "101", false, take);
+    world.until("they talk", 2 * S, |w| talk(w, (carrier, second), (other, taken)));
+    assert_eq!(world.phones[kari].live_lines(), 0);
     let unknown = vec![("Replaces", "x@y;to-tag=1;from-tag=2".to_owned())];
     let nothing = world.phones[ola].call_with(world.now, "101", false, unknown);
     world.run(S);
