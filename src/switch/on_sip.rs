@@ -115,62 +115,63 @@ impl Switch {
     }
 
     fn on_invite(&mut self, now: Now, dialog: DialogId, request: &Request, hop: Hop) {
-        if self.draining || self.calls.len() >= self.config.server.limits.calls {
-            self.endpoint.reject(now, dialog, 503, bridge::retry_after());
-            return;
+        if let Err((status, extra)) = self.invited(now, dialog, request, hop) {
+            self.endpoint.reject(now, dialog, status, extra);
         }
-        let admitted = match self.admit(now, request, hop) {
-            Ok(admitted) => admitted,
-            Err((status, extra)) => {
-                self.endpoint.reject(now, dialog, status, extra);
-                return;
-            }
-        };
+    }
+
+    /// Begins the call that an INVITE asks for, or says how it is refused.
+    fn invited(
+        &mut self,
+        now: Now,
+        dialog: DialogId,
+        request: &Request,
+        hop: Hop,
+    ) -> Result<(), (u16, Extra)> {
+        let full = self.draining || self.calls.len() >= self.config.server.limits.calls;
+        // An emergency call is the last to find no room.
+        if full && !number::is_emergency(&identity::dialled(&request.uri)) {
+            return Err((503, bridge::retry_after()));
+        }
+        let admitted = self.admit(now, request, hop)?;
         if request.headers.contains(&Name::Replaces) {
-            if let Err((status, extra)) = self.on_replaces(now, dialog, request, &admitted) {
-                self.endpoint.reject(now, dialog, status, extra);
-            }
-            return;
+            return self.on_replaces(now, dialog, request, &admitted);
         }
-        let offer = match offer_of(request) {
-            Ok(offer) => offer,
-            Err((status, extra)) => {
-                self.endpoint.reject(now, dialog, status, extra);
-                return;
-            }
-        };
+        let offer = offer_of(request)?;
         let dialled = self.dialled(&admitted, request);
         let srtp = self.srtp_of(&admitted, request, &dialled);
-        let unprotected = offer
-            .as_ref()
-            .and_then(|offer| negotiate::protected(offer, &Secrecy::new(srtp, false, [0; 32])).err());
-        if let Some(refusal) = unprotected {
-            self.endpoint.reject(now, dialog, 488, vec![("Warning", refusal.header())]);
-            return;
+        if let Some(offer) = &offer {
+            negotiate::protected(offer, &Secrecy::new(srtp, false, [0; 32]))
+                .map_err(|refusal| (488, vec![("Warning", refusal.header())]))?;
         }
-        let by_gruu = self.gruu_target(&admitted, &request.uri);
-        let target = match by_gruu.unwrap_or_else(|| self.target(&admitted, &dialled)) {
-            Ok(target) => target,
-            Err(status) => {
-                self.refused(now, &admitted, request, &dialled, status);
-                self.endpoint.reject(now, dialog, status, Vec::new());
-                return;
+        match self.allowed_target(now, request, &admitted, &dialled) {
+            Ok(target) => {
+                self.begin(now, dialog, request, &admitted, &dialled, offer, target);
+                Ok(())
             }
-        };
-        if let Err((status, extra)) = self.screen_call(now, &admitted, request, &target) {
-            self.refused(now, &admitted, request, &dialled, status);
-            self.endpoint.reject(now, dialog, status, extra);
-            return;
+            Err((status, extra)) => {
+                self.refused(now, &admitted, request, &dialled, status);
+                Err((status, extra))
+            }
         }
-        let target = self.within_limits(now, &admitted, target);
-        if let Target::Barred { status, why, .. } = target
-            && !self.may_announce()
-        {
-            self.refused(now, &admitted, request, &dialled, status);
-            self.endpoint.reject(now, dialog, status, charges::reason(why));
-            return;
+    }
+
+    /// Where a caller may go: by number or GRUU, past the carrier's limits and the caller's own.
+    fn allowed_target(
+        &mut self,
+        now: Now,
+        request: &Request,
+        admitted: &Admitted,
+        dialled: &str,
+    ) -> Result<Target, (u16, Extra)> {
+        let by_gruu = self.gruu_target(admitted, &request.uri);
+        let target = by_gruu.unwrap_or_else(|| self.target(admitted, dialled));
+        let target = target.map_err(|status| (status, Vec::new()))?;
+        self.screen_call(now, admitted, request, &target)?;
+        match self.within_limits(now, admitted, target) {
+            Target::Barred { status, why, .. } if !self.may_announce() => Err((status, charges::reason(why))),
+            target => Ok(target),
         }
-        self.begin(now, dialog, request, &admitted, &dialled, offer, target);
     }
 
     /// Whether the audio of a caller is to be encrypted. An emergency call is not refused for want of it.
