@@ -295,6 +295,11 @@ fn the_same_invite_by_two_ways_is_one_call_and_the_second_way_is_told_482() {
 
 const NEVER: usize = usize::MAX;
 
+/// The history in lines.
+fn story(history: &[Happened]) -> String {
+    history.iter().map(|it| format!("{:?} {} {}\n", it.at, ["A", "B"][it.side], it.what)).collect()
+}
+
 /// Where in the history something happened first; [`NEVER`] if it did not.
 fn at(history: &[Happened], side: usize, what: &str) -> usize {
     history.iter().position(|it| it.side == side && it.what.starts_with(what)).unwrap_or(NEVER)
@@ -514,7 +519,7 @@ impl Race {
     fn act(&mut self, side: usize, act: Act) {
         let Some(dialog) = self.dialogs[side] else {
             // The call has not come yet, or is over.
-            if at(&self.net.history, side, "> Invite") == NEVER && self.net.elapsed() < 30 * SECOND && side == B {
+            if at(&self.net.history, side, "> Invite") == NEVER && self.net.elapsed() < 40 * SECOND && side == B {
                 self.plan(side, act, 500);
             }
             return;
@@ -611,7 +616,7 @@ impl Race {
             if let Some(dialog) = self.dialogs[side] {
                 let heard = at(&self.net.history, side, "< BYE");
                 let tried = self.net.count(1 - side, "BYE");
-                assert!(heard == NEVER && tried > 10, "side {side} is left up");
+                assert!(heard == NEVER && tried > 10, "side {side} is left up:\n{}", story(&self.net.history));
                 self.net.order(side, |it, now| it.bye(now, dialog, Extra::new()));
             }
         }
