@@ -9,8 +9,12 @@
 
 #[path = "endpoint/extensions.rs"]
 mod extensions;
+#[path = "endpoint/forks.rs"]
+mod forks;
 #[path = "endpoint/net.rs"]
 mod net;
+#[path = "endpoint/races.rs"]
+mod races;
 #[path = "endpoint/strangers.rs"]
 mod strangers;
 #[path = "endpoint/swarm.rs"]

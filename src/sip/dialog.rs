@@ -30,6 +30,7 @@ use crate::sip::session_timer::SessionTimer;
 use crate::sip::target::Target;
 use crate::sip::target::default_port;
 use crate::sip::target::is_private;
+use crate::sip::update::Updates;
 use crate::sip::uri::Host;
 use crate::sip::value;
 
@@ -87,6 +88,10 @@ pub(super) struct Dialog {
     pub(super) min_se: u32,
     /// The other side takes UPDATE.
     pub(super) peer_updates: bool,
+    /// Offers in UPDATEs that are not answered.
+    pub(super) updates: Updates,
+    /// CSeq and RSeq of a provisional answer whose PRACK may still come: the 2xx did not wait for it (RFC 3262 §3).
+    pub(super) late_prack: Option<(u32, u32)>,
 }
 
 impl Dialog {
@@ -128,6 +133,8 @@ impl Dialog {
             session: None,
             min_se: 0,
             peer_updates: false,
+            updates: Updates::default(),
+            late_prack: None,
         };
         dialog.refresh_by_request(request, hop);
         Some(dialog)
@@ -159,6 +166,8 @@ impl Dialog {
             session: None,
             min_se: 0,
             peer_updates: false,
+            updates: Updates::default(),
+            late_prack: None,
         };
         if again {
             dialog.refresh_by_response(response, hop);
@@ -199,6 +208,12 @@ impl Dialog {
 
     /// Notes where a request in the dialog came from, and its Contact if it refreshes the target (§12.2.2).
     pub(super) fn refresh_by_request(&mut self, request: &Request, hop: Hop) {
+        let from = request.from();
+        let other = from.as_ref().and_then(|from| from.tag()).unwrap_or("") != self.remote_tag();
+        if other && !self.confirmed && self.ours.is_some() {
+            // Of several early dialogs another one is kept here: its place is not this one's.
+            return;
+        }
         self.hop = hop;
         let refreshes = matches!(
             request.method,

@@ -341,10 +341,14 @@ impl Endpoint {
             return None;
         }
         standing.local_seq = standing.local_seq.saturating_add(1);
+        let offers = method == Method::Update && body.is_some();
         let mut request = standing.request(method, standing.local_seq, extra, &self.settings);
         add_body(&mut request.headers, &mut request.body, body);
         let (hop, credentials) = (standing.next_hop(), standing.credentials.clone());
         let id = self.next_transaction();
+        if let Some(standing) = self.dialogs.get_mut(&dialog).filter(|_| offers) {
+            standing.updates.ours = Some(id);
+        }
         self.send(now, request, hop, Owner::User(id, Some(dialog)), credentials);
         self.check_invariants();
         Some(id)
@@ -544,7 +548,9 @@ impl Endpoint {
                 self.refuse("481");
                 self.answer_statelessly(&arrival, 481, Extra::new());
             }
-            _ => self.tell_request(now, arrival, None),
+            _ => {
+                self.tell_request(now, arrival, None);
+            }
         }
     }
 
@@ -576,11 +582,17 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn tell_request(&mut self, now: Now, arrival: Arrival, dialog: Option<DialogId>) {
+    pub(super) fn tell_request(
+        &mut self,
+        now: Now,
+        arrival: Arrival,
+        dialog: Option<DialogId>,
+    ) -> TransactionId {
         let tag = if dialog.is_none() { self.rng.token() } else { String::new() };
         let (request, hop) = (arrival.request.clone(), arrival.hop);
         let transaction = self.open_server(now, arrival, tag.into(), dialog);
         self.event(Event::Request { transaction, dialog, request, hop });
+        transaction
     }
 
     /// A connection is gone: dialogs and answers find another, requests along it have failed.
@@ -618,6 +630,9 @@ impl Endpoint {
             Owner::Refresh(dialog) => self.on_refreshed(now, dialog, status, response.as_ref()),
             Owner::Invite(dialog) => self.on_refused(now, dialog, status, response),
             Owner::User(transaction, dialog) => {
+                if let Some(standing) = dialog.and_then(|dialog| self.dialogs.get_mut(&dialog)) {
+                    standing.updates.ours.take_if(|ours| *ours == transaction);
+                }
                 let dialog =
                     dialog.filter(|dialog| self.dialogs.get(dialog).is_some_and(|standing| !standing.ended));
                 self.event(Event::Response { transaction, dialog, status, response });

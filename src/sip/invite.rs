@@ -37,6 +37,7 @@ use crate::sip::reliable::Reliable;
 use crate::sip::server;
 use crate::sip::server::Arrival;
 use crate::sip::session_timer;
+use crate::sip::update::Updates;
 use crate::time::Now;
 
 /// Most callees that may accept one INVITE; 2xx of more are left unanswered.
@@ -199,6 +200,9 @@ impl Endpoint {
         let body = theirs.and_then(|theirs| {
             let said = theirs.exchange == Exchange::Done;
             theirs.exchange = theirs.exchange.said();
+            if let Some(reliable) = theirs.reliable.as_mut() {
+                reliable.finish();
+            }
             (!said).then_some(body)
         });
         self.answer(now, server, 200, with_contact(contact, extra), body);
@@ -262,6 +266,8 @@ impl Endpoint {
             session: None,
             min_se: 0,
             peer_updates: false,
+            updates: Updates::default(),
+            late_prack: None,
         };
         let mut extra = invite.extra;
         extra.extend(self.session_wish(0));
@@ -355,8 +361,9 @@ impl Endpoint {
     /// # Errors
     /// When an INVITE of either side is in progress; the user tries again after it.
     pub fn reinvite(&mut self, now: Now, dialog: DialogId, body: Option<Body>) -> Result<(), Glare> {
+        let standing = self.dialogs.get(&dialog).ok_or(Glare)?;
+        let free = standing.theirs.is_none() && standing.ours.is_none() && !self.has_update(dialog);
         let standing = self.dialogs.get_mut(&dialog).ok_or(Glare)?;
-        let free = standing.theirs.is_none() && standing.ours.is_none();
         if !free || !standing.confirmed || standing.ended || standing.kind != Kind::Call {
             return Err(Glare);
         }
@@ -415,9 +422,10 @@ impl Endpoint {
             self.refuse("422");
             return self.answer_statelessly(&arrival, 422, too_brief());
         }
+        let crossed = self.update_in_the_way(id);
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         let status = match (&dialog.ours, &dialog.theirs) {
-            (None, None) => None,
+            (None, None) => crossed,
             (None, Some(theirs)) if theirs.repeat.is_none() => Some(500),
             // Ours is in progress, or our 2xx to the one before is not acknowledged.
             (Some(_), _) | (None, Some(_)) => Some(491),
@@ -483,9 +491,9 @@ impl Endpoint {
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         let number = arrival.request.cseq().map(|cseq| cseq.number);
         let awaited = |theirs: &mut TheirInvite| theirs.repeat.is_some() && Some(theirs.cseq) == number;
-        if dialog.theirs.take_if(awaited).is_none() {
-            return;
-        }
+        let Some(theirs) = dialog.theirs.take_if(awaited) else { return };
+        let unacked = theirs.reliable.and_then(|reliable| reliable.unacked());
+        dialog.late_prack = unacked.map(|rseq| (theirs.cseq, rseq)).or(dialog.late_prack);
         self.timers.clear(&Timer::Accept(id));
         self.timers.clear(&Timer::NoAck(id));
         match (dialog.ended, dialog.bye.take()) {

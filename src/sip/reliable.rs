@@ -73,6 +73,16 @@ impl Reliable {
         self.required || has_body
     }
 
+    /// RSeq of the answer whose PRACK has not come.
+    pub(super) fn unacked(&self) -> Option<u32> {
+        self.unacked.as_ref().map(|_| self.rseq)
+    }
+
+    /// After the 2xx nothing provisional is sent (§3).
+    pub(super) fn finish(&mut self) {
+        self.waiting.clear();
+    }
+
     /// Keeps a 2xx back while an answer with SDP is not acknowledged; gives it back when it may go at once.
     pub(super) fn hold(&mut self, extra: Extra, body: Body) -> Option<(Extra, Body)> {
         if self.unacked.as_ref().is_some_and(|unacked| unacked.has_body) {
@@ -176,7 +186,12 @@ impl Endpoint {
             }
             Some(())
         });
-        if acked.is_none() {
+        // §3: of an answer that the 2xx did not wait for it may come after the ACK.
+        let late = Some((rack.cseq.number, rack.rseq)) == dialog.late_prack;
+        if late {
+            dialog.late_prack = None;
+        }
+        if acked.is_none() && !late {
             self.refuse("481");
             return self.answer_statelessly(&arrival, 481, Extra::new());
         }

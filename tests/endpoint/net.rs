@@ -45,6 +45,20 @@ pub(crate) struct Sent {
     pub(crate) text: String,
 }
 
+/// One thing that happened, in the order of all: `< CANCEL 7` and `< 200 INVITE 7` arrived, `= BYE 8` was sent, `> Acked`
+/// was told; a test adds what the users did, as `! accept`.
+#[derive(Clone, Debug)]
+pub(crate) struct Happened {
+    /// When, since the start.
+    pub(crate) at: Duration,
+    /// At which side.
+    pub(crate) side: usize,
+    /// What, in words.
+    pub(crate) what: String,
+    /// The message, if it is one.
+    pub(crate) text: String,
+}
+
 /// Decides what is lost, from what is sent and how many like it (same side, start line and CSeq) were before.
 pub(crate) type Rule = Box<dyn FnMut(&Sent, usize) -> bool>;
 
@@ -59,6 +73,8 @@ pub(crate) struct Net {
     pub(crate) events: [Vec<Event>; 2],
     /// Everything sent, lost or not.
     pub(crate) log: Vec<Sent>,
+    /// Everything that happened.
+    pub(crate) history: Vec<Happened>,
     /// What is lost.
     pub(crate) lose: Rule,
     /// By chance: lost and doubled per thousand, longest delay.
@@ -84,6 +100,7 @@ impl Net {
             sides: [side(2 * seed), side(2 * seed + 1)],
             events: [Vec::new(), Vec::new()],
             log: Vec::new(),
+            history: Vec::new(),
             lose: Box::new(|_, _| false),
             chance: None,
             wire: BTreeMap::new(),
@@ -171,6 +188,8 @@ impl Net {
         self.now = self.now.later(at.saturating_duration_since(self.now.mono));
         while let Some(entry) = self.wire.first_entry().filter(|entry| entry.key().0 <= at) {
             let (to, hop, bytes) = entry.remove();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            self.note(to, '<', text);
             let message = Message::parse(bytes, 65_535).expect("endpoints send what they can read");
             self.input(to, Input::Message { hop, message });
         }
@@ -219,10 +238,29 @@ impl Net {
         }
     }
 
+    /// Adds to the history.
+    pub(crate) fn happened(&mut self, side: usize, what: String, text: String) {
+        self.history.push(Happened { at: self.elapsed(), side, what, text });
+    }
+
+    fn note(&mut self, side: usize, sign: char, text: String) {
+        let status = text.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)).map(str::to_owned);
+        let cseq = header(&text, "CSeq");
+        let (number, method) = cseq.split_once(' ').unwrap_or_default();
+        let what = match status {
+            Some(status) => format!("{sign} {status} {method} {number}"),
+            None => format!("{sign} {method} {number}"),
+        };
+        self.happened(side, what, text);
+    }
+
     fn drain(&mut self, side: usize) {
         while let Some(output) = self.sides[side].poll_output() {
             match output {
-                Output::Event(event) => self.events[side].push(event),
+                Output::Event(event) => {
+                    self.happened(side, format!("> {}", word(&event)), String::new());
+                    self.events[side].push(event);
+                }
                 Output::Transmit(transmit) => self.send(side, transmit.hop, transmit.bytes),
             }
         }
@@ -230,6 +268,7 @@ impl Net {
 
     fn send(&mut self, by: usize, hop: Hop, bytes: Bytes) {
         let text = String::from_utf8_lossy(&bytes).into_owned();
+        self.note(by, '=', text.clone());
         let line = text.lines().next().unwrap_or_default().replace("SIP/2.0", "").trim().to_owned();
         let of = header(&text, "CSeq").split(' ').nth(1).unwrap_or_default().to_owned();
         let sent = Sent { at: self.elapsed(), by, line, of, text };
