@@ -31,7 +31,6 @@ use crate::sip::target::Target;
 use crate::sip::target::default_port;
 use crate::sip::target::is_private;
 use crate::sip::update::Updates;
-use crate::sip::uri::Host;
 use crate::sip::value;
 
 /// Most early dialogs of one INVITE that are told apart; answers of further forks are still reported.
@@ -374,26 +373,6 @@ fn behind_nat(contact: &Uri, hop: &Hop, neighbour: Option<&Via>) -> bool {
     sent_by != hop.remote.ip() || (hop.transport == Transport::Udp && translated)
 }
 
-impl Settings {
-    /// Our host and port as a peer along `hop` should write them; no port when the shell chooses one.
-    pub(super) fn sent_by(&self, hop: &Hop) -> (Host, Option<u16>) {
-        let local = hop.local.ip();
-        let external = self.external.filter(|ip| ip.is_ipv4() == local.is_ipv4());
-        let port = Some(hop.local.port()).filter(|port| *port != 0);
-        (Host::from(external.unwrap_or(local)), port)
-    }
-
-    /// Our Contact URI along `hop`.
-    pub(super) fn contact(&self, user: Option<&str>, hop: &Hop) -> String {
-        let (host, port) = self.sent_by(hop);
-        let mut uri = Uri::sip(user.filter(|user| !user.is_empty()), host, port);
-        if let (Uri::Sip(sip), true) = (&mut uri, hop.transport.reliable()) {
-            sip.params.set("transport", Some(&hop.transport.via().to_ascii_lowercase()));
-        }
-        uri.to_string()
-    }
-}
-
 /// Where answers go when the connection a request came by is gone, or when it came by datagram without rport
 /// (RFC 3261 §18.2.2): its source address and the port of its Via. `maddr` is not served.
 pub(super) fn answer_address(source: IpAddr, via: &Via, transport: Transport) -> SocketAddr {
@@ -475,18 +454,6 @@ mod tests {
         assert_eq!(uri.to_string(), "sip:p1");
         let routes: Vec<String> = routes.iter().map(NameAddr::to_string).collect();
         assert_eq!(routes, ["<sip:p2;lr>", "<sip:a@a.example>"]);
-    }
-
-    #[test]
-    fn our_contact_has_the_external_address_of_its_family_and_names_streams() {
-        let external = Some("198.51.100.7".parse().unwrap());
-        let settings = Settings { external, ..Settings::default() };
-        let udp = hop(Transport::Udp, "192.0.2.9:5060", None);
-        assert_eq!(settings.contact(Some("100"), &udp), "sip:100@198.51.100.7:5060");
-        let tcp = hop(Transport::Tcp, "192.0.2.9:5060", None);
-        assert_eq!(settings.contact(None, &tcp), "sip:198.51.100.7:5060;transport=tcp");
-        let v6 = Hop { local: "[2001:db8::2]:5060".parse().unwrap(), ..udp };
-        assert_eq!(settings.contact(Some("100"), &v6), "sip:100@[2001:db8::2]:5060");
     }
 
     fn hop(transport: Transport, remote: &str, connection: Option<u64>) -> Hop {

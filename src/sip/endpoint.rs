@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
@@ -47,6 +46,7 @@ use crate::sip::message::Method;
 use crate::sip::message::Request;
 use crate::sip::server::Arrival;
 use crate::sip::server::Server;
+pub use crate::sip::settings::Settings;
 use crate::time::Now;
 use crate::time::Timers;
 
@@ -55,57 +55,6 @@ pub(super) const T4: Duration = Duration::from_secs(5);
 
 /// Seconds after which a refused caller may try again.
 const RETRY_AFTER_S: &str = "5";
-
-/// What an endpoint is told about itself.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The address others reach us by, in Via and Contact; our own of each way if `None` or of the other family.
-    pub external: Option<IpAddr>,
-    /// Value of User-Agent and Server.
-    pub agent: String,
-    /// Most transactions, both kinds together; further requests get 503, those in dialogs a quarter later.
-    pub max_transactions: usize,
-    /// Most dialogs; further calls and subscriptions get 503.
-    pub max_dialogs: usize,
-    /// Value of Allow.
-    pub allow: &'static str,
-    /// Session timer that calls ask for and get at most, in seconds (RFC 4028); 0 for none.
-    pub session_expires: u32,
-    /// Longest request that goes as a datagram, in octets; a longer one takes TCP (RFC 3261 §18.1.1).
-    pub udp_max: usize,
-    /// Estimate of the round-trip time (§17.1.1.1).
-    pub t1: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            external: None,
-            agent: "Sentral".to_owned(),
-            max_transactions: 100_000,
-            max_dialogs: 20_000,
-            allow: "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, PUBLISH",
-            session_expires: 0,
-            udp_max: usize::MAX,
-            t1: Duration::from_millis(500),
-        }
-    }
-}
-
-impl Settings {
-    /// Value of Supported in calls: the timer only when there is one.
-    pub(super) fn supported(&self) -> &'static str {
-        match self.session_expires {
-            0 => "100rel, replaces, norefersub",
-            _ => "100rel, replaces, timer, norefersub",
-        }
-    }
-
-    /// Longest interval between repeats: 4 s with the usual T1.
-    pub(super) fn t2(&self) -> Duration {
-        8 * self.t1
-    }
-}
 
 /// What answers a digest challenge.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! The public face is [`endpoint::Endpoint`]: parsed messages and time go in, datagrams and [`Event`]s come
 //! out. It owns transactions, dialogs and their timers; who may call whom is decided above it.
 
+pub mod callee;
 pub mod check;
 pub mod client;
 pub mod dialog;
@@ -21,6 +22,7 @@ pub mod reliable;
 pub mod scan;
 pub mod server;
 pub mod session_timer;
+pub mod settings;
 pub mod stun;
 pub mod target;
 pub mod update;
