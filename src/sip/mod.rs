@@ -19,6 +19,7 @@ pub mod origin;
 pub mod print;
 pub mod register;
 pub mod reliable;
+pub mod request;
 pub mod scan;
 pub mod server;
 pub mod session_timer;

@@ -56,9 +56,7 @@ impl Settings {
     pub(super) fn t2(&self) -> Duration {
         8 * self.t1
     }
-}
 
-impl Settings {
     /// Our host and port as a peer along `hop` should write them; no port when the shell chooses one.
     pub(super) fn sent_by(&self, hop: &Hop) -> (Host, Option<u16>) {
         let local = hop.local.ip();
