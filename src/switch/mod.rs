@@ -6,7 +6,7 @@
 
 mod act;
 mod admission;
-mod bounded;
+pub(crate) mod bounded;
 mod bridge;
 mod call;
 mod channels;
@@ -52,6 +52,7 @@ pub mod say;
 mod screen;
 pub mod secrecy;
 pub mod service;
+mod spared;
 pub mod spending;
 mod subscriptions;
 mod transfer;
