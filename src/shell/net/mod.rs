@@ -4,7 +4,8 @@
 //! `stream` has the table of all connections, says which of them a message goes along, and lets in or opens new
 //! ones; `connection` is the life of one: reading, cutting into messages, writing, and every deadline. What differs
 //! by transport is in `tcp` (sockets), `tls` (certificates, and who is at the other end) and `ws` (WebSocket, as one
-//! more way to cut a stream into messages). `crowd` counts who has how many. `resolve` finds addresses.
+//! more way to cut a stream into messages). `crowd` counts who has how many, `shut_out` knows who is not read at all.
+//! `resolve` and `dns` find addresses.
 
 mod connection;
 mod crowd;

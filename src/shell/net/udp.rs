@@ -32,8 +32,7 @@ use crate::sip::stun;
 const BUFFER_BYTES: usize = 4 << 20;
 /// Addresses of neighbours whose route is remembered.
 const ROUTES_MAX: usize = 10_000;
-/// Unreadable requests answered in a second, of all senders together: a readable one counts for its sender, but who
-/// sent nonsense is nobody's business to keep.
+/// Unreadable requests answered in a second, of all senders together: the guard counts by sender only what can be read.
 const UNREADABLE_ANSWERED: u32 = 500;
 /// Datagrams read of one socket before other work gets its turn.
 const BATCH: usize = 64;
