@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use divan::Bencher;
+use divan::counter::ItemsCount;
 
 use sentral::media;
 use sentral::media::Command;
@@ -15,7 +16,9 @@ use sentral::shell::store::files;
 use sentral::sip;
 use sentral::sip::Hop;
 use sentral::sip::Message;
+use sentral::sip::Method;
 use sentral::sip::Transport;
+use sentral::sip::digest;
 use sentral::switch::Input;
 use sentral::switch::Output;
 use sentral::switch::Switch;
@@ -32,6 +35,11 @@ name = "Bench"
 "+4736000100" = "flow:play"
 [media]
 long = { file = "long.wav", text = "x" }
+[users.kari]
+name = "Kari"
+ext = "201"
+[devices]
+kari = { user = "kari", password = "kari-hemmelig" }
 [flows.play]
 name = "Play"
 start = "menu"
@@ -51,7 +59,7 @@ impl Line {
         let texts: BTreeMap<PathBuf, String> = [
             (
                 "trunks.toml",
-                "[trunks.bench]\nname = \"B\"\nserver = \"127.0.0.2:6000\"\ntrusted = [\"127.0.0.2\"]\n",
+                "[trunks.bench]\nname = \"B\"\nserver = \"127.0.0.2:6000\"\ntrusted = [\"127.0.0.2\"]\nhealth = false\n",
             ),
             ("companies/bench.toml", COMPANY),
         ]
@@ -71,9 +79,13 @@ impl Line {
 
     /// Gives the switch a request of the carrier; returns what it sends, with streams closed as a media thread would.
     fn send(&mut self, text: String) -> Vec<Bytes> {
+        self.send_from("127.0.0.2:6000", text)
+    }
+
+    fn send_from(&mut self, remote: &str, text: String) -> Vec<Bytes> {
         let message = Message::parse(Bytes::from(text), 65_535).expect("it is sound");
         let local: SocketAddr = "127.0.0.1:5060".parse().expect("an address");
-        let remote: SocketAddr = "127.0.0.2:6000".parse().expect("an address");
+        let remote: SocketAddr = remote.parse().expect("an address");
         let hop = Hop { transport: Transport::Udp, local, remote, connection: None };
         self.switch.handle_input(self.now, Input::Sip(sip::Input::Message { hop, message }));
         let mut sent = Vec::new();
@@ -100,6 +112,30 @@ impl Line {
              Content-Length: 0\r\n\r\n"
         ));
         assert_eq!(sent.len(), 1, "one answer");
+        self.go_on();
+    }
+
+    /// REGISTER, 401, REGISTER with a password, 200.
+    fn register(&mut self) {
+        self.count += 1;
+        let n = self.count;
+        let request = |cseq: u32, more: &str| {
+            format!(
+                "REGISTER sip:localhost SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.3:5070;branch=z9hG4bK{n}r{cseq}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:kari@localhost>;tag=f{n}\r\nTo: <sip:kari@localhost>\r\nCall-ID: kari\r\nCSeq: {} REGISTER\r\n\
+                 Contact: <sip:kari@127.0.0.3:5070>\r\nExpires: 3600\r\n{more}Content-Length: 0\r\n\r\n",
+                2 * n + u64::from(cseq)
+            )
+        };
+        let refused = self.send_from("127.0.0.3:5070", request(0, ""));
+        let Ok(Message::Response(refused)) = Message::parse(refused[0].clone(), 65_535) else {
+            panic!("a 401")
+        };
+        let challenge = digest::strongest(&refused).expect("a challenge");
+        let uri = "sip:localhost";
+        let proof = digest::answer(&challenge, "kari", "kari-hemmelig", &Method::Register, uri, 1, "c");
+        let granted = self.send_from("127.0.0.3:5070", request(1, &format!("Authorization: {proof}\r\n")));
+        assert!(granted[0].starts_with(b"SIP/2.0 200"), "{}", String::from_utf8_lossy(&granted[0]));
         self.go_on();
     }
 
@@ -139,12 +175,19 @@ impl Line {
 #[divan::bench]
 fn transaction(bencher: Bencher<'_, '_>) {
     let mut line = Line::new();
-    bencher.bench_local(|| line.options());
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| line.options());
+}
+
+/// One registration with digest: two transactions. The rate is that of a core which does nothing else.
+#[divan::bench]
+fn registration(bencher: Bencher<'_, '_>) {
+    let mut line = Line::new();
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| line.register());
 }
 
 /// One call to a menu: three messages in, four out, a flow, a stream, a call record.
 #[divan::bench]
 fn call(bencher: Bencher<'_, '_>) {
     let mut line = Line::new();
-    bencher.bench_local(|| line.call());
+    bencher.counter(ItemsCount::new(1_u32)).bench_local(|| line.call());
 }

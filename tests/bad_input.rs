@@ -10,6 +10,7 @@ mod daemon;
 #[path = "daemon/line.rs"]
 mod line;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::io::Read as _;
@@ -74,7 +75,7 @@ const TORTURE: &[(&str, Outcome, Outcome, &str)] = &[
     ),
     ("semiuri", Status(200), Status(200), "a sound OPTIONS"),
     ("transports", Status(200), Status(200), "a sound OPTIONS whose Vias name transports unheard of"),
-    ("mpart01", Status(405), Status(405), "a sound MESSAGE, which we do not take"),
+    ("mpart01", Status(401), Status(401), "a sound MESSAGE of nobody we know"),
     ("unreason", Silence, Silence, "a response to nothing that we asked"),
     ("noreason", Silence, Silence, "a response to nothing that we asked"),
     ("badinv01", Status(400), Status(400), "separators too many in Via and Contact"),
@@ -133,24 +134,32 @@ const TORTURE_V6: &[(&str, Outcome, Outcome, &str)] = &[
 
 #[test]
 fn every_message_of_rfc_4475_is_answered_over_udp_as_it_deserves() {
-    let site = Site::new();
-    let daemon = site.start();
-    let (mut wrong, mut seen) = (Vec::new(), Vec::new());
-    for (at, (name, expect, _, why)) in TORTURE.iter().enumerate() {
-        let message = read("torture", name);
-        // What bears the branch of one before is its repeat, and answered where that came from.
-        let branch = top_via(&message).and_then(|via| via.branch().map(str::to_owned));
-        let same = seen.iter().position(|other| branch.is_some() && *other == branch).unwrap_or(at);
-        seen.push(branch);
-        let own = IpAddr::from([127, 0, 1, 1 + u8::try_from(same).expect("less than 255 messages")]);
-        let got = over_udp(own, site.sip, &message);
-        if got != *expect {
-            wrong.push(format!("{name}: expected {expect:?} ({why}), got {got:?}"));
+    let mut wrong = Vec::new();
+    let mut left: Vec<_> = TORTURE.iter().collect();
+    while !left.is_empty() {
+        let site = Site::new();
+        let daemon = site.start();
+        let (mut seen, mut again) = (BTreeSet::new(), Vec::new());
+        for (at, row) in left.into_iter().enumerate() {
+            let (name, expect, _, why) = row;
+            let message = read("torture", name);
+            // What bears the branch of one before is its repeat to a daemon that has seen that: the next one gets it.
+            let branch = top_via(&message).and_then(|via| via.branch().map(str::to_owned));
+            if branch.is_some_and(|branch| !seen.insert(branch)) {
+                again.push(row);
+                continue;
+            }
+            let own = IpAddr::from([127, 0, 1, 1 + u8::try_from(at).expect("less than 255 messages")]);
+            let got = over_udp(own, site.sip, &message);
+            if got != *expect {
+                wrong.push(format!("{name}: expected {expect:?} ({why}), got {got:?}"));
+            }
         }
+        still_serves(&site);
+        daemon.end();
+        left = again;
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    still_serves(&site);
-    daemon.end();
 }
 
 #[test]
@@ -244,8 +253,10 @@ fn every_refusal_says_what_was_wrong_and_what_would_be_right() {
         (start, "sip:1 sip:2 SIP", "400 Malformed Request Line", ""),
         (end, "Content-Type: application/sdp\nContent-Length: 7\n\nv=0\nm=", "400", "Warning: 399 sentral"),
         // RFC 3261 §21.4.6, §8.2.1.
-        ("INVITE", "PUBLISH", "405", allow),
-        ("INVITE", "MESSAGE", "405", allow),
+        // Without Event it is of no package that we know (RFC 3903 §6).
+        ("INVITE", "PUBLISH", "489", "Allow-Events: presence"),
+        // From a carrier, to a number that is nobody's phone.
+        ("INVITE", "MESSAGE", "404", "Content-Length: 0"),
         ("INVITE", "FROBNICATE", "501", allow),
         // §21.4.12.
         (uri, &long, "414 Request-URI Too Long", ""),

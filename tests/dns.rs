@@ -3,6 +3,7 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
+    clippy::unwrap_used,
     reason = "real sockets and processes are the point"
 )]
 
@@ -163,7 +164,7 @@ fn a_daemon_registers_where_srv_leads() {
     let text = fs::read_to_string(config.join("server.toml")).unwrap();
     fs::write(config.join("server.toml"), format!("{text}[dns]\nservers = [\"{}\"]\n", server.address))
         .unwrap();
-    let trunk = "[trunks.linje]\nserver = \"carrier.test\"\ntransport = \"auto\"\nuser = \"u\"\npassword = \"p-hemmelig\"\n";
+    let trunk = "[trunks.linje]\nserver = \"carrier.test\"\ntransport = \"auto\"\nuser = \"u\"\npassword = \"p-hemmelig\"\nhealth = false\n";
     fs::write(config.join("trunks.toml"), trunk).unwrap();
     let daemon = site.start();
     let mut buffer = [0; 2_000];

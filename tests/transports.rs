@@ -80,7 +80,7 @@ impl Secured {
     /// The carrier's account, and the way to all Norwegian numbers.
     fn with_carrier(self, trunk: &str) -> Secured {
         let text = format!(
-            "[trunks.sikker]\ntransport = \"tls\"\ncertificate = \"{CARRIER}\"\n{trunk}\
+            "[trunks.sikker]\nhealth = false\ntransport = \"tls\"\ncertificate = \"{CARRIER}\"\n{trunk}\
              [routes]\nalt = {{ to = [\"+47\"], via = [\"sikker\"] }}\n"
         );
         fs::write(self.site.folder().join("config/trunks.toml"), text).expect("room on the disk");

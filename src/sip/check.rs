@@ -274,7 +274,7 @@ mod tests {
             ("sip:b@h S", "tel:+47 S", 0),
             ("Contact: ", "Contact: <sip:c@p>, ", 400),
             ("<sip:a@p>", "*", 400),
-            ("Call-ID", "Require: 100rel, path\r\nCall-ID", 420),
+            ("Call-ID", "Require: unheard-of, path\r\nCall-ID", 420),
             ("Call-ID", "Require: path\r\nCall-ID", 0),
             ("Call-ID", "Route: <sip:x;lr>, y\r\nCall-ID", 400),
             // Only a body can be compressed.

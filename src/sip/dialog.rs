@@ -276,7 +276,7 @@ impl Dialog {
         headers.push(Name::UserAgent, settings.agent.clone());
         if matches!(method, Method::Invite | Method::Update) {
             headers.push(Name::Allow, settings.allow);
-            headers.push(Name::Supported, settings.supported);
+            headers.push(Name::Supported, settings.supported());
         }
         add(headers, extra);
         request

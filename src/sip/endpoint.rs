@@ -69,8 +69,6 @@ pub struct Settings {
     pub max_dialogs: usize,
     /// Value of Allow.
     pub allow: &'static str,
-    /// Value of Supported in calls.
-    pub supported: &'static str,
     /// Session timer that calls ask for and get at most, in seconds (RFC 4028); 0 for none.
     pub session_expires: u32,
     /// Longest request that goes as a datagram, in octets; a longer one takes TCP (RFC 3261 §18.1.1).
@@ -87,7 +85,6 @@ impl Default for Settings {
             max_transactions: 100_000,
             max_dialogs: 20_000,
             allow: "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, INFO, SUBSCRIBE, NOTIFY, REFER, MESSAGE, PUBLISH",
-            supported: "100rel, replaces, timer, norefersub",
             session_expires: 0,
             udp_max: usize::MAX,
             t1: Duration::from_millis(500),
@@ -96,6 +93,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Value of Supported in calls: the timer only when there is one.
+    pub(super) fn supported(&self) -> &'static str {
+        match self.session_expires {
+            0 => "100rel, replaces, norefersub",
+            _ => "100rel, replaces, timer, norefersub",
+        }
+    }
+
     /// Longest interval between repeats: 4 s with the usual T1.
     pub(super) fn t2(&self) -> Duration {
         8 * self.t1

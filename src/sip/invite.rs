@@ -201,7 +201,6 @@ impl Endpoint {
             theirs.exchange = theirs.exchange.said();
             (!said).then_some(body)
         });
-        extra.push(("Supported", self.settings.supported.to_owned()));
         self.answer(now, server, 200, with_contact(contact, extra), body);
         let t1 = self.settings.t1;
         if let Some(standing) = self.dialogs.get_mut(&dialog) {

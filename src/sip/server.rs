@@ -183,6 +183,7 @@ impl Endpoint {
         let headers = &mut response.headers;
         if let Some(allow) = allows(&method, status).then_some(self.settings.allow) {
             headers.push(Name::Allow, allow);
+            headers.push(Name::Supported, self.settings.supported());
         }
         headers.push(Name::Server, self.settings.agent.clone());
         add(headers, extra);

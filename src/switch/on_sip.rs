@@ -443,7 +443,7 @@ impl Switch {
                 return;
             }
             (Method::Options, _) => {
-                (200, vec![("Allow", ALLOW.into()), ("Accept", "application/sdp".into())])
+                (200, vec![("Accept", "application/sdp".into()), ("Allow-Events", self.packages())])
             }
             (Method::Refer, _) => {
                 self.on_refer(now, transaction, dialog, request, hop);
@@ -461,7 +461,8 @@ impl Switch {
             (Method::Info | Method::Notify | Method::Update | Method::Prack, None) => (481, Vec::new()),
             (Method::Notify, Some(_)) => (489, Vec::new()),
             (Method::Other(_), _) => (501, vec![("Allow", ALLOW.into())]),
-            _ => (405, vec![("Allow", ALLOW.into())]),
+            // The endpoint says what is allowed.
+            _ => (405, Vec::new()),
         };
         self.endpoint.respond(now, transaction, status, extra, None);
     }

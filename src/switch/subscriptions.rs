@@ -274,21 +274,24 @@ impl Switch {
         self.notify(now, dialog, true);
     }
 
+    /// The packages that can be subscribed to, as in Allow-Events.
+    pub(crate) fn packages(&self) -> String {
+        let offered = Package::ALL.into_iter().filter(|package| self.offers(*package));
+        offered.map(Package::name).collect::<Vec<_>>().join(", ")
+    }
+
+    fn offers(&self, package: Package) -> bool {
+        package != Package::UaProfile || self.config.server.profile_url.is_some()
+    }
+
     /// Reads Event, Accept and Expires.
     fn wanted(&self, request: &Request) -> Result<Wanted, (u16, Extra)> {
         let event = request.headers.get(&Name::Event).unwrap_or_default();
         let event = SubscriptionState::parse(&event).ok();
         let package = event.as_ref().and_then(|event| Package::named(&event.state));
-        let offered =
-            |package: &Package| *package != Package::UaProfile || self.config.server.profile_url.is_some();
         // RFC 6665 §4.2.1.1: 489 names the packages that there are.
-        let Some(package) = package.filter(offered) else {
-            let names: Vec<&str> = Package::ALL
-                .iter()
-                .filter(|package| offered(package))
-                .map(|package| package.name())
-                .collect();
-            return Err((489, vec![("Allow-Events", names.join(", "))]));
+        let Some(package) = package.filter(|package| self.offers(*package)) else {
+            return Err((489, vec![("Allow-Events", self.packages())]));
         };
         let id = event.and_then(|event| event.params.value("id").map(str::to_owned));
         if id.as_ref().is_some_and(|id| id.len() > NAME_MAX) {

@@ -42,7 +42,7 @@ impl Phone {
             "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\nsip_trans_def udp\n\
              audio_player aubridge,{name}\naudio_source ausine,{hz}\naudio_alert aubridge,{name}-alert\n\
              ausrc_srate 48000\nauplay_srate {RATE}\nausrc_channels 2\nauplay_channels 1\n\
-             rtp_ports {}-{}\nmodule_path {}\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\n\
+             rtp_ports {}-{}\nmodule_path {}\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\nmodule srtp.so\n\
              module sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n",
             first + 4,

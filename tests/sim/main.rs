@@ -15,6 +15,7 @@ mod calls;
 mod diagnosis;
 mod events;
 mod guard;
+mod pair;
 mod phone;
 mod queue;
 mod registration;

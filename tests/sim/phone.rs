@@ -555,6 +555,9 @@ impl Phone {
             }
             Event::Response { status, response, .. } => {
                 self.registered = Some(status);
+                let headers = response.iter().flat_map(|response| response.headers.iter());
+                let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+                self.granted = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
                 self.told = response;
             }
             Event::Acked { .. }

@@ -86,6 +86,8 @@ struct Packet {
 pub struct World {
     pub now: Now,
     pub switch: Switch,
+    /// Where it listens.
+    pub address: SocketAddr,
     pub phones: Vec<Phone>,
     pub streams: BTreeMap<StreamId, Stream>,
     pub cdrs: Vec<Cdr>,
@@ -242,11 +244,17 @@ impl World {
     }
 
     pub fn at(seed: u64, utc: Timestamp, config: Arc<Config>) -> World {
+        World::listening(seed, utc, config, SERVER)
+    }
+
+    /// A switch at an address of its own.
+    pub fn listening(seed: u64, utc: Timestamp, config: Arc<Config>, address: &str) -> World {
         let now = Now { mono: Instant::now(), utc };
         let mut rng = Rng::from_seed(seed);
         let mut world = World {
             now,
             switch: Switch::new(now, config, rng.fork()),
+            address: address.parse().unwrap(),
             phones: Vec::new(),
             streams: BTreeMap::new(),
             cdrs: Vec::new(),
@@ -267,7 +275,8 @@ impl World {
     /// Adds a phone of the company (its name is its device) or, with another name, a stranger.
     pub fn phone(&mut self, name: &str) -> usize {
         let address = format!("192.0.2.{}:5060", 100 + self.phones.len());
-        let mut phone = Phone::new(name, &address, SERVER, "prove.example", self.rng.fork());
+        let mut phone =
+            Phone::new(name, &address, &self.address.to_string(), "prove.example", self.rng.fork());
         phone.password = Some(format!("{name}-secret"));
         self.phones.push(phone);
         self.phones.len() - 1
@@ -289,7 +298,8 @@ impl World {
 
     /// Adds a carrier at an address.
     pub fn carrier_at(&mut self, address: &str) -> usize {
-        let phone = Phone::new("+4736000777", address, SERVER, "prove.example", self.rng.fork());
+        let phone =
+            Phone::new("+4736000777", address, &self.address.to_string(), "prove.example", self.rng.fork());
         self.phones.push(phone);
         self.phones.len() - 1
     }
@@ -299,7 +309,7 @@ impl World {
     pub fn raw(&mut self, from: &str, message: &str) -> Vec<String> {
         let remote: SocketAddr = from.parse().unwrap();
         let message = Message::parse(Bytes::from(message.replace('\n', "\r\n")), 65_535).unwrap();
-        let hop = Hop { transport: Transport::Udp, local: SERVER.parse().unwrap(), remote, connection: None };
+        let hop = Hop { transport: Transport::Udp, local: self.address, remote, connection: None };
         self.input(Input::Sip(sip::Input::Message { hop, message }));
         self.run(Duration::from_millis(100));
         let (back, rest) = std::mem::take(&mut self.strays).into_iter().partition(|(to, _)| *to == remote);
@@ -419,7 +429,7 @@ impl World {
             let bytes = packet.bytes.clone();
             let message =
                 Message::parse(packet.bytes, 65_535).expect("what our own stack prints can be read");
-            if packet.to == SERVER.parse().unwrap() {
+            if packet.to == self.address {
                 let local = packet.to;
                 let sender = self.phones.iter().find(|phone| phone.address == packet.from);
                 let connection = sender.and_then(|phone| phone.connection);
@@ -509,9 +519,10 @@ impl World {
                 }
                 Output::Ask { id, ask } => {
                     let answer = match ask {
-                        Ask::Resolve { host, .. } => {
-                            Answer::Resolved { hops: addresses(&host), ttl: Duration::from_secs(60) }
-                        }
+                        Ask::Resolve { host, .. } => Answer::Resolved {
+                            hops: addresses(&host, self.address),
+                            ttl: Duration::from_secs(60),
+                        },
                         Ask::LoadClip { .. } => Answer::Loaded(true),
                         Ask::DeleteFile { .. } => Answer::Done,
                     };
@@ -584,14 +595,14 @@ impl World {
 }
 
 /// What the name server of these tests says: a carrier with two addresses, or the address that is written.
-fn addresses(host: &str) -> Vec<Hop> {
+fn addresses(host: &str, local: SocketAddr) -> Vec<Hop> {
     let remotes = match host {
         "pair.example" => vec![TRUNK.to_owned(), SECOND.to_owned()],
         host => vec![format!("{host}:5060")],
     };
     let hop = |remote: String| Hop {
         transport: Transport::Udp,
-        local: SERVER.parse().unwrap(),
+        local,
         remote: remote.parse().unwrap(),
         connection: None,
     };

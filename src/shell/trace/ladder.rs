@@ -176,9 +176,8 @@ mod tests {
             legs: vec![leg("a", "trunk linje"), leg("b", "anna")],
             next: 6,
         };
-        let expected = "\
-                   trunk linje                 sentral                     anna                127.0.0.1:5080
-                 127.0.0.2:5060                                       127.0.0.1:5070
+        let expected = "                   trunk linje                 sentral                    anna                 127.0.0.1:5080
+                 127.0.0.2:5060                                      127.0.0.1:5070
 10:00:00.001            │──────── INVITE ────────►│                         │                         │   1 INVITE
 10:00:00.002            │◄───── 100 Trying ───────│                         │                         │   1 INVITE
 10:00:00.003            │                         │──────── INVITE ────────►│                         │   1 INVITE
