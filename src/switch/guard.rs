@@ -6,7 +6,7 @@
 //!
 //! What is spared, [`Spared`], is neither counted nor shut out.
 //!
-//! Memory: at most [`ADDRESSES_MAX`] addresses and as many homes of about 150 bytes each, 15 MB in all, and one
+//! Memory: at most [`ADDRESSES_MAX`] addresses and as many homes of about 100 bytes each, 10 MB in all, and one
 //! account per device. Addresses of IPv6 count by their /64, which is what one customer has.
 
 use std::collections::HashMap;
@@ -17,6 +17,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::fraud;
+use crate::switch::backoff::Backoff;
+use crate::switch::backoff::Bucket;
 use crate::switch::bounded::Bounded;
 use crate::switch::location::Aor;
 use crate::switch::spared::Spared;
@@ -342,61 +344,6 @@ pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-    }
-}
-
-/// Failures, and the time that follows from them.
-#[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
-    since: Option<Instant>,
-    /// How often it was shut out.
-    level: u32,
-    until: Option<Instant>,
-}
-
-impl Backoff {
-    fn shut(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| now < until)
-    }
-
-    /// One failure more; tells for how long it is shut out when it was one too many.
-    fn fail(&mut self, now: Instant, most: u32, settings: &fraud::Guard) -> Option<Duration> {
-        let fresh = |since: Instant| now.saturating_duration_since(since) < settings.within;
-        if !self.since.is_some_and(fresh) {
-            self.since = Some(now);
-            self.failures = 0;
-        }
-        self.failures += 1;
-        (self.failures >= most).then(|| self.shut_out(now, settings))
-    }
-
-    /// Shuts it out, twice as long as the last time; who kept quiet for as long as can be begins anew.
-    fn shut_out(&mut self, now: Instant, settings: &fraud::Guard) -> Duration {
-        let calm = |until: Instant| now.saturating_duration_since(until) >= settings.shut_out_max;
-        if self.until.is_some_and(calm) {
-            self.level = 0;
-        }
-        let doubled = settings.shut_out.saturating_mul(1 << self.level.min(20));
-        let long = doubled.min(settings.shut_out_max);
-        *self = Backoff { failures: 0, since: None, level: self.level + 1, until: Some(now + long) };
-        long
-    }
-}
-
-/// So many requests per second, and twice as many at once: the moment at which what was taken is paid for.
-#[derive(Debug, Default)]
-struct Bucket(Option<Instant>);
-
-impl Bucket {
-    fn take(&mut self, now: Instant, per_second: u32) -> bool {
-        let one = Duration::from_secs(1) / per_second.max(1);
-        let paid = self.0.map_or(now, |at| at.max(now));
-        if paid.saturating_duration_since(now) > Duration::from_secs(2) {
-            return false;
-        }
-        self.0 = Some(paid + one);
-        true
     }
 }
 

@@ -7,6 +7,7 @@
 mod act;
 mod admission;
 mod audit;
+mod backoff;
 pub(crate) mod bounded;
 mod bridge;
 mod call;

@@ -7,8 +7,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::task::ready;
 use std::time::Duration;
@@ -20,7 +18,6 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::io::ReadBuf;
 use tokio::io::ReadHalf;
 use tokio::io::WriteHalf;
-use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio::time::sleep;
@@ -28,6 +25,7 @@ use tokio::time::timeout;
 use tokio::time::timeout_at;
 
 use crate::shell::http::metrics;
+use crate::shell::net::owed::Owed;
 use crate::shell::net::stream::Ends;
 use crate::shell::net::stream::Outgoing;
 use crate::shell::net::stream::Shared;
@@ -66,13 +64,6 @@ pub(super) struct Life {
     /// Where the peer listens, when our requests to there go along this connection.
     alias: Option<SocketAddr>,
     owed: Arc<Owed>,
-}
-
-/// Requests of a connection that have no final answer yet.
-#[derive(Default)]
-struct Owed {
-    count: AtomicU32,
-    paid: Notify,
 }
 
 /// How octets become messages.
@@ -235,28 +226,6 @@ impl Life {
         let alias = SocketAddr::new(self.hop.remote.ip(), port);
         self.shared.note_alias(&self.hop, alias);
         self.alias = Some(alias);
-    }
-}
-
-impl Owed {
-    fn add(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A message was written: one answer less if it is a final one.
-    fn written(&self, octets: &[u8]) {
-        let is_final = octets.strip_prefix(b"SIP/2.0 ").is_some_and(|rest| !rest.starts_with(b"1"));
-        let less = |count: u32| is_final.then(|| count.saturating_sub(1));
-        if self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) == Ok(1) {
-            self.paid.notify_one();
-        }
-    }
-
-    /// Waits until there are none.
-    async fn settled(&self) {
-        while self.count.load(Ordering::Relaxed) > 0 {
-            self.paid.notified().await;
-        }
     }
 }
 
