@@ -70,8 +70,8 @@ const TORTURE: &[(&str, Outcome, Outcome, &str)] = &[
     (
         "dblreq",
         Status(401),
-        Unfinished,
-        "a sound REGISTER; on a stream an INVITE follows, whose end is missing",
+        Status(401),
+        "a sound REGISTER, which is answered; on a stream an INVITE follows, whose end is missing",
     ),
     ("semiuri", Status(200), Status(200), "a sound OPTIONS"),
     ("transports", Status(200), Status(200), "a sound OPTIONS whose Vias name transports unheard of"),

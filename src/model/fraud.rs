@@ -57,7 +57,7 @@ pub struct Guard {
     pub shut_out_max: Duration,
     /// Requests per second of an address that has never proved a password; twice as many at once.
     pub requests_per_second: u32,
-    /// The same for trunks and for addresses of phones that have.
+    /// The same for addresses of phones that have. Trunks are not counted.
     pub requests_per_second_known: u32,
     /// User-Agents of scanners, in small letters; part of the header is enough.
     pub scanners: Vec<Arc<str>>,

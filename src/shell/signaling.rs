@@ -4,6 +4,7 @@
 //! TCP stops being read, and datagrams wait in the kernel until it drops them (SIP repeats).
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -184,6 +185,8 @@ impl Signaling {
             self.carry_out(output, &mut commands);
         }
         self.hand_over(&mut commands);
+        // When the sockets were looked at last: what is found at once came after that.
+        let mut looked = clock::now().mono;
         while !self.ended {
             let now = clock::now();
             let due = self.parts.switch.poll_timeout(now).map(|(at, _)| at);
@@ -194,25 +197,25 @@ impl Signaling {
             }
             // Deadlines of a few milliseconds share one wake-up; none of them is that exact.
             let wait = wait.clamp(DEADLINES_TOGETHER, Duration::from_secs(1));
-            let ready = match self.epoll.wait(Some(wait)) {
-                Ok(ready) => ready,
+            let (ready, since) = match self.look(wait, looked) {
+                Ok(looked) => looked,
                 Err(error) => {
                     tracing::error!(%error, "cannot wait for sockets");
                     break;
                 }
             };
-            let woken = clock::now().mono;
+            looked = clock::now().mono;
             for at in 0..ready {
                 match self.epoll.token(at) {
                     INBOX => {
                         self.mouth.wake.clear();
                         let inbox = self.parts.udp.len();
-                        self.waited(inbox, woken);
+                        self.waited(inbox, since);
                         if !self.take_items() {
                             self.waiting[inbox] = None;
                         }
                     }
-                    socket => self.read(socket as usize, woken),
+                    socket => self.read(socket as usize, since),
                 }
             }
         }
@@ -220,9 +223,21 @@ impl Signaling {
         self.parts.store.flush();
     }
 
+    /// Waits until something can be read. Tells how many can, and since when it may have waited: what is there at once
+    /// came while other work was done after the last look, anything else wakes us.
+    fn look(&mut self, wait: Duration, last: Instant) -> io::Result<(usize, Instant)> {
+        match self.epoll.wait(Some(Duration::ZERO))? {
+            0 => {
+                let ready = self.epoll.wait(Some(wait))?;
+                Ok((ready, clock::now().mono))
+            }
+            ready => Ok((ready, last)),
+        }
+    }
+
     /// Reads a socket and handles each message as it comes.
-    fn read(&mut self, index: usize, woken: Instant) {
-        self.waited(index, woken);
+    fn read(&mut self, index: usize, since: Instant) {
+        self.waited(index, since);
         let Some(udp) = self.parts.udp.get_mut(index) else { return };
         let mut inputs = Vec::new();
         let more = udp.read(&self.inbox.trace, self.parts.streams.shut_out(), |input| inputs.push(input));
@@ -236,10 +251,11 @@ impl Signaling {
         }
     }
 
-    /// Tells the switch how long what is read of a source now may have waited: since it was last seen empty.
-    fn waited(&mut self, source: usize, woken: Instant) {
+    /// Tells the switch how long what is read of a source now may have waited: since it was last seen empty, or since
+    /// the time given when it was.
+    fn waited(&mut self, source: usize, since: Instant) {
         let now = clock::now();
-        let since = *self.waiting[source].get_or_insert(woken);
+        let since = *self.waiting[source].get_or_insert(since);
         let long = now.mono.saturating_duration_since(since);
         if long >= WAIT_TOLD {
             self.parts.switch.handle_input(now, Input::Waited(long));

@@ -1,55 +1,60 @@
-//! A table with a maximum: what was not touched for longest makes room for what is new.
+//! A table with a maximum: what was not touched for long makes room for what is new.
+//!
+//! Two halves, a young and an old one: what is touched goes into the young, and when that is full it becomes the old
+//! one, whose entries are forgotten. So an entry is kept until at least half as many others as the table may hold were
+//! touched after it, and each touch costs a look or two by hash.
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// At most `most` entries by key.
+/// At most so many entries by key.
 #[derive(Debug)]
 pub(crate) struct Bounded<K, V> {
-    most: usize,
-    entries: HashMap<K, (u64, V)>,
-    /// Keys by when they were touched last.
-    order: BTreeMap<u64, K>,
-    touched: u64,
+    half: usize,
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
 }
 
 impl<K: Copy + Eq + Hash, V: Default> Bounded<K, V> {
-    /// An empty table.
+    /// An empty table for at most `most` entries, two at least.
     pub(crate) fn new(most: usize) -> Bounded<K, V> {
-        Bounded { most, entries: HashMap::new(), order: BTreeMap::new(), touched: 0 }
+        Bounded { half: (most / 2).max(1), young: HashMap::new(), old: HashMap::new() }
     }
 
     /// Looks without touching.
     pub(crate) fn peek(&self, key: K) -> Option<&V> {
-        self.entries.get(&key).map(|(_, value)| value)
+        self.young.get(&key).or_else(|| self.old.get(&key))
     }
 
     /// The entry of `key`, made when there is none, touched.
     pub(crate) fn entry(&mut self, key: K) -> &mut V {
-        self.touched += 1;
-        if let Some((at, _)) = self.entries.get(&key) {
-            self.order.remove(at);
-        } else if self.entries.len() >= self.most
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.entries.remove(&oldest);
+        if !self.young.contains_key(&key) {
+            let value = self.old.remove(&key).unwrap_or_default();
+            if self.young.len() >= self.half {
+                // The emptied one keeps its room.
+                std::mem::swap(&mut self.young, &mut self.old);
+                self.young.clear();
+            }
+            self.young.insert(key, value);
         }
-        self.order.insert(self.touched, key);
-        let (at, value) = self.entries.entry(key).or_default();
-        *at = self.touched;
-        value
+        self.young.entry(key).or_default()
     }
 
-    /// All entries, the one touched last at the end.
+    /// Forgets an entry.
+    pub(crate) fn remove(&mut self, key: K) {
+        self.young.remove(&key);
+        self.old.remove(&key);
+    }
+
+    /// All entries, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &V)> {
-        self.order.values().filter_map(|key| Some((*key, self.peek(*key)?)))
+        self.young.iter().chain(&self.old).map(|(key, value)| (*key, value))
     }
 
     /// How many there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+        self.young.len() + self.old.len()
     }
 }
 
@@ -58,16 +63,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_touched_longest_ago_makes_room() {
-        let mut table: Bounded<u32, u32> = Bounded::new(3);
-        for key in 1..=3 {
-            *table.entry(key) = key * 10;
+    fn what_is_touched_stays_and_the_rest_makes_room() {
+        let mut table: Bounded<u32, u32> = Bounded::new(8);
+        *table.entry(0) = 7;
+        for key in 1..=1_000 {
+            *table.entry(key) = key;
+            assert!(table.len() <= 8, "{key}");
+            // The last four at least.
+            let kept = (key.saturating_sub(3)..=key).all(|recent| table.peek(recent).is_some());
+            assert!(kept, "{key}");
+            if key % 3 == 0 {
+                table.entry(0);
+            }
+            assert_eq!(table.peek(0), Some(&7), "{key}");
         }
-        table.entry(1);
-        table.entry(4);
-        assert_eq!(table.peek(2), None);
-        let keys: Vec<u32> = table.iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, [3, 1, 4]);
-        assert_eq!((table.len(), table.order.len()), (3, 3));
+        assert_eq!(table.peek(900), None);
+        table.remove(1_000);
+        assert_eq!(table.peek(1_000), None);
+        assert_eq!(table.iter().count(), table.len());
     }
 }

@@ -26,6 +26,7 @@ use crate::switch::guard::Standing;
 use crate::switch::guard::Verdict;
 use crate::switch::location::Aor;
 use crate::switch::overload::Rank;
+use crate::switch::spared::Spared;
 use crate::time::Now;
 
 /// Seconds after which a request that was turned away may come again: at least, and so many more by chance, lest
@@ -63,7 +64,7 @@ impl Switch {
 
     /// What is known of where a message came from.
     pub(crate) fn place(&self, now: Now, hop: Hop) -> Place {
-        self.guard.place(now.mono, hop.remote.ip(), self.trunk_at(hop).is_some())
+        self.guard.place(now.mono, hop.remote.ip())
     }
 
     /// How an account sees where a message came from.
@@ -108,12 +109,20 @@ impl Switch {
     pub(crate) fn adopt_guard(&mut self, now: Now) {
         let config = Arc::clone(&self.config);
         let settings = config.server.guard.clone();
-        let never = settings.never.clone();
-        let trunks: Vec<_> = config.trunks.values().flat_map(|trunk| trunk.trusted.clone()).collect();
-        let spared = |ip: IpAddr| never.iter().chain(&trunks).any(|known| known.contains((ip, 0).into()));
         let exists = |aor: &Aor| config.devices.contains_key(&(aor.domain.clone(), aor.device.clone()));
         self.overload.set_target(settings.lag);
-        self.guard.adopt(now.mono, settings, spared, exists);
+        self.guard.adopt(settings, exists);
+        self.spare_neighbours(now);
+    }
+
+    /// Tells the guard where carriers are, and what else is never shut out; called when any of it changes.
+    pub(crate) fn spare_neighbours(&mut self, now: Now) {
+        let mut spared = Spared::default();
+        let trusted = self.config.trunks.values().flat_map(|trunk| &trunk.trusted);
+        self.config.server.guard.never.iter().chain(trusted).for_each(|known| spared.add(known));
+        let hops = self.trunks.values().flat_map(|state| &state.hops);
+        hops.for_each(|hop| spared.add_address(hop.remote.ip()));
+        self.guard.spare(now.mono, spared);
         self.settle_guard();
     }
 
@@ -213,10 +222,10 @@ mod tests {
             ("REGISTER", "100", "", Place::Stranger, Rank::Stranger),
             // Some phones keep the tag of an earlier answer.
             ("REGISTER", "100", ";tag=b", Place::Stranger, Rank::Stranger),
-            ("INVITE", "100", "", Place::Trunk, Rank::Call),
+            ("INVITE", "100", "", Place::Spared, Rank::Call),
             ("INVITE", "100", "", Place::Home, Rank::Call),
             ("REGISTER", "100", "", Place::Home, Rank::Upkeep),
-            ("OPTIONS", "100", "", Place::Trunk, Rank::Upkeep),
+            ("OPTIONS", "100", "", Place::Spared, Rank::Upkeep),
             ("INVITE", "112", "", Place::Stranger, Rank::Always),
             ("INVITE", "100", ";tag=b", Place::Stranger, Rank::Always),
             ("BYE", "100", ";tag=b", Place::Home, Rank::Always),

@@ -4,7 +4,9 @@
 //! silenced, whatever comes from it or claims to, and a device is always heard at its own home; only attempts on other
 //! accounts are refused there. Nothing is kept over a restart but what follows from the bindings in the store.
 //!
-//! Memory: at most [`ADDRESSES_MAX`] addresses and as many homes of about 300 bytes each, 30 MB in all, and one
+//! What is spared, [`Spared`], is neither counted nor shut out.
+//!
+//! Memory: at most [`ADDRESSES_MAX`] addresses and as many homes of about 100 bytes each, 10 MB in all, and one
 //! account per device. Addresses of IPv6 count by their /64, which is what one customer has.
 
 use std::collections::HashMap;
@@ -15,10 +17,13 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::fraud;
+use crate::switch::backoff::Backoff;
+use crate::switch::backoff::Bucket;
 use crate::switch::bounded::Bounded;
 use crate::switch::location::Aor;
+use crate::switch::spared::Spared;
 
-/// Addresses that are remembered, and homes; the one silent for longest is forgotten for a new one.
+/// Addresses that are remembered, and homes; those silent for long are forgotten for new ones.
 pub const ADDRESSES_MAX: usize = 50_000;
 /// Homes of one account; the oldest is forgotten.
 const HOMES_MAX: usize = 8;
@@ -30,6 +35,8 @@ const HOME_FAILURES: u32 = 10;
 const FLOOD_S: u32 = 5;
 /// One line in the log for each address, this often.
 const LOG_EVERY: Duration = Duration::from_secs(60);
+/// Lines in the log per second for all addresses: a sender may claim to be at as many as he likes.
+const LOG_PER_SECOND: u32 = 5;
 
 /// Why something was dropped or refused; the label of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,10 +75,8 @@ impl Reason {
 /// What is known of the address that a message came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The operator trusts it.
-    Never,
-    /// A carrier's.
-    Trunk,
+    /// The operator trusts it, or it is a carrier's.
+    Spared,
     /// Somebody has proved a password there.
     Home,
     /// Nothing.
@@ -101,12 +106,14 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Guard {
     settings: fraud::Guard,
+    spared: Spared,
     addresses: Bounded<IpAddr, Address>,
     homes: Bounded<IpAddr, Home>,
     accounts: HashMap<Aor, Account>,
     /// Shut out, or let in again when the time is zero; for who can drop what comes before it is read.
     told: VecDeque<(IpAddr, Duration)>,
     counts: Vec<(Reason, u64)>,
+    log: Bucket,
 }
 
 #[derive(Debug, Default)]
@@ -138,26 +145,27 @@ impl Guard {
     pub(crate) fn new(settings: fraud::Guard) -> Guard {
         Guard {
             settings,
+            spared: Spared::default(),
             addresses: Bounded::new(ADDRESSES_MAX),
             homes: Bounded::new(ADDRESSES_MAX),
             accounts: HashMap::new(),
             told: VecDeque::new(),
             counts: Vec::new(),
+            log: Bucket::default(),
         }
     }
 
-    /// Takes new settings. `spared` tells which addresses may no longer be shut out; `exists` which accounts there
-    /// still are.
-    pub(crate) fn adopt(
-        &mut self,
-        now: Instant,
-        settings: fraud::Guard,
-        spared: impl Fn(IpAddr) -> bool,
-        exists: impl Fn(&Aor) -> bool,
-    ) {
+    /// Takes new settings; `exists` tells which accounts there still are.
+    pub(crate) fn adopt(&mut self, settings: fraud::Guard, exists: impl Fn(&Aor) -> bool) {
         self.settings = settings;
         self.accounts.retain(|aor, _| exists(aor));
-        let shut = self.addresses.iter().filter(|(ip, of)| of.backoff.shut(now) && spared(*ip));
+    }
+
+    /// Takes the addresses that are spared from here on, and lets in those of them that are shut out.
+    pub(crate) fn spare(&mut self, now: Instant, spared: Spared) {
+        self.spared = spared;
+        let spared = &self.spared;
+        let shut = self.addresses.iter().filter(|(ip, of)| of.backoff.shut(now) && spared.contains(*ip));
         let freed: Vec<IpAddr> = shut.map(|(ip, _)| ip).collect();
         for ip in freed {
             self.addresses.entry(ip).backoff = Backoff::default();
@@ -166,11 +174,10 @@ impl Guard {
     }
 
     /// What is known of an address.
-    pub(crate) fn place(&self, now: Instant, ip: IpAddr, trunk: bool) -> Place {
+    pub(crate) fn place(&self, now: Instant, ip: IpAddr) -> Place {
         let home = || self.homes.peek(network(ip)).and_then(|home| home.until).is_some_and(|at| now < at);
         match () {
-            () if self.settings.never.iter().any(|never| never.contains((ip, 0).into())) => Place::Never,
-            () if trunk => Place::Trunk,
+            () if self.spared.contains(ip) => Place::Spared,
             () if home() => Place::Home,
             () => Place::Stranger,
         }
@@ -180,18 +187,16 @@ impl Guard {
     pub(crate) fn look(&mut self, now: Instant, ip: IpAddr, place: Place, agent: Option<&str>) -> Verdict {
         let key = network(ip);
         match place {
-            Place::Never => return Verdict::Pass,
-            Place::Trunk | Place::Home => {
+            Place::Spared => return Verdict::Pass,
+            Place::Home => {
                 let rate = self.settings.requests_per_second_known;
                 let taken = self.homes.entry(key).bucket.take(now, rate);
                 return if taken { Verdict::Pass } else { Verdict::Drop(Reason::Flood) };
             }
             Place::Stranger => {}
         }
-        let scanner = agent.is_some_and(|agent| {
-            let agent = agent.to_ascii_lowercase();
-            self.settings.scanners.iter().any(|name| agent.contains(&**name))
-        });
+        let scanners = &self.settings.scanners;
+        let scanner = agent.is_some_and(|agent| scanners.iter().any(|name| names(agent, name)));
         let rate = self.settings.requests_per_second;
         let address = self.addresses.entry(key);
         if address.backoff.shut(now) {
@@ -261,7 +266,7 @@ impl Guard {
                 }
             }
         }
-        if standing != Standing::New || matches!(place, Place::Never | Place::Trunk) {
+        if standing != Standing::New || place == Place::Spared {
             return None;
         }
         let key = network(ip);
@@ -300,6 +305,9 @@ impl Guard {
         if address.logged.is_some_and(|at| now.saturating_duration_since(at) < LOG_EVERY) {
             return None;
         }
+        if !self.log.take(now, LOG_PER_SECOND) {
+            return None;
+        }
         address.logged = Some(now);
         Some(std::mem::take(&mut address.unlogged))
     }
@@ -326,66 +334,16 @@ impl Guard {
     }
 }
 
+/// Whether a User-Agent contains a scanner's name, which is in small letters.
+fn names(agent: &str, scanner: &str) -> bool {
+    agent.as_bytes().windows(scanner.len().max(1)).any(|part| part.eq_ignore_ascii_case(scanner.as_bytes()))
+}
+
 /// What an address counts as: itself, or the /64 of IPv6.
 pub fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
         IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-    }
-}
-
-/// Failures, and the time that follows from them.
-#[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
-    since: Option<Instant>,
-    /// How often it was shut out.
-    level: u32,
-    until: Option<Instant>,
-}
-
-impl Backoff {
-    fn shut(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| now < until)
-    }
-
-    /// One failure more; tells for how long it is shut out when it was one too many.
-    fn fail(&mut self, now: Instant, most: u32, settings: &fraud::Guard) -> Option<Duration> {
-        let fresh = |since: Instant| now.saturating_duration_since(since) < settings.within;
-        if !self.since.is_some_and(fresh) {
-            self.since = Some(now);
-            self.failures = 0;
-        }
-        self.failures += 1;
-        (self.failures >= most).then(|| self.shut_out(now, settings))
-    }
-
-    /// Shuts it out, twice as long as the last time; who kept quiet for as long as can be begins anew.
-    fn shut_out(&mut self, now: Instant, settings: &fraud::Guard) -> Duration {
-        let calm = |until: Instant| now.saturating_duration_since(until) >= settings.shut_out_max;
-        if self.until.is_some_and(calm) {
-            self.level = 0;
-        }
-        let doubled = settings.shut_out.saturating_mul(1 << self.level.min(20));
-        let long = doubled.min(settings.shut_out_max);
-        *self = Backoff { failures: 0, since: None, level: self.level + 1, until: Some(now + long) };
-        long
-    }
-}
-
-/// So many requests per second, and twice as many at once: the moment at which what was taken is paid for.
-#[derive(Debug, Default)]
-struct Bucket(Option<Instant>);
-
-impl Bucket {
-    fn take(&mut self, now: Instant, per_second: u32) -> bool {
-        let one = Duration::from_secs(1) / per_second.max(1);
-        let paid = self.0.map_or(now, |at| at.max(now));
-        if paid.saturating_duration_since(now) > Duration::from_secs(2) {
-            return false;
-        }
-        self.0 = Some(paid + one);
-        true
     }
 }
 
@@ -415,7 +373,7 @@ mod tests {
     /// Tries a wrong password until the address is shut out; tells after how many and for how long.
     fn force(guard: &mut Guard, now: Instant, ip: IpAddr, name: Option<&Aor>) -> (u32, Duration) {
         for tries in 1..1_000 {
-            let place = guard.place(now, ip, false);
+            let place = guard.place(now, ip);
             if let Some(long) = guard.failed(now, ip, place, name, Standing::New) {
                 return (tries, long);
             }
@@ -476,14 +434,14 @@ mod tests {
         let (mut guard, now) = (guard(), Instant::now());
         guard.proved(now, ip(1), &aor("kari"));
         let ola = aor("ola");
-        assert_eq!(guard.place(now, ip(1), false), Place::Home);
+        assert_eq!(guard.place(now, ip(1)), Place::Home);
         assert_eq!(force(&mut guard, now, ip(1), None).0, 10);
         assert_eq!(guard.poll_told(), None);
         assert_eq!(guard.look(now, ip(1), Place::Home, Some("friendly-scanner")), Verdict::Pass);
         assert!(!guard.may_try(now, ip(1), &ola, Standing::New));
         assert!(guard.may_try(now, ip(1), &aor("kari"), Standing::Home));
         // A day later nothing is known of it.
-        assert_eq!(guard.place(now + HOME_FOR, ip(1), false), Place::Stranger);
+        assert_eq!(guard.place(now + HOME_FOR, ip(1)), Place::Stranger);
     }
 
     #[test]
@@ -509,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_s_flood_is_cut_to_its_rate_and_a_trunk_s_is_not() {
+    fn a_stranger_s_flood_is_cut_to_its_rate_a_home_s_to_a_higher_one_and_a_trunk_s_is_not() {
         let (mut guard, now) = (guard(), Instant::now());
         let mut passed = |place, per_second: u32| {
             let all = (0..per_second * 4).map(|at| now + S * at / per_second);
@@ -517,23 +475,25 @@ mod tests {
         };
         // Four seconds: 200 each, and 400 at once. Then the address is shut out for going on.
         assert_eq!(passed(Place::Stranger, 250), 1_000);
-        assert_eq!(passed(Place::Trunk, 4_000), 16_000);
+        assert_eq!(passed(Place::Home, 4_000), 16_000);
+        assert!(passed(Place::Home, 10_000) < 31_000);
+        assert_eq!(passed(Place::Spared, 50_000), 200_000);
         assert!(passed(Place::Stranger, 2_000) < 1_300);
         assert_eq!(guard.shut_out(now + 4 * S), 1);
     }
 
     #[test]
-    fn the_operator_s_own_addresses_are_never_touched() {
-        let mut settings = fraud::Guard::default();
-        settings.never.push(crate::model::trunk::Trusted { address: ip(0), prefix: 8, port: None });
+    fn spared_addresses_are_let_in_at_once_and_never_touched() {
+        let mut spared = Spared::default();
+        spared.add(&crate::model::trunk::Trusted { address: ip(0), prefix: 8, port: None });
         let (mut guard, now) = (guard(), Instant::now());
         force(&mut guard, now, ip(1), None);
         guard.poll_told();
-        guard.adopt(now, settings, |address| address == ip(1), |_| true);
+        guard.spare(now, spared);
         assert_eq!(guard.poll_told(), Some((ip(1), Duration::ZERO)));
-        assert_eq!(guard.place(now, ip(1), false), Place::Never);
-        assert_eq!(guard.look(now, ip(1), Place::Never, Some("sipvicious")), Verdict::Pass);
-        assert_eq!(guard.failed(now, ip(1), Place::Never, None, Standing::New), None);
+        assert_eq!(guard.place(now, ip(1)), Place::Spared);
+        assert_eq!(guard.look(now, ip(1), Place::Spared, Some("sipvicious")), Verdict::Pass);
+        assert_eq!(guard.failed(now, ip(1), Place::Spared, None, Standing::New), None);
     }
 
     #[test]
@@ -544,6 +504,9 @@ mod tests {
         assert_eq!(lines, [1, 60, 60]);
         assert_eq!(guard.take_counts(), [(Reason::Flood, 150)]);
         assert_eq!(guard.take_counts(), []);
+        // As many addresses as a sender likes to claim.
+        let all = (0..10_000).filter(|at| guard.note(now + 200 * S, ip(1_000 + at), Reason::Flood).is_some());
+        assert!(all.count() <= 20);
     }
 
     #[test]
@@ -553,8 +516,8 @@ mod tests {
         for address in 0..ADDRESSES_MAX as u32 + 1_000 {
             guard.look(now, ip(1_000 + address), Place::Stranger, None);
         }
-        assert_eq!(guard.addresses(), ADDRESSES_MAX);
-        assert_eq!(guard.place(now, ip(1), false), Place::Home);
+        assert!((ADDRESSES_MAX / 2..=ADDRESSES_MAX).contains(&guard.addresses()));
+        assert_eq!(guard.place(now, ip(1)), Place::Home);
     }
 
     #[test]
@@ -580,7 +543,7 @@ mod tests {
             for (from, gap, kind, scanner) in attempts {
                 now += Duration::from_millis(gap);
                 let (from, agent) = (ip(from), scanner.then_some("sipvicious"));
-                let place = guard.place(now, from, false);
+                let place = guard.place(now, from);
                 match kind {
                     0 => {
                         guard.look(now, from, place, agent);
@@ -593,7 +556,7 @@ mod tests {
                         guard.failed(now, from, place, None, Standing::New);
                     }
                 }
-                let place = guard.place(now, ip(1), false);
+                let place = guard.place(now, ip(1));
                 prop_assert_eq!(place, Place::Home);
                 prop_assert_eq!(guard.look(now, ip(1), place, None), Verdict::Pass);
                 prop_assert!(guard.may_try(now, ip(1), &kari, guard.standing(&kari, ip(1), true)));

@@ -7,7 +7,8 @@
 mod act;
 mod admission;
 mod audit;
-mod bounded;
+mod backoff;
+pub(crate) mod bounded;
 mod bridge;
 mod call;
 mod channels;
@@ -53,6 +54,7 @@ pub mod say;
 mod screen;
 pub mod secrecy;
 pub mod service;
+mod spared;
 pub mod spending;
 mod subscriptions;
 mod transfer;

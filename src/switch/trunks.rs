@@ -137,6 +137,7 @@ impl Switch {
             state.health.keep(&hops);
             state.hops = hops;
             if new {
+                self.spare_neighbours(now);
                 self.check_health(now, id);
             }
         }

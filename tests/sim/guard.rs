@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sentral::model::change::Change;
 use sentral::model::command::Answer as Answered;
 use sentral::model::command::Command;
+use sentral::sip;
 use sentral::sip::Message;
 use sentral::sip::Method;
 use sentral::sip::digest;
@@ -15,9 +16,12 @@ use sentral::switch::Input;
 use crate::phone::Answer;
 use crate::phone::Stage;
 use crate::world::COMPANY;
+use crate::world::SECOND;
+use crate::world::SERVER;
 use crate::world::TRUNK;
 use crate::world::World;
 use crate::world::config;
+use crate::world::config_with;
 use crate::world::noon;
 
 const S: Duration = Duration::from_secs(1);
@@ -48,9 +52,7 @@ fn brute_force_is_shut_out_while_the_real_phone_registers_and_calls() {
     assert_eq!(world.phones[kari].registered, Some(200));
     let call = world.phones[kari].call(world.now, "102", false);
     world.until("they talk", 5 * S, |w| w.phones[kari].lines[&call].stage == Stage::Up);
-    world.order(Command::Status);
-    let Some(Answered::Status(status)) = world.answers.pop() else { panic!("a status was asked for") };
-    assert_eq!(status.shut_out, 1);
+    assert_eq!(shut_out(&mut world), 1);
     // A minute later the address may try again.
     world.phones[kari].hang_up(world.now, call);
     world.run(61 * S);
@@ -97,15 +99,8 @@ fn a_flood_of_a_stranger_makes_no_transactions() {
     let mut world = World::new(104);
     world.registered("kari");
     for at in 0..3_000 {
-        let message = request("REGISTER", "kari", &format!("f{at}"), 1, "");
-        let message = Message::parse(Bytes::from(message.replace('\n', "\r\n")), 65_535).unwrap();
-        let hop = sentral::sip::Hop {
-            transport: sentral::sip::Transport::Udp,
-            local: crate::world::SERVER.parse().unwrap(),
-            remote: ATTACKER.parse().unwrap(),
-            connection: None,
-        };
-        world.input(Input::Sip(sentral::sip::Input::Message { hop, message }));
+        let text = request("REGISTER", "kari", &format!("f{at}"), 1, "");
+        world.input(Input::Sip(message(ATTACKER, &text)));
     }
     world.order(Command::Status);
     let Some(Answered::Status(status)) = world.answers.pop() else { panic!("a status was asked for") };
@@ -443,6 +438,32 @@ fn under_overload_strangers_and_new_calls_wait_and_what_is_up_goes_on() {
     world.finish();
 }
 
+#[test]
+fn nobody_brings_it_about_that_a_carrier_is_not_heard() {
+    let mut world = World::new(116);
+    let scan = request("OPTIONS", "100", "s", 1, "User-Agent: friendly-scanner\n");
+    // A port that the carrier is not trusted at; and an address that is no carrier's yet.
+    let claimed = TRUNK.replace(":5060", ":9");
+    assert_eq!(world.raw(&claimed, &scan).len(), 1);
+    assert_eq!(world.raw(SECOND, &scan).len(), 0);
+    assert_eq!(shut_out(&mut world), 1);
+    let more = "+\n[trunks.pair]\nname = \"Pair\"\nserver = \"pair.example\"\nhealth = false\n";
+    world.input(Input::Config(config_with(&[("trunks.toml", more)])));
+    world.run(S);
+    assert_eq!(shut_out(&mut world), 0, "a carrier was found there");
+    let plain = request("OPTIONS", "100", "t", 1, "");
+    assert_eq!(world.raw(SECOND, &plain).len(), 1);
+    // Nor does it count how much comes. An ACK to nothing makes no work.
+    for from in [TRUNK, SECOND, &claimed] {
+        for _ in 0..4_000 {
+            world.input(Input::Sip(message(from, &request("ACK", "100", "a", 1, ""))));
+        }
+    }
+    assert_eq!(refusals_after(&mut world, "flood"), 0);
+    world.run(40 * S);
+    world.finish();
+}
+
 /// A request of somebody who has written it by hand. `name` is caller and callee; of one `call` and number, branch
 /// and tags are the same.
 fn request(method: &str, name: &str, call: &str, cseq: u32, extra: &str) -> String {
@@ -456,6 +477,21 @@ fn request(method: &str, name: &str, call: &str, cseq: u32, extra: &str) -> Stri
 }
 
 /// A REGISTER of a raw phone; each number is a call of its own.
+/// A message as it comes from an address.
+fn message(from: &str, text: &str) -> sip::Input {
+    let message = Message::parse(Bytes::from(text.replace('\n', "\r\n")), 65_535).unwrap();
+    let (local, remote) = (SERVER.parse().unwrap(), from.parse().unwrap());
+    let hop = sip::Hop { transport: sip::Transport::Udp, local, remote, connection: None };
+    sip::Input::Message { hop, message }
+}
+
+/// Addresses shut out.
+fn shut_out(world: &mut World) -> usize {
+    world.order(Command::Status);
+    let Some(Answered::Status(status)) = world.answers.pop() else { panic!("a status was asked for") };
+    status.shut_out
+}
+
 fn register(world: &mut World, from: &str, name: &str, cseq: u32, extra: &str) -> Vec<String> {
     let call = format!("r{cseq}{}", from.replace(['.', ':'], ""));
     world.raw(from, &request("REGISTER", name, &call, cseq, extra))

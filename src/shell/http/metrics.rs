@@ -152,6 +152,11 @@ pub fn refused(reason: &str, count: u64) {
     counter!("sentral_sip_refused_total", "reason" => reason.to_owned()).increment(count);
 }
 
+/// Counts what was dropped unread because its sender is shut out.
+pub fn shut_out() {
+    counter!("sentral_sip_refused_total", "reason" => "shut_out").increment(1);
+}
+
 /// Counts what came in and could not be read.
 pub fn unreadable(transport: Transport) {
     counter!("sentral_sip_parse_errors_total", "transport" => transport_name(transport)).increment(1);

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::task::ready;
@@ -19,10 +20,12 @@ use tokio::io::ReadHalf;
 use tokio::io::WriteHalf;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio::time::sleep;
 use tokio::time::timeout;
 use tokio::time::timeout_at;
 
 use crate::shell::http::metrics;
+use crate::shell::net::owed::Owed;
 use crate::shell::net::stream::Ends;
 use crate::shell::net::stream::Outgoing;
 use crate::shell::net::stream::Shared;
@@ -31,6 +34,7 @@ use crate::shell::net::ws::WebFramer;
 use crate::sip;
 use crate::sip::Hop;
 use crate::sip::Message;
+use crate::sip::Method;
 use crate::sip::Request;
 use crate::sip::Response;
 use crate::sip::Transmit;
@@ -44,6 +48,10 @@ use crate::switch;
 
 /// Bytes taken from the kernel at a time.
 const READ_MAX: usize = 16 * 1024;
+/// Why a connection ended along which nothing can be sent either.
+const BROKEN: &str = "broken";
+/// How long answers to what was read are still waited for when nothing more can be.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection from its first octet to its last.
 pub(super) struct Life {
@@ -55,6 +63,7 @@ pub(super) struct Life {
     pub(super) verified: bool,
     /// Where the peer listens, when our requests to there go along this connection.
     alias: Option<SocketAddr>,
+    owed: Arc<Owed>,
 }
 
 /// How octets become messages.
@@ -66,7 +75,7 @@ enum Cutter {
 impl Life {
     /// A connection that is in the table.
     pub(super) fn new(shared: &Arc<Shared>, hop: Hop, accepted: bool) -> Life {
-        Life { shared: Arc::clone(shared), hop, accepted, verified: false, alias: None }
+        Life { shared: Arc::clone(shared), hop, accepted, verified: false, alias: None, owed: Arc::default() }
     }
 
     /// Reads and writes until the connection ends, and tells that it did.
@@ -77,9 +86,22 @@ impl Life {
         let patience = self.shared.patience.write;
         let (mut read, mut write) = tokio::io::split(stream);
         let web = matches!(cutter, Cutter::Web(_));
-        let why = tokio::select! {
-            why = self.read(&mut read, &mut cutter, &replies) => why,
-            why = send(&mut write, &mut waiting, web, patience) => why,
+        let owed = Arc::clone(&self.owed);
+        let why = {
+            let mut writing = pin!(send(&mut write, &mut waiting, web, patience, &owed));
+            let why = tokio::select! {
+                why = self.read(&mut read, &mut cutter, &replies) => Err(why),
+                why = &mut writing => Ok(why),
+            };
+            // Whoever says no more, or nothing that can be read, still hears the answers to what he said before.
+            if why.is_err_and(|why| why != BROKEN) {
+                tokio::select! {
+                    _ = writing => {}
+                    () = owed.settled() => {}
+                    () = sleep(LINGER) => {}
+                }
+            }
+            why.unwrap_or_else(|why| why)
         };
         let Life { shared, hop, alias, .. } = self;
         shared.leave(&hop, alias, waiting, why);
@@ -112,7 +134,7 @@ impl Life {
                 Ok(Ok(_)) => {}
                 // TLS that ends without saying so; every message tells its own length.
                 Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return "closed by the peer",
-                Ok(Err(_)) => return "broken",
+                Ok(Err(_)) => return BROKEN,
                 Err(_) if begun.is_some() => return "message not finished",
                 Err(_) if first => return "no message in time",
                 Err(_) => {
@@ -168,6 +190,9 @@ impl Life {
                 Ok(message) => {
                     if let Message::Request(request) = &message {
                         self.look_for_alias(request);
+                        if request.method != Method::Ack {
+                            self.owed.add();
+                        }
                     }
                     self.shared.tell(switch::Input::Sip(sip::Input::Message { hop, message })).await;
                 }
@@ -177,6 +202,7 @@ impl Life {
                     let tag = format!("{:x}", hop.connection.map_or(0, |id| id.0));
                     let mut response = Response::reply(&request, status, Some(&tag));
                     response.reason = reason.into();
+                    self.owed.add();
                     reply(response.to_bytes());
                 }
                 Err(ParseError::Unreadable(_)) => metrics::unreadable(hop.transport),
@@ -244,12 +270,13 @@ async fn send<S: AsyncWrite>(
     waiting: &mut mpsc::Receiver<Outgoing>,
     web: bool,
     patience: Duration,
+    owed: &Owed,
 ) -> &'static str {
     while let Some(outgoing) = waiting.recv().await {
-        let octets = match outgoing {
+        let octets = match &outgoing {
             Outgoing::Message(transmit) if web => ws::wrap(&transmit.bytes),
-            Outgoing::Message(transmit) => transmit.bytes,
-            Outgoing::Octets(octets) => octets,
+            Outgoing::Message(transmit) => transmit.bytes.clone(),
+            Outgoing::Octets(octets) => octets.clone(),
             Outgoing::End(why) => return why,
         };
         let written = async {
@@ -257,7 +284,11 @@ async fn send<S: AsyncWrite>(
             write.flush().await
         };
         match timeout(patience, written).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => {
+                if let Outgoing::Message(transmit) = &outgoing {
+                    owed.written(&transmit.bytes);
+                }
+            }
             Ok(Err(_)) => return "broken while writing",
             Err(_) => return "peer does not read",
         }
@@ -543,6 +574,27 @@ mod tests {
         other.write_all(options("b").replace("Content-Length: 0\r\n", "").as_bytes()).await.unwrap();
         assert!(ended(&mut other).await);
         assert!(matches!(fixture.told().await, switch::Input::Sip(sip::Input::Closed { .. })));
+    }
+
+    #[tokio::test]
+    async fn who_ends_or_cannot_be_read_still_hears_what_was_owed() {
+        for nonsense in [true, false] {
+            let mut fixture = Fixture::patient();
+            let mut phone = fixture.call().await;
+            let after = if nonsense { "NONSENSE sip:x SIP/2.0\r\n\r\n" } else { "" };
+            phone.write_all(format!("{}{after}", options("a")).as_bytes()).await.unwrap();
+            if !nonsense {
+                phone.shutdown().await.unwrap();
+            }
+            let (hop, _) = fixture.message().await;
+            for answer in ["SIP/2.0 100 Trying\r\n\r\n", "SIP/2.0 200 OK\r\n\r\n"] {
+                fixture.streams.send(Transmit { hop, bytes: Bytes::from_static(answer.as_bytes()) });
+                assert_eq!(read(&mut phone, answer.len()).await, answer);
+            }
+            // At once, as nothing else is owed.
+            assert!(timeout(LINGER / 2, ended(&mut phone)).await.unwrap(), "{nonsense}");
+            assert!(matches!(fixture.told().await, switch::Input::Sip(sip::Input::Closed { .. })));
+        }
     }
 
     #[tokio::test]

@@ -3,10 +3,11 @@
 //! An IPv6 address counts as its /64 network, which is what one customer gets. Trunks are not counted.
 
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use dashmap::DashMap;
+
+use crate::switch::guard::network;
 
 /// Connections by address. Clones share the counts.
 #[derive(Clone, Debug)]
@@ -38,6 +39,11 @@ impl Crowd {
         *count += 1;
         Some(Place { counts: Arc::clone(&self.counts), of })
     }
+
+    /// Whether an address has any.
+    pub(super) fn has(&self, ip: IpAddr) -> bool {
+        self.counts.contains_key(&network(ip))
+    }
 }
 
 impl Drop for Place {
@@ -49,13 +55,6 @@ impl Drop for Place {
         if left == Some(0) {
             self.counts.remove_if(&self.of, |_, count| *count == 0);
         }
-    }
-}
-
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -72,6 +71,7 @@ mod tests {
             let [one, same, other] = [one, same, other].map(|ip| ip.parse::<IpAddr>().unwrap());
             let first = crowd.enter(one).unwrap();
             let second = crowd.enter(same).unwrap();
+            assert!(crowd.has(same) && !crowd.has(other));
             assert!(crowd.enter(one).is_none(), "{one}");
             let third = crowd.enter(other).unwrap();
             drop(first);

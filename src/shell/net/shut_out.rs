@@ -2,7 +2,6 @@
 //!
 //! The core decides who (`switch::guard`); this is its shadow for the threads that read.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -11,37 +10,36 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::shell::http::metrics;
+use crate::switch::bounded::Bounded;
 use crate::switch::guard::ADDRESSES_MAX;
 use crate::switch::guard::network;
 
-/// The list; clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct ShutOut(Arc<RwLock<HashMap<IpAddr, Instant>>>);
+/// The list; clones share it. What was shut out long ago makes room when it is full: the core still drops it.
+#[derive(Clone, Debug)]
+pub struct ShutOut(Arc<RwLock<Bounded<IpAddr, Option<Instant>>>>);
+
+impl Default for ShutOut {
+    fn default() -> ShutOut {
+        ShutOut(Arc::new(RwLock::new(Bounded::new(ADDRESSES_MAX))))
+    }
+}
 
 impl ShutOut {
     /// Shuts a network out for so long; no time lets it in again.
     pub fn set(&self, network: IpAddr, long: Duration) {
         let mut list = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if long.is_zero() {
-            list.remove(&network);
-            return;
-        }
-        let now = Instant::now();
-        if list.len() >= ADDRESSES_MAX {
-            list.retain(|_, until| *until > now);
-        }
-        // One that finds no room is still dropped by the core.
-        if list.len() < ADDRESSES_MAX {
-            list.insert(network, now + long);
+        match long.is_zero() {
+            true => list.remove(network),
+            false => *list.entry(network) = Some(Instant::now() + long),
         }
     }
 
     /// Whether what comes from here is dropped; counts it when it is.
     pub fn drops(&self, ip: IpAddr) -> bool {
         let list = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let shut = !list.is_empty() && list.get(&network(ip)).is_some_and(|until| *until > Instant::now());
+        let shut = list.peek(network(ip)).copied().flatten().is_some_and(|until| until > Instant::now());
         if shut {
-            metrics::refused("shut_out", 1);
+            metrics::shut_out();
         }
         shut
     }

@@ -230,6 +230,10 @@ impl Streams {
         if long.is_zero() {
             return;
         }
+        // Whoever claims to be at many addresses makes many of them shut out; most have no connection.
+        if !self.0.crowd.has(network) {
+            return;
+        }
         let of_it = |connection: &Connection| guard::network(connection.remote.ip()) == network;
         let connections = &self.0.connections;
         let ended: Vec<ConnectionId> =
@@ -442,11 +446,11 @@ impl Shared {
     /// A connection that a peer has opened.
     async fn accepted(self: Arc<Self>, hop: Hop, stream: TcpStream, _place: Option<Place>, ends: Ends) {
         let life = Life::new(&self, hop, true);
+        watch_over(&stream);
         if !matches!(hop.transport, Transport::Tls | Transport::Wss) {
             return life.run(stream, ends).await;
         }
         let handshake = async {
-            watch_over(&stream);
             let acceptor = self.tls.acceptor(hop.transport).ok_or(io::ErrorKind::Unsupported)?;
             acceptor.accept(stream).await
         };

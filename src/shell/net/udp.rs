@@ -5,6 +5,8 @@ use std::io;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::net::UdpSocket;
+use std::time::Duration;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -30,6 +32,8 @@ use crate::sip::stun;
 const BUFFER_BYTES: usize = 4 << 20;
 /// Addresses of neighbours whose route is remembered.
 const ROUTES_MAX: usize = 10_000;
+/// Unreadable requests answered in a second, of all senders together: the guard counts by sender only what can be read.
+const UNREADABLE_ANSWERED: u32 = 500;
 /// Datagrams read of one socket before other work gets its turn.
 const BATCH: usize = 64;
 
@@ -42,6 +46,8 @@ pub struct Udp {
     routes: HashMap<IpAddr, IpAddr>,
     buffer: Vec<u8>,
     message_max: usize,
+    /// The running second, and how many unreadable requests were answered in it.
+    answered: (Instant, u32),
 }
 
 impl Udp {
@@ -63,7 +69,8 @@ impl Udp {
         socket.bind(&address.into()).with_context(advice)?;
         let socket = UdpSocket::from(socket);
         let local = socket.local_addr().with_context(advice)?;
-        Ok(Udp { socket, local, routes: HashMap::new(), buffer: vec![0; 65_536], message_max })
+        let (routes, buffer) = (HashMap::new(), vec![0; 65_536]);
+        Ok(Udp { socket, local, routes, buffer, message_max, answered: (Instant::now(), 0) })
     }
 
     /// The socket, for readiness.
@@ -135,8 +142,16 @@ impl Udp {
     }
 
     /// Answers an unreadable request of which enough could be read, without any state.
-    fn unreadable(&self, trace: &Trace, hop: Hop, error: ParseError) {
+    fn unreadable(&mut self, trace: &Trace, hop: Hop, error: ParseError) {
         metrics::unreadable(Transport::Udp);
+        let (second, count) = &mut self.answered;
+        if second.elapsed() >= Duration::from_secs(1) {
+            (*second, *count) = (Instant::now(), 0);
+        }
+        *count += 1;
+        if *count > UNREADABLE_ANSWERED {
+            return;
+        }
         if let ParseError::Answerable { status, reason, request } = error {
             let mut response = Response::reply(&request, status, None);
             response.reason = reason.into();
