@@ -31,7 +31,8 @@ fn the_first_2xx_of_several_callees_is_the_call_and_every_other_is_acknowledged_
     each_seed(&["one answer", "two answers", "answer after CANCEL", "cancelled"], |seed| {
         let mut rng = Rng::from_seed(seed ^ 0xf04c);
         let mut net = Net::new();
-        net.lose = Box::new(|sent, _| ["INVITE", "CANCEL"].iter().any(|method| sent.line.starts_with(method)));
+        net.lose =
+            Box::new(|sent, _| ["INVITE", "CANCEL"].iter().any(|method| sent.line.starts_with(method)));
         let call = net.invite();
         let invite = net.last(A, "INVITE").text.clone();
         let answers = answers(&mut rng);
@@ -193,9 +194,8 @@ fn a_request_of_one_early_callee_does_not_lead_those_to_another_astray() {
     net.deliver(A, &update);
     assert!(net.last(A, "200").of == "UPDATE");
     let call = net.take(A).iter().find_map(crate::net::dialog).unwrap();
-    let info = net.order(A, |it, now| {
-        it.request_in(now, call, sentral::sip::Method::Info, Extra::new(), None)
-    });
+    let info =
+        net.order(A, |it, now| it.request_in(now, call, sentral::sip::Method::Info, Extra::new(), None));
     assert!(info.is_some());
     let sent = net.last(A, "INFO");
     assert!(header(&sent.text, "To").ends_with("callee1"), "{}", sent.text);

@@ -314,8 +314,11 @@ fn renumbered(text: &str) -> String {
     let cseq = header(text, "CSeq");
     let (number, method) = cseq.split_once(' ').unwrap();
     let next = number.parse::<u32>().unwrap() + 1;
-    text.replace(&format!("CSeq: {cseq}"), &format!("CSeq: {next} {method}"))
-        .replacen("z9hG4bK", "z9hG4bKagain", 1)
+    text.replace(&format!("CSeq: {cseq}"), &format!("CSeq: {next} {method}")).replacen(
+        "z9hG4bK",
+        "z9hG4bKagain",
+        1,
+    )
 }
 
 /// What one side has under way, as its messages say.
@@ -397,7 +400,9 @@ fn judge_offers(history: &[Happened]) -> usize {
 
 /// RFC 3262 §3 and §4, from what the callee sent and what both heard.
 fn judge_reliable(history: &[Happened]) {
-    let of = |side, sign: &'static str| history.iter().filter(move |it| it.side == side && it.what.starts_with(sign));
+    let of = |side, sign: &'static str| {
+        history.iter().filter(move |it| it.side == side && it.what.starts_with(sign))
+    };
     // Numbers go up by one, and one answer at a time is under way.
     let (mut last, mut acked) = (None, BTreeSet::new());
     let mut final_at = None;
@@ -422,7 +427,9 @@ fn judge_reliable(history: &[Happened]) {
                 acked.insert(rseq);
             }
             ["=", status, "PRACK", _] => {
-                let over = ["> Cancelled", "> Bye", "! bye", "> NotAcked"].iter().any(|end| at(history, B, end) < NEVER);
+                let over = ["> Cancelled", "> Bye", "! bye", "> NotAcked"]
+                    .iter()
+                    .any(|end| at(history, B, end) < NEVER);
                 assert!(status == "200" || over, "{status} to PRACK while the call stands");
             }
             _ => {}
@@ -434,7 +441,8 @@ fn judge_reliable(history: &[Happened]) {
         assert!(!it.what.starts_with("> Progress") || !over, "{} after the end", it.what);
         over |= ["> Answered", "> Failed"].iter().any(|end| it.what.starts_with(end));
         let reliable = of(B, "= ").any(|sent| {
-            sent.what.starts_with(&it.what.replace("> Progress", "=")) && !header(&sent.text, "RSeq").is_empty()
+            sent.what.starts_with(&it.what.replace("> Progress", "="))
+                && !header(&sent.text, "RSeq").is_empty()
         });
         assert!(!reliable || told.insert(it.what.clone()), "{} twice", it.what);
     }
@@ -519,7 +527,10 @@ impl Race {
     fn act(&mut self, side: usize, act: Act) {
         let Some(dialog) = self.dialogs[side] else {
             // The call has not come yet, or is over.
-            if at(&self.net.history, side, "> Invite") == NEVER && self.net.elapsed() < 40 * SECOND && side == B {
+            if at(&self.net.history, side, "> Invite") == NEVER
+                && self.net.elapsed() < 40 * SECOND
+                && side == B
+            {
                 self.plan(side, act, 500);
             }
             return;
@@ -540,7 +551,8 @@ impl Race {
         if busy && matches!(act, Act::Reinvite | Act::Update) {
             return self.plan(side, act, 2000);
         }
-        let confirmed = at(&self.net.history, side, "> Answered").min(at(&self.net.history, side, "! accept")) < NEVER;
+        let confirmed =
+            at(&self.net.history, side, "> Answered").min(at(&self.net.history, side, "! accept")) < NEVER;
         if matches!(act, Act::Cancel) && confirmed {
             return;
         }
@@ -616,7 +628,11 @@ impl Race {
             if let Some(dialog) = self.dialogs[side] {
                 let heard = at(&self.net.history, side, "< BYE");
                 let tried = self.net.count(1 - side, "BYE");
-                assert!(heard == NEVER && tried > 10, "side {side} is left up:\n{}", story(&self.net.history));
+                assert!(
+                    heard == NEVER && tried > 10,
+                    "side {side} is left up:\n{}",
+                    story(&self.net.history)
+                );
                 self.net.order(side, |it, now| it.bye(now, dialog, Extra::new()));
             }
         }

@@ -17,6 +17,7 @@ mod events;
 mod guard;
 mod phone;
 mod queue;
+mod races;
 mod registration;
 mod secrecy;
 mod swarm;
