@@ -18,6 +18,7 @@ mod guard;
 mod pair;
 mod phone;
 mod queue;
+mod races;
 mod registration;
 mod secrecy;
 mod swarm;

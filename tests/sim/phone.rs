@@ -381,6 +381,15 @@ impl Phone {
         self.settle(now);
     }
 
+    /// Puts the other side on hold, or takes it back, if nothing else is in progress; `false` if something is.
+    pub fn try_hold(&mut self, now: Now, dialog: DialogId, on: bool) -> bool {
+        let audio = self.lines[&dialog].audio;
+        let body = self.sdp(audio, if on { "sendonly" } else { "sendrecv" });
+        let sent = self.endpoint.reinvite(now, dialog, Some(body)).is_ok();
+        self.settle(now);
+        sent
+    }
+
     pub fn receive(&mut self, now: Now, from: SocketAddr, message: sip::Message) {
         let hop = Hop { remote: from, ..self.hop() };
         // The endpoint is no subscriber: a NOTIFY is taken and answered here.
@@ -510,7 +519,9 @@ impl Phone {
                     // A late offer is in the 200: our answer goes into the ACK.
                     audio = line.late.then_some(line.audio);
                 }
-                assert!(!response.body.is_empty(), "a 200 to INVITE has SDP");
+                // What was said in a 183 that we have acknowledged need not come again (RFC 3262 §5).
+                let said = self.lines.get(&dialog).is_some_and(|line| line.log.iter().any(|it| it == "183"));
+                assert!(said || !response.body.is_empty(), "a 200 to INVITE has SDP");
                 let body = audio.map(|audio| self.sdp(audio, "sendrecv"));
                 self.endpoint.ack(now, dialog, body);
                 if self.lines.get(&dialog).is_some_and(|line| line.cancelled) {

@@ -95,6 +95,8 @@ pub struct World {
     pub answers: Vec<command::Answer>,
     /// What was sent to where no phone is.
     pub strays: Vec<(SocketAddr, String)>,
+    /// What has come to the switch, in order: from whom, and what as `BYE 7` or `200 INVITE 7`.
+    pub arrived: Vec<(SocketAddr, String)>,
     pub weather: Weather,
     pub rng: Rng,
     packets: BinaryHeap<Packet>,
@@ -261,6 +263,7 @@ impl World {
             changes: Vec::new(),
             answers: Vec::new(),
             strays: Vec::new(),
+            arrived: Vec::new(),
             weather: Weather::FINE,
             rng,
             packets: BinaryHeap::new(),
@@ -435,6 +438,7 @@ impl World {
                 let connection = sender.and_then(|phone| phone.connection);
                 let transport = if connection.is_some() { Transport::Tcp } else { Transport::Udp };
                 let hop = Hop { transport, local, remote: packet.from, connection };
+                self.arrived.push((packet.from, in_words(&message)));
                 self.input(Input::Sip(sip::Input::Message { hop, message }));
             } else if let Some(phone) = self.phones.iter_mut().find(|phone| phone.address == packet.to) {
                 phone.receive(self.now, packet.from, message);
@@ -592,6 +596,15 @@ impl World {
     fn stream(&mut self, id: StreamId) -> &mut Stream {
         self.streams.get_mut(&id).expect("a command names an open stream")
     }
+}
+
+/// A message by its status, if it has one, and its CSeq.
+fn in_words(message: &Message) -> String {
+    let (status, cseq) = match message {
+        Message::Request(request) => (String::new(), request.cseq()),
+        Message::Response(response) => (format!("{} ", response.status), response.cseq()),
+    };
+    cseq.map_or(status.clone(), |cseq| format!("{status}{} {}", cseq.method, cseq.number))
 }
 
 /// What the name server of these tests says: a carrier with two addresses, or the address that is written.
