@@ -62,7 +62,14 @@ pub fn run(folder: PathBuf) -> anyhow::Result<()> {
     let caller = Agent::new("+4736000777")?;
     let free = UdpSocket::bind("127.0.0.1:0").context("cannot find a free port")?.local_addr()?.port();
     config.server.sip_udp = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-    config.server.sip_tcp = Vec::new();
+    for streams in [
+        &mut config.server.sip_tcp,
+        &mut config.server.sip_tls,
+        &mut config.server.sip_ws,
+        &mut config.server.sip_wss,
+    ] {
+        streams.clear();
+    }
     config.server.metrics_listen = None;
     config.server.watch = false;
     // Thirty-two ports from a free one on are enough for one call.
