@@ -22,5 +22,6 @@ mod registration;
 mod secrecy;
 mod swarm;
 mod transfer;
+mod transfer_swarm;
 mod trunks;
 mod world;
