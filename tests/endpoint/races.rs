@@ -112,7 +112,7 @@ fn a_bye_waits_for_the_ack_and_byes_of_both_sides_end_quietly() {
     each_seed(&["waited", "crossed", "told"], |seed| {
         let mut race = Race::new(seed);
         race.slow_ms = 700;
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             race.weather(&[0, 100, 300], 500);
             race.call(Extra::new());
             race.plan_at(B, Act::Accept, 600 * MS);
@@ -210,8 +210,7 @@ fn a_second_reinvite_inside_an_unanswered_one_gets_500_and_a_time_to_wait() {
         let verdict = Offers::of(&race.net.history, B).verdict(true);
         if verdict > 0 {
             race.net.deliver(B, &renumbered(&first));
-            let answers = race.net.log.iter().filter(|it| it.text.contains("z9hG4bKagain"));
-            let answer = answers.last().unwrap();
+            let answer = race.net.log.iter().rfind(|it| it.text.contains("z9hG4bKagain")).unwrap();
             assert!(answer.line.starts_with(&verdict.to_string()), "{verdict} and not {}", answer.line);
             let wait = header(&answer.text, "Retry-After").parse::<u32>();
             assert_eq!(wait.is_ok_and(|seconds| seconds <= 10), verdict == 500, "§14.2");

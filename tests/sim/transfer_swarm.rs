@@ -101,7 +101,7 @@ fn one(seed: u64) {
     }
     for _ in 0..40 {
         act(&mut world, carrier);
-        let pause = world.rng.below(if seed % 3 == 0 { 300 } else { 2_000 }) as u64;
+        let pause = world.rng.below(if seed.is_multiple_of(3) { 300 } else { 2_000 }) as u64;
         world.run(Duration::from_millis(pause));
     }
     // Nobody does anything more; what rings is answered or refused.
