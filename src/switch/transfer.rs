@@ -28,6 +28,7 @@ use crate::sip::message::Name;
 use crate::switch::Switch;
 use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
+use crate::switch::call::Listener;
 use crate::switch::charges;
 use crate::switch::dial;
 use crate::switch::flow::Program;
@@ -218,6 +219,12 @@ impl Switch {
         };
         let Some(dialog) = self.legs.get(&referral.leg).map(|of| of.dialog) else { return false };
         self.notify_refer(now, dialog, referral.event.as_deref(), status.max(400), true);
+        let party = self.calls.get(&call).and_then(|of| self.legs.get(&of.caller));
+        if party.is_none_or(|party| party.state != LegState::Up) {
+            // The party itself is lost: there is nobody to give back.
+            self.hang_up_leg(now, referral.leg, Vec::new());
+            return false;
+        }
         self.give_up_attempts(now, call, None, &Vec::new());
         let Some(of) = self.calls.get_mut(&call) else { return false };
         of.callee = Some(referral.leg);
@@ -330,8 +337,10 @@ impl Switch {
     /// `new` takes the place of `old` in a call; `old` is hung up.
     fn swap_leg(&mut self, now: Now, call: CallId, old: LegId, new: LegId) -> bool {
         let Some(of) = self.calls.get_mut(&call) else { return false };
+        let mut cut_off = None;
         if of.caller == old {
             of.caller = new;
+            cut_off = of.playing.take();
         } else if of.callee == Some(old) {
             of.callee = Some(new);
         } else {
@@ -354,6 +363,12 @@ impl Switch {
             None => self.set_base(caller, Base::Silence),
         }
         self.update_busy(now, call);
+        // The end of what was played to the one who has left will not be told by the media: who plays goes on.
+        match cut_off {
+            Some((_, Listener::Program)) => self.run_program(now, call, Event::PlayFinished),
+            Some((_, Listener::Queue)) => self.queue_input(now, queue::Input::Announced { entry: call }),
+            None => {}
+        }
         true
     }
 

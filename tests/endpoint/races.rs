@@ -112,7 +112,7 @@ fn a_bye_waits_for_the_ack_and_byes_of_both_sides_end_quietly() {
     each_seed(&["waited", "crossed", "told"], |seed| {
         let mut race = Race::new(seed);
         race.slow_ms = 700;
-        if seed % 2 == 0 {
+        if seed.is_multiple_of(2) {
             race.weather(&[0, 100, 300], 500);
             race.call(Extra::new());
             race.plan_at(B, Act::Accept, 600 * MS);

@@ -23,5 +23,6 @@ mod registration;
 mod secrecy;
 mod swarm;
 mod transfer;
+mod transfer_swarm;
 mod trunks;
 mod world;

@@ -74,6 +74,13 @@ pub struct Stream {
     recording: Option<(Instant, RecordId, Instant)>,
 }
 
+impl Stream {
+    /// Whether something is played to it or recorded of it.
+    pub fn is_busy(&self) -> bool {
+        self.playing.is_some() || self.recording.is_some()
+    }
+}
+
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Packet {
     at: Reverse<Instant>,

@@ -16,6 +16,8 @@ use crate::switch::say;
 pub struct Held {
     at: String,
     answered: bool,
+    /// The program itself has answered.
+    taken: bool,
     early: bool,
     playing: bool,
     timing: bool,
@@ -65,9 +67,9 @@ impl<'a> Stage<'a> {
         self.held.answered
     }
 
-    /// Answers the caller unless that is done.
+    /// Answers the caller unless that is done; one who was answered before and transferred here is taken over by it.
     pub fn answer(&mut self) {
-        if !self.held.answered {
+        if !std::mem::replace(&mut self.held.taken, true) {
             self.held.answered = true;
             self.actions.push(Action::Answer);
         }
