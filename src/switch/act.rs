@@ -578,3 +578,47 @@ pub(crate) fn presence_of(state: &AgentState) -> Presence {
         AgentState::Ready(_) => Presence::Ready,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_is_told_how_to_ring_and_whether_to_answer() {
+        let present = |alert: Option<&str>, auto_answer| Present {
+            name: "".into(),
+            caller_number: true,
+            alert: alert.map(Into::into),
+            auto_answer,
+            whisper: None,
+            confirm: Confirm::Auto,
+        };
+        let rows: [(Option<&str>, bool, &[&str]); 4] = [
+            (None, false, &[]),
+            (Some("internal"), false, &["Alert-Info: <http://h>;info=internal"]),
+            (
+                Some("<urn:alert:source:internal>"),
+                true,
+                &[
+                    "Alert-Info: <urn:alert:source:internal>",
+                    "Answer-Mode: Auto",
+                    "Call-Info: <sip:h>;answer-after=0",
+                ],
+            ),
+            (
+                None,
+                true,
+                &[
+                    "Answer-Mode: Auto",
+                    "Call-Info: <sip:h>;answer-after=0",
+                    "Alert-Info: <http://h>;info=alert-autoanswer",
+                ],
+            ),
+        ];
+        for (alert, auto_answer, expected) in rows {
+            let headers = alerting(&present(alert, auto_answer), "h");
+            let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            assert_eq!(lines, expected);
+        }
+    }
+}
