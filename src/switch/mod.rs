@@ -42,6 +42,7 @@ mod overload;
 mod pager;
 mod peers;
 mod ports;
+mod presentation;
 mod publish;
 pub mod queue;
 mod reach;
