@@ -199,7 +199,6 @@ impl<'a> Siege<'a> {
 }
 
 /// A request with line ends of one octet.
-#[expect(clippy::too_many_arguments, reason = "each is a part of the text")]
 pub(crate) fn request(
     line: &Line,
     method: &str,
