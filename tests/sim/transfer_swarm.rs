@@ -77,16 +77,16 @@ fn a_blind_transfer_to_a_mailbox_lets_go_of_who_transfers() {
 #[test]
 fn who_takes_the_place_of_a_caller_goes_on_where_a_prompt_was_cut_off() {
     let mut world = World::new(3);
-    let (kari, ola) = (world.registered("kari"), world.registered("ola"));
+    let (kari, other) = (world.registered("kari"), world.registered("kari2"));
     let call = world.phones[kari].call(world.now, "690", false);
     world.until("Kari is up", 5 * S, |w| w.phones[kari].lines[&call].stage == Stage::Up);
     world.run(S / 10);
     let instead = vec![("Replaces", world.phones[kari].replaces(call))];
-    let taken = world.phones[ola].call_with(world.now, "101", false, instead);
+    let taken = world.phones[other].call_with(world.now, "101", false, instead);
     world.run(5 * S);
     assert_eq!(world.phones[kari].live_lines(), 0);
-    let audio = world.phones[ola].lines[&taken].audio;
-    assert!(world.stream_to(audio).unwrap().1.is_busy(), "Ola leaves a message");
+    let audio = world.phones[other].lines[&taken].audio;
+    assert!(world.stream_to(audio).unwrap().1.is_busy(), "a message is left from the other phone");
     world.finish();
 }
 
