@@ -20,6 +20,7 @@ use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
+use crate::model::number;
 use crate::model::srtp::SrtpPolicy;
 use crate::sdp::SessionDescription;
 use crate::sip::Body;
@@ -164,7 +165,9 @@ impl Switch {
     /// Takes a port for a leg and settles its side of the session. `None`: no port is free.
     pub(crate) fn prepare_media(&mut self, leg: LegId, address: IpAddr, codecs: Vec<Codec>) -> Option<Local> {
         let beside = self.stream_of_call(leg);
-        let stream = self.ports.take(beside)?;
+        let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
+        let emergency = call.is_some_and(|call| number::is_emergency(call.facts.dialled.as_str()));
+        let stream = self.ports.take(beside, emergency)?;
         let session = self.rng.bits() >> 1;
         let local = Local {
             address: self.config.server.external.unwrap_or(address),

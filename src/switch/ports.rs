@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 
 use crate::media::StreamId;
 
+/// Ports that are kept for emergency calls, at most.
+const KEPT_MAX: usize = 16;
+
 /// The ports of all media threads.
 #[derive(Debug, Default)]
 pub(crate) struct Ports {
@@ -35,8 +38,11 @@ impl Ports {
     }
 
     /// Takes a port, on `beside`'s thread when given (the legs of a call live on one thread), else on the
-    /// least loaded one. `None` when there is none.
-    pub(crate) fn take(&mut self, beside: Option<StreamId>) -> Option<StreamId> {
+    /// least loaded one. `None` when there is none; the last ones are for `emergency` calls.
+    pub(crate) fn take(&mut self, beside: Option<StreamId>, emergency: bool) -> Option<StreamId> {
+        if !emergency && self.free() <= self.kept() {
+            return None;
+        }
         let thread = match beside {
             Some(stream)
                 if self.threads.get(usize::from(stream.thread)).is_some_and(|t| !t.free.is_empty()) =>
@@ -72,6 +78,11 @@ impl Ports {
         of.taken -= 1;
     }
 
+    /// Ports that are kept for emergency calls.
+    fn kept(&self) -> usize {
+        (self.total / 16).min(KEPT_MAX)
+    }
+
     /// Ports in all.
     pub(crate) fn total(&self) -> usize {
         self.total
@@ -91,10 +102,10 @@ mod tests {
     fn a_port_is_taken_once_and_its_next_use_has_another_generation() {
         let mut ports = Ports::default();
         ports.add(0, &[100]);
-        let first = ports.take(None).expect("one is free");
-        assert_eq!(ports.take(None), None);
+        let first = ports.take(None, false).expect("one is free");
+        assert_eq!(ports.take(None, false), None);
         ports.give_back(first);
-        let second = ports.take(Some(first)).expect("it is back");
+        let second = ports.take(Some(first), false).expect("it is back");
         assert_eq!((second.port, second.generation), (100, first.generation + 1));
         assert_eq!((ports.free(), ports.total()), (0, 1));
     }
@@ -104,10 +115,21 @@ mod tests {
         let mut ports = Ports::default();
         ports.add(0, &[100, 102]);
         ports.add(1, &[200, 202]);
-        let a = ports.take(None).expect("free");
-        let b = ports.take(Some(a)).expect("free");
+        let a = ports.take(None, false).expect("free");
+        let b = ports.take(Some(a), false).expect("free");
         assert_eq!(a.thread, b.thread);
-        let other = ports.take(Some(a)).expect("free on the other thread");
+        let other = ports.take(Some(a), false).expect("free on the other thread");
         assert_ne!(other.thread, a.thread);
+    }
+
+    #[test]
+    fn the_last_ports_are_kept_for_emergency_calls() {
+        let mut ports = Ports::default();
+        let all: Vec<u16> = (0..32).collect();
+        ports.add(0, &all);
+        let taken = (0..32).filter(|_| ports.take(None, false).is_some()).count();
+        assert_eq!(taken, 30);
+        assert!(ports.take(None, true).is_some() && ports.take(None, true).is_some());
+        assert_eq!(ports.take(None, true), None);
     }
 }
