@@ -4,7 +4,7 @@
 //! silenced, whatever comes from it or claims to, and a device is always heard at its own home; only attempts on other
 //! accounts are refused there. Nothing is kept over a restart but what follows from the bindings in the store.
 //!
-//! What is spared, [`Spared`], is neither counted nor shut out.
+//! What is spared, `Spared`, is neither counted nor shut out.
 //!
 //! Memory: at most [`ADDRESSES_MAX`] addresses and as many homes of about 100 bytes each, 10 MB in all, and one
 //! account per device. Addresses of IPv6 count by their /64, which is what one customer has.
