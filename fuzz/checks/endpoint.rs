@@ -2,7 +2,7 @@
 //! the user has let go of everything and an hour has passed, nothing is left.
 //!
 //! Messages are separated by 0xFF and one octet that says what the user does before and upon them. What a stranger
-//! cannot guess is written as a placeholder: `%t` our tag, `%b` our branch, `%c` our Call-ID, of what was sent last.
+//! cannot guess is written as a sign: `%t` for our tag, `%b` for our branch, `%c` for our Call-ID, of what was sent last.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -137,7 +137,7 @@ impl User {
         }
     }
 
-    /// Whatever we send can be read, and is remembered for the placeholders.
+    /// Whatever we send can be read, and is remembered for the signs.
     fn sent(&mut self, bytes: Bytes) {
         match Message::parse(bytes, usize::MAX) {
             Ok(Message::Request(request)) => {
