@@ -217,7 +217,8 @@ fn parse_status(line: &str) -> Option<(u16, Box<str>)> {
     Some((status, reason.into()))
 }
 
-/// Longest Request-URI: far beyond what any phone sends, and a share of what a datagram may hold.
+/// Longest Request-URI, as it came and as we would send it on (an octet that must be escaped becomes three): far
+/// beyond what any phone sends, and a share of what a datagram may hold.
 const URI_MAX: usize = 2_048;
 
 fn parse_request_line(start: &str) -> Result<(Method, Uri, Option<Fault>), ParseError> {
@@ -236,6 +237,9 @@ fn parse_request_line(start: &str) -> Result<(Method, Uri, Option<Fault>), Parse
         // RFC 3261 §21.4.12.
         () if uri.len() > URI_MAX => (414, "Request-URI Too Long"),
         () if version.eq_ignore_ascii_case("SIP/2.0") => match Uri::parse(uri) {
+            Ok(parsed) if uri.len() > URI_MAX / 3 && parsed.to_string().len() > URI_MAX => {
+                (414, "Request-URI Too Long")
+            }
             Ok(uri) => return Ok((method, uri, None)),
             Err(_) => (400, "Malformed Request-URI"),
         },
@@ -480,6 +484,9 @@ mod tests {
             status(parse(INVITE.replace("sip:b@h S", &format!("sip:b@h;x={} S", "y".repeat(URI_MAX))))),
             Some(414)
         );
+        // What we could not send on, since each such octet is sent as three.
+        let swelling = format!("sip:{}@h S", "é".repeat(URI_MAX / 5));
+        assert_eq!(status(parse(INVITE.replace("sip:b@h S", &swelling))), Some(414));
         // Nobody to answer.
         assert_eq!(status(parse(INVITE.replace("CSeq:", "CSeq").replace("UDP p", "UDP ?p"))), None);
         // No answer to an ACK.
