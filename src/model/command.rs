@@ -244,6 +244,33 @@ pub struct QueueView {
     pub abandoned: u64,
     /// Any other exit.
     pub overflowed: u64,
+    /// Places kept for callers who are to be called back.
+    #[serde(default)]
+    pub callbacks: usize,
+    /// Who waits, the first first; those who are to be called back among them.
+    #[serde(default)]
+    pub callers: Vec<WaitingView>,
+}
+
+/// Somebody who waits in a queue or ring group.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct WaitingView {
+    /// The call, or the name of a kept place; to be used with `Take`.
+    pub entry: CallId,
+    /// Where.
+    pub line: LineId,
+    /// 1 is served first.
+    pub position: u32,
+    /// Seconds since joining, with what was waited in other queues.
+    pub wait_s: u64,
+    /// Higher is served first.
+    pub priority: i32,
+    /// Who calls; none when hidden.
+    pub number: Option<Number>,
+    /// `waiting`, `offering`, `callback_pending` or `callback_offering`.
+    pub state: String,
+    /// Whom the caller is being offered to.
+    pub offered_to: Vec<UserId>,
 }
 
 /// An agent.
@@ -253,8 +280,17 @@ pub struct AgentView {
     pub agent: AgentKey,
     /// Shown name.
     pub name: String,
-    /// Pause reason.
+    /// Reason of the pause that holds everywhere.
     pub paused: Option<String>,
+    /// When that ends by itself.
+    #[serde(default)]
+    pub paused_until: Option<Timestamp>,
+    /// Seconds of wrap-up left.
+    #[serde(default)]
+    pub wrap_up_s: Option<u64>,
+    /// What the agent must be told: a pause that nobody but the system has set, where and why.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// By queue or group: state in words.
     pub lines: Vec<(LineId, String)>,
 }

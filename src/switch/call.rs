@@ -180,10 +180,13 @@ impl Call {
     /// Keeps what came of those who were rung: the reason with which the call is sent on next.
     pub(crate) fn note_outcome(&mut self, event: Event) {
         self.why = match event {
-            Event::Dialled(Outcome::NoAnswer) | Event::Queue(QueueExit::Timeout) => Why::NoAnswer,
+            Event::Dialled(Outcome::NoAnswer)
+            | Event::Queue(QueueExit::Timeout | QueueExit::NoAnswer | QueueExit::RejectedByAll) => {
+                Why::NoAnswer
+            }
             Event::Dialled(Outcome::Busy) | Event::Queue(QueueExit::Full) => Why::Busy,
             Event::Dialled(Outcome::Unavailable | Outcome::Nobody | Outcome::Refused(_))
-            | Event::Queue(QueueExit::Nobody | QueueExit::Gone) => Why::Unavailable,
+            | Event::Queue(QueueExit::Nobody | QueueExit::AllPaused | QueueExit::Gone) => Why::Unavailable,
             Event::Queue(QueueExit::Closed) => Why::TimeOfDay,
             Event::Start
             | Event::PlayFinished
@@ -191,6 +194,7 @@ impl Call {
             | Event::Timer
             | Event::Recorded { .. }
             | Event::Loaded(_)
+            | Event::Queue(QueueExit::CallbackTaken)
             | Event::Toggled(_) => self.why,
         };
     }

@@ -11,6 +11,7 @@ mod backoff;
 pub(crate) mod bounded;
 mod bridge;
 mod call;
+mod callback;
 mod channels;
 mod charges;
 mod check_sync;

@@ -19,7 +19,12 @@ impl Switch {
     /// A fact of an earlier life of this process, given back by the store.
     pub(crate) fn on_change(&mut self, now: Now, change: Change) {
         match change {
-            Change::AgentLogin { .. } | Change::AgentPaused { .. } | Change::RoundRobin { .. } => {
+            Change::AgentLogin { .. }
+            | Change::AgentPaused { .. }
+            | Change::RoundRobin { .. }
+            | Change::AgentTally { .. }
+            | Change::LastAgent { .. }
+            | Change::Callback { .. } => {
                 self.queue_input(now, queue::Input::Restore(change));
             }
             Change::Bound { binding } => self.restore_binding(now, binding),

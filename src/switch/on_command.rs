@@ -58,7 +58,10 @@ impl Switch {
             }
             Command::Pause { company, user, reason } => match self.known_user(&company, &user) {
                 Ok(agent) => {
-                    self.queue_input(now, queue::Input::Pause { agent, reason, by: Source::Cli });
+                    self.queue_input(
+                        now,
+                        queue::Input::Pause { agent, reason, until: None, by: Source::Cli },
+                    );
                     Answer::Done
                 }
                 Err(refused) => refused,
@@ -240,7 +243,7 @@ impl Switch {
     fn simulate(&self, now: Now, simulate: &Simulate) -> Vec<Told> {
         let presence = |company: &CompanyId, line: &LineId, user: &UserId| {
             let agent = UserKey { company: company.clone(), user: user.clone() };
-            presence_of(&self.queues.state(
+            presence_of(&self.queues.stand(
                 now,
                 &agent,
                 &LineKey { company: company.clone(), line: line.clone() },

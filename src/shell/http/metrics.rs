@@ -107,6 +107,9 @@ pub fn count(change: &Change) {
         | Change::AgentLogin { .. }
         | Change::AgentPaused { .. }
         | Change::RoundRobin { .. }
+        | Change::AgentTally { .. }
+        | Change::LastAgent { .. }
+        | Change::Callback { .. }
         | Change::Bound { .. }
         | Change::Unbound { .. }
         | Change::DevicePassword { .. }

@@ -28,7 +28,8 @@ use crate::model::mailbox::MessageState;
 use crate::shell::store::journal::Line;
 
 /// Steps from version to version of the schema; `user_version` counts those taken. Only ever add to its end.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE cdr (
         id TEXT PRIMARY KEY, company TEXT, direction TEXT NOT NULL, from_number TEXT NOT NULL,
@@ -49,10 +50,26 @@ const MIGRATIONS: &[&str] = &["
         event TEXT NOT NULL, why TEXT NOT NULL);
     CREATE INDEX decision_call ON decision (call);
     CREATE INDEX decision_at ON decision (at);
-"];
+",
+    "
+    CREATE TABLE agent_tally (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE last_agent (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE callback (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
+];
 /// The tables of state, all of one shape.
-const STATE_TABLES: [&str; 7] =
-    ["agent_login", "agent_pause", "round_robin", "binding", "device_password", "toggle", "message"];
+const STATE_TABLES: [&str; 10] = [
+    "agent_login",
+    "agent_pause",
+    "round_robin",
+    "agent_tally",
+    "last_agent",
+    "callback",
+    "binding",
+    "device_password",
+    "toggle",
+    "message",
+];
 /// Decisions kept at most.
 const DECISIONS_MAX: i64 = 1_000_000;
 /// Decisions are kept this long.
@@ -272,8 +289,25 @@ fn effect(change: &Change) -> Effect<'_> {
             "agent_login",
             &[agent.company.as_str(), agent.user.as_str(), line.company.as_str(), &line.line.to_string()],
         )),
-        Change::AgentPaused { agent, .. } => {
+        Change::AgentPaused { agent, line: None, .. } => {
             Effect::Put(place("agent_pause", &[agent.company.as_str(), agent.user.as_str()]))
+        }
+        Change::AgentPaused { agent, line: Some(line), .. } => Effect::Put(place(
+            "agent_pause",
+            &[agent.company.as_str(), agent.user.as_str(), &line.line.to_string()],
+        )),
+        Change::AgentTally { agent, line, .. } => Effect::Put(place(
+            "agent_tally",
+            &[agent.company.as_str(), agent.user.as_str(), &line.line.to_string()],
+        )),
+        Change::LastAgent { line, number, agent, .. } => {
+            let place =
+                place("last_agent", &[line.company.as_str(), &line.line.to_string(), number.as_str()]);
+            if agent.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::Callback { line, number, kept, .. } => {
+            let place = place("callback", &[line.company.as_str(), &line.line.to_string(), number.as_str()]);
+            if kept.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
         }
         Change::RoundRobin { line, .. } => {
             Effect::Put(place("round_robin", &[line.company.as_str(), &line.line.to_string()]))

@@ -217,6 +217,14 @@ pub enum QueueExit {
     Closed,
     /// The queue was removed from the configuration.
     Gone,
+    /// Everybody logged in is on pause.
+    AllPaused,
+    /// Everybody logged in was rung in vain.
+    NoAnswer,
+    /// Everybody logged in refused for good.
+    RejectedByAll,
+    /// The caller is to be called back: the place is kept.
+    CallbackTaken,
 }
 
 /// Why nobody took a dialled call.
