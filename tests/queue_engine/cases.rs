@@ -286,7 +286,7 @@ fn the_nth_miss_pauses_the_agent_aloud_and_empties_the_queue() {
     let told = world.said.iter().any(|o| matches!(o, Output::Event { event: "agent.auto_paused", .. }));
     assert!(paused && told);
     world.pass(s(10));
-    assert_eq!(world.exits(), [(1, ExitReason::Nobody)], "a queue with paused agents only is empty");
+    assert_eq!(world.exits(), [(1, ExitReason::AllPaused)], "a queue with paused agents only is empty");
 }
 
 #[test]
