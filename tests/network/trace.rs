@@ -1,16 +1,5 @@
 //! Diagnosis with the real daemon: a call's ladder by its number, a pcap file, and copies to a HEP server; nowhere
 //! a proof of a password.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
-
-mod daemon;
-#[path = "daemon/line.rs"]
-mod line;
-#[path = "daemon/sipp.rs"]
-mod sipp;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -21,11 +10,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::daemon;
 use crate::daemon::Site;
+use crate::daemon::line::Line;
+use crate::daemon::line::header;
+use crate::daemon::sipp::Sipp;
 use crate::daemon::wait_until;
-use crate::line::Line;
-use crate::line::header;
-use crate::sipp::Sipp;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -36,7 +26,7 @@ fn a_call_is_shown_with_all_its_legs_in_ladder_file_and_hep() {
     configure(&site, &format!("[hep]\nserver = \"{}\"\nid = 77\n", hep.local_addr().expect("it is bound")));
     let daemon = site.start();
     let (phone, at) = Sipp::phone(&site, "phone-answers", &["-m", "1"]);
-    line::register(&Line::new([127, 0, 0, 1], site.sip), "anna", at);
+    daemon::line::register(&Line::new([127, 0, 0, 1], site.sip), "anna", at);
     let options = ["-m", "1", "-d", "300", "-key", "ear_port", "9"];
     Sipp::caller(&site, "caller-hangs-up", "+4736000101", &options).succeeds();
     phone.succeeds();
