@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::daemon;
@@ -129,6 +130,26 @@ fn streams_and_unreadable_messages_are_in_the_ring_too() {
     assert_eq!(header(answer["text"].as_str().expect("text"), "Call-ID"), "stream");
     assert_eq!(find("unreadable").expect("what nobody reads")["text"], "this is no SIP");
     drop(stream);
+    daemon.end();
+}
+
+#[test]
+fn a_live_trace_ends_when_nobody_reads_it_any_more() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut live = Command::new(env!("CARGO_BIN_EXE_sentral"))
+        .args(["trace", "--live", "--config"])
+        .arg(site.folder().join("config"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the daemon's program");
+    drop(live.stdout.take());
+    let carrier = Line::new([127, 0, 0, 2], site.sip);
+    let status = wait_until("it ends", PATIENCE, || {
+        carrier.send("this is no SIP");
+        live.try_wait().expect("our own child")
+    });
+    assert!(status.success(), "{status}");
     daemon.end();
 }
 
