@@ -72,7 +72,7 @@ impl Ledger {
         let event = Event {
             company: decided.company.clone(),
             seq: page.last + 1,
-            at: decided.at,
+            at: to_microsecond(decided.at),
             call: decided.call,
             event: decided.event.into(),
             why: decided.why.into(),
@@ -107,6 +107,11 @@ impl Page {
         }
         fold(&mut self.figures, event);
     }
+}
+
+/// As exact as the log: an event that comes back from it is the same.
+fn to_microsecond(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
 }
 
 fn day_of(config: &Config, company: &CompanyId, at: Timestamp) -> Day {
