@@ -15,7 +15,10 @@ use crate::daemon::Site;
 use crate::daemon::crowd::Crowd;
 use crate::daemon::crowd::Manners;
 use crate::daemon::crowd::Stage;
+use crate::daemon::ear::Ear;
 use crate::daemon::free_ports;
+use crate::daemon::sipp::Sipp;
+use crate::daemon::voice::likeness;
 use crate::daemon::wait_until;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,6 +80,31 @@ fn when_the_last_agent_logs_off_all_who_wait_leave_in_their_order() {
     assert!(crowd.callers.iter().all(|caller| caller.ended_by_them));
     let queue = queue(&site);
     assert_eq!((&queue["overflowed"], &queue["abandoned"]), (&30.into(), &0.into()), "{queue}");
+    daemon.end();
+}
+
+#[test]
+fn the_third_in_line_is_told_so_and_then_hears_music_without_a_gap() {
+    let agents = names(0..1);
+    let queue = "strategy = \"ring-all\"\nring = \"60s\"\nannounce = [\"position\"]";
+    let site = company(&agents, queue, 200);
+    let daemon = site.start();
+    let mut crowd = Crowd::new(&site, 4, &agents, Manners { callers: 2, ..WAITING });
+    assert!(crowd.run(PATIENCE, |crowd| crowd.up() == 2));
+    let mut ear = Ear::new([127, 0, 0, 2]);
+    let options = ["-m", "1", "-d", "7000", "-key", "ear_port", &ear.port()];
+    let caller = Sipp::caller(&site, "caller-hangs-up", QUEUE, &options);
+    let (heard, missing) = ear.listens(Duration::from_secs(5));
+    assert_eq!(missing, 0, "packets");
+    let alike: Vec<f64> = (2..=6).map(|number| likeness(&heard, &format!("num/{number}"))).collect();
+    println!("two to six: {alike:.2?}");
+    let most = alike.iter().copied().fold(0.0, f64::max);
+    assert!(most == alike[1] && most > 0.8, "from two to six: {alike:?}");
+    assert!(likeness(&heard, "queue/position-pre") > 0.8);
+    ear.hears(1200.0);
+    caller.succeeds();
+    site.ask(&["agents", "logout", "prove", "a00"]).expect("an agent");
+    assert!(crowd.run(PATIENCE, Crowd::is_over));
     daemon.end();
 }
 
@@ -215,6 +243,8 @@ fn company(agents: &[String], queue: &str, ports: usize) -> Site {
         let line = text.lines().find(|line| line.starts_with("ports = ")).expect("it has ports");
         text.replace(line, &format!("ports = \"{first}-{}\"", first + count - 1))
             .replace("\"debug\"", "\"info\"")
+            // Full soon, so that memory is as large as it gets.
+            + "[trace]\nmemory = \"1MB\"\n"
     });
     edit("companies/prove.toml", &|text| {
         let lines =
@@ -222,9 +252,10 @@ fn company(agents: &[String], queue: &str, ports: usize) -> Site {
         let users = lines(&|agent| format!("{agent} = {{ name = \"{agent}\" }}\n"));
         let devices =
             lines(&|agent| format!("{agent} = {{ user = \"{agent}\", password = \"{agent}-hemmelig\" }}\n"));
+        let announce = if queue.contains("announce") { "" } else { "announce = false\n" };
         let more = format!(
             "\n[queues.alle]\nname = \"Alle\"\nagents = {agents:?}\nauto_login = true\nmax_calls = 1000\n\
-             max_wait = \"1h\"\nwelcome = false\ncomfort = false\nannounce = false\noverflow = \"hangup\"\n\
+             max_wait = \"1h\"\nwelcome = false\ncomfort = false\n{announce}overflow = \"hangup\"\n\
              auto_pause = {{ after = 0 }}\n{queue}\n"
         );
         text.replace("[numbers]\n", &format!("[numbers]\n\"{QUEUE}\" = \"queue:alle\"\n"))

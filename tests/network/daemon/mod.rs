@@ -11,6 +11,7 @@ pub(crate) mod phone;
 pub(crate) mod siege;
 pub(crate) mod sipp;
 pub(crate) mod tone;
+pub(crate) mod voice;
 
 use std::fs;
 use std::fs::OpenOptions;
