@@ -57,6 +57,10 @@ fn of_two_hundred_callers_and_twenty_agents_nobody_talks_with_two_and_nothing_ri
     assert!(crowd.callers.iter().all(|caller| !caller.ended_by_them), "the exchange ended a call");
     let too_late = crowd.rings.values().filter(|ring| ring.stage == Stage::Elsewhere).count();
     println!("{} talked, {} rings, {too_late} answers too late", talks.len(), crowd.rings.len());
+    let silence = &mut crowd.silence.clone();
+    silence.sort_unstable();
+    let share = |percent: usize| silence.get(silence.len() * percent / 100);
+    println!("hang-up to silence of {} phones: p50 {:?}, p99 {:?}", silence.len(), share(50), share(99));
     assert!(talks.len() >= 180 && too_late > 0);
     let queue = queue(&site);
     let count = |what: &str| queue[what].as_u64().unwrap_or_else(|| panic!("no {what} in {queue}"));

@@ -45,8 +45,8 @@ pub(crate) struct Caller {
     to: String,
     /// 200 has come.
     pub(crate) answered: bool,
-    /// Hangs up, or has.
-    leaving: bool,
+    /// Hangs up, or has, since then.
+    leaving: Option<Instant>,
     /// The call is over, in this order among all callers.
     pub(crate) over: Option<usize>,
     /// By the exchange.
@@ -96,6 +96,8 @@ pub(crate) struct Crowd {
     plans: BTreeMap<(Instant, usize), Act>,
     serial: usize,
     left: usize,
+    /// From a caller's hanging up to the end of each ring for them.
+    pub(crate) silence: Vec<Duration>,
     /// Rings that began after their caller's end was confirmed.
     pub(crate) ghosts: Vec<String>,
 }
@@ -116,6 +118,7 @@ impl Crowd {
             plans: BTreeMap::new(),
             serial: 0,
             left: 0,
+            silence: Vec::new(),
             ghosts: Vec::new(),
             manners,
         };
@@ -191,7 +194,7 @@ impl Crowd {
             }
             Act::HangUp(caller) => {
                 let of = &mut self.callers[caller];
-                if of.over.is_some() || std::mem::replace(&mut of.leaving, true) {
+                if of.over.is_some() || of.leaving.replace(Instant::now()).is_some() {
                     return;
                 }
                 let bye = of.answered;
@@ -222,11 +225,11 @@ impl Crowd {
                 let of = &mut self.callers[caller];
                 of.to = header(message, "To").to_owned();
                 let first = !std::mem::replace(&mut of.answered, true);
-                let crossed = first && of.leaving;
+                let crossed = first && of.leaving.is_some();
                 self.carrier.send(&self.request(caller, "ACK", 1));
                 if crossed {
                     // The CANCEL came too late.
-                    self.callers[caller].leaving = false;
+                    self.callers[caller].leaving = None;
                     self.act(Act::HangUp(caller));
                 }
             }
@@ -274,6 +277,7 @@ impl Crowd {
                 );
                 answers.for_each(|answer| self.phones.send(&answer));
                 if ring.stage == Stage::Ringing {
+                    self.silence.extend(self.callers[ring.caller].leaving.map(|since| since.elapsed()));
                     ring.stage = Stage::Cancelled;
                 }
             }
