@@ -1,4 +1,4 @@
-//! Writing answers: aligned tables for people, JSON for programs. A reader who has gone away is no error.
+//! Writing answers: aligned tables for people, JSON for programs. A reader who has gone away ends the program, and is no error.
 
 use std::io;
 use std::io::Write as _;
@@ -9,12 +9,11 @@ use crate::shell::cli::Failure;
 
 /// Writes text to standard output.
 pub(super) fn text(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Error(anyhow::Error::new(error).context("cannot write to standard output")))
-        }
-        _ => Ok(()),
-    }
+    let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ReaderGone,
+        _ => Failure::Error(anyhow::Error::new(error).context("cannot write to standard output")),
+    })
 }
 
 /// Writes a value as JSON.
@@ -55,6 +54,11 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]], e
 pub(super) fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+/// A share in per cent, or a dash where there is nothing to share.
+pub(super) fn share(of: Option<f64>) -> String {
+    of.map_or_else(|| "-".into(), |of| format!("{:.1} %", of * 100.0))
 }
 
 /// The text, or a dash for nothing.

@@ -102,7 +102,7 @@ impl Queues {
         self.timers.set(Deadline::MaxWait(name), now.mono + KEPT_FOR);
         self.arm_tier(now, name);
         self.note_kept(now, name);
-        self.tell(call, &key, "queue.callback_taken", "the place is kept".to_owned());
+        self.tell(call, &key, "queue.callback_taken", "kept: the place waits on".to_owned());
         let exit = ExitReason::CallbackTaken;
         self.outputs.push_back(Output::Exit { entry: call, line: key.clone(), exit, waited_since: since });
         self.unarm_line(&key);
@@ -149,7 +149,11 @@ impl Queues {
         }
         self.timers.set(Deadline::CallbackRetry(call), next);
         self.note_kept(now, call);
-        let why = format!("attempt {attempts} of {}, again in {} s", rules.attempts, rules.retry.as_secs());
+        let why = format!(
+            "not_reached: attempt {attempts} of {}, again in {} s",
+            rules.attempts,
+            rules.retry.as_secs()
+        );
         self.tell(call, &key, "queue.callback_missed", why);
         self.dirty.insert(key);
     }

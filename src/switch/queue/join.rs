@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
+use crate::model::event::Fields;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
 use crate::model::queue::JoinPolicy;
@@ -48,11 +48,8 @@ impl Queues {
             Some(_) if kept.is_some() && caller.open => None,
             Some(line) => self.refuse_join(now, &key, line, caller.open),
         };
-        if let Some(line) = self.lines.get_mut(&key).filter(|_| kept.is_none() || refused.is_some()) {
-            line.counters.offered += 1;
-        }
         if let Some(exit) = refused {
-            self.exit_told(caller.entry, &key, exit, since, Duration::ZERO);
+            self.turned_away(caller.entry, &key, exit, since);
             return;
         }
         let merged = kept.and_then(|kept| self.merge(now, kept));
@@ -87,14 +84,18 @@ impl Queues {
             first_rank: line.rank(&place),
             said: Said::default(),
         };
-        let (event, rank) = match (merged.is_some(), before.is_some()) {
-            (true, _) => ("queue.merged", entry.first_rank),
-            (false, true) => ("queue.rejoined", entry.first_rank),
-            (false, false) => ("queue.joined", entry.first_rank),
+        // Whoever comes for a kept place has joined long ago.
+        let (event, code) = match (merged.is_some(), before.is_some()) {
+            (true, _) => ("queue.merged", "merged"),
+            (false, true) => ("queue.joined", "rejoined"),
+            (false, false) => ("queue.joined", "joined"),
         };
-        self.tell(caller.entry, &key, event, format!("place {rank}"));
+        let place = entry.first_rank;
         self.entries.insert(caller.entry, entry);
         self.prefer_last(now, caller.entry);
+        let passed = self.passed_over(now, caller.entry, None);
+        let fields = Fields { place: Some(place), passed, ..Fields::default() };
+        self.tell_with(caller.entry, &key, event, format!("{code}: place {place}"), fields);
         self.arm_max_wait(caller.entry);
         self.arm_tier(now, caller.entry);
         self.arm_callback_offer(now, caller.entry);

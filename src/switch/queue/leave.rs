@@ -3,7 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::model::change::Change;
+use crate::model::event::Fields;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
 use crate::model::queue::Drain;
@@ -16,7 +16,6 @@ use crate::switch::queue::Output;
 use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
 use crate::switch::queue::join::Staff;
-use crate::switch::queue::line::Counters;
 use crate::switch::queue::line::Entry;
 use crate::switch::queue::line::Stage;
 use crate::switch::queue::tier;
@@ -75,19 +74,14 @@ impl Queues {
         let (wait, since, key) = (entry.waited(now), entry.place.since, entry.line.clone());
         let withdrawn = if exit == ExitReason::NoAnswer { Withdrawn::NoAnswer } else { Withdrawn::Exit };
         self.remove(now, call, &withdrawn);
-        self.exit_told(call, &key, exit, since, wait);
+        self.overflowed(call, &key, exit.as_str(), wait);
+        self.outputs.push_back(Output::Exit { entry: call, line: key, exit, waited_since: since });
     }
 
-    /// Tells that a caller took an exit.
-    pub(super) fn exit_told(
-        &mut self,
-        call: CallId,
-        key: &LineKey,
-        exit: ExitReason,
-        since: Instant,
-        wait: Duration,
-    ) {
-        self.overflowed(call, key, exit.as_str(), wait);
+    /// A caller takes an exit instead of joining.
+    pub(super) fn turned_away(&mut self, call: CallId, key: &LineKey, exit: ExitReason, since: Instant) {
+        let fields = out(exit.as_str(), Duration::ZERO);
+        self.tell_with(call, key, "queue.turned_away", format!("{exit}: not let in"), fields);
         self.outputs.push_back(Output::Exit { entry: call, line: key.clone(), exit, waited_since: since });
     }
 
@@ -274,30 +268,23 @@ impl Queues {
     /// A caller went before an agent had them for a second.
     pub(super) fn abandoned(&mut self, call: CallId, key: &LineKey, wait: Duration) {
         let result = if wait < SHORT { "short_abandoned" } else { "abandoned" };
-        self.count(key, |counters| {
-            let counter = if wait < SHORT { &mut counters.short_abandoned } else { &mut counters.abandoned };
-            *counter += 1;
-        });
-        self.tell(call, key, "queue.abandoned", format!("{result} after {} s", wait.as_secs()));
-        self.done(key, result, wait);
+        let why = format!("{result}: after {} s", wait.as_secs());
+        self.tell_with(call, key, "queue.abandoned", why, out(result, wait));
     }
 
     /// A caller left in any other way.
     pub(super) fn overflowed(&mut self, call: CallId, key: &LineKey, result: &'static str, wait: Duration) {
-        self.count(key, |counters| counters.overflowed += 1);
-        self.tell(call, key, "queue.overflowed", format!("{result} after {} s", wait.as_secs()));
-        self.done(key, result, wait);
+        let why = format!("{result}: after {} s", wait.as_secs());
+        self.tell_with(call, key, "queue.overflowed", why, out(result, wait));
     }
+}
 
-    pub(super) fn count(&mut self, key: &LineKey, count: impl FnOnce(&mut Counters)) {
-        if let Some(line) = self.lines.get_mut(key) {
-            count(&mut line.counters);
-        }
-    }
+/// What is told of a caller who leaves without an agent.
+fn out(result: &'static str, wait: Duration) -> Fields {
+    Fields { result: Some(result.into()), wait_ms: Some(millis(wait)), ..Fields::default() }
+}
 
-    pub(super) fn done(&mut self, key: &LineKey, result: &'static str, wait: Duration) {
-        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let change = Change::QueueDone { line: key.clone(), result: result.into(), wait_ms };
-        self.outputs.push_back(Output::Change(change));
-    }
+/// For the log.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -253,7 +253,6 @@ pub(super) struct Line {
     pub(super) shut: bool,
     /// Mixed into each candidate's chance; drawn again after each random choice.
     pub(super) dice: u64,
-    pub(super) counters: Counters,
     /// Answered calls of the last hour, oldest first.
     pub(super) samples: VecDeque<Sample>,
     /// Who hung up while waiting, with the place they had and until when it is theirs.
@@ -270,7 +269,6 @@ impl Line {
             open: true,
             shut: false,
             dice,
-            counters: Counters::default(),
             samples: VecDeque::new(),
             hung_up: Memory::default(),
             served_by: Memory::default(),
@@ -282,21 +280,6 @@ impl Line {
         let before = self.order.range(..place).count();
         u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
     }
-}
-
-/// How callers came out since the start; their sum, with those still here, is `offered`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counters {
-    /// Joined.
-    pub(super) offered: u64,
-    /// Bridged with an agent for a second or more.
-    pub(super) answered: u64,
-    /// Hung up after five seconds or more.
-    pub(super) abandoned: u64,
-    /// Hung up earlier.
-    pub(super) short_abandoned: u64,
-    /// Any other exit.
-    pub(super) overflowed: u64,
 }
 
 /// Where a caller stands among others: higher priority first, then longer wait, then first come.

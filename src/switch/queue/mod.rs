@@ -16,6 +16,7 @@ mod line;
 mod memory;
 mod offer;
 mod output;
+mod passed;
 mod pause;
 mod pull;
 mod restore;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::Config;
+use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
@@ -264,7 +266,14 @@ impl Queues {
         self.lines.get(line).map(|line| &line.rules)
     }
 
+    /// Tells a decision; `why` begins with the reason code.
     fn tell(&mut self, entry: CallId, line: &LineKey, event: &'static str, why: String) {
-        self.outputs.push_back(Output::Event { entry, line: line.clone(), event, why });
+        self.tell_with(entry, line, event, why, Fields::default());
+    }
+
+    /// Tells a decision with what programs read of it.
+    fn tell_with(&mut self, entry: CallId, line: &LineKey, event: &'static str, why: String, fields: Fields) {
+        let fields = Box::new(fields);
+        self.outputs.push_back(Output::Event { entry, line: line.clone(), event, why, fields });
     }
 }

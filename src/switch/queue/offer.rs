@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::change::Change;
+use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
@@ -20,6 +21,7 @@ use crate::switch::queue::Output;
 use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
 use crate::switch::queue::agent::Backoff;
+use crate::switch::queue::leave::millis;
 use crate::switch::queue::line::Rules;
 use crate::switch::queue::line::Stage;
 use crate::switch::queue::line::Tried;
@@ -80,6 +82,7 @@ impl Queues {
         let ring_max = line.rules.ring_for(waiting.ring);
         let strategy = line.rules.strategy;
         let first = waiting.rung_since.is_none();
+        let alone = waiting.offers.is_empty();
         waiting.offers.insert(id);
         waiting.rung_since.get_or_insert(now.mono);
         let callback = waiting.callback.as_ref().map(|kept| kept.number.clone());
@@ -115,7 +118,11 @@ impl Queues {
         self.timers.set(Deadline::Ring(id), now.mono + RINGS_AFTER + ring_max);
         self.reserved.insert(agent.clone(), id);
         self.offers.insert(id, offer);
-        self.tell(entry, &key, "queue.offered", agent.user.to_string());
+        // Of several who are rung in one turn the first tells who is not.
+        let passed = if alone { self.passed_over(now, entry, Some(agent)) } else { Vec::new() };
+        let fields = Fields { agent: Some(agent.user.clone()), passed, ..Fields::default() };
+        let code = if taken { "taken" } else { "offered" };
+        self.tell_with(entry, &key, "queue.offered", format!("{code}: {}", agent.user), fields);
         let agent = agent.clone();
         self.outputs.push_back(Output::Offer { offer: id, line: key, entry, agent, ring_max, callback });
         entry
@@ -205,7 +212,9 @@ impl Queues {
             // Nobody is bridged for a while: the others need not ring on.
             self.withdraw_losers(now, call);
             self.note_kept(now, call);
-            self.tell(call, &line, "queue.callback_dialled", agent.user.to_string());
+            let fields = Fields { agent: Some(agent.user.clone()), ..Fields::default() };
+            let why = format!("answered: {}, the caller is dialled", agent.user);
+            self.tell_with(call, &line, "queue.callback_dialled", why, fields);
             self.outputs.push_back(Output::DialBack { offer: id, entry: call, agent, number });
             return self.unarm_line(&line);
         }
@@ -226,9 +235,9 @@ impl Queues {
             return;
         }
         let Some(offer) = self.close_offer(id) else { return };
-        let Offer { entry, line, agent, answered, taken, .. } = offer;
+        let Offer { entry, line, agent, answered, taken, sent, .. } = offer;
         let why = if answered { "dropped" } else { failure.as_str() };
-        self.tell(entry, &line, "queue.refused", format!("{} {why}", agent.user));
+        self.tell_refused(now, entry, &line, &agent, why, sent);
         let pauses = self.rules(&line).map(|rules| Pauses {
             reject: rules.reject_retry.map(|pause| pause.max(SHORTEST_PAUSE)),
             retry: rules.retry_delay.max(SHORTEST_PAUSE),
@@ -261,9 +270,10 @@ impl Queues {
     pub(super) fn on_rung_out(&mut self, now: Now, id: OfferId) {
         let Some(offer) = self.offers.get(&id) else { return };
         let (entry, line, agent, taken) = (offer.entry, offer.line.clone(), offer.agent.clone(), offer.taken);
+        let sent = offer.sent;
         let retry = self.rules(&line).map_or(Duration::ZERO, |rules| rules.retry_delay);
         self.withdraw(now, id, Withdrawn::NoAnswer);
-        self.tell(entry, &line, "queue.refused", format!("{} no_answer", agent.user));
+        self.tell_refused(now, entry, &line, &agent, "no_answer", sent);
         self.remember(now, entry, &agent, Some(retry));
         if !taken {
             self.count_miss(now, &agent, &line, entry, Failure::NoAnswer);
@@ -309,6 +319,27 @@ impl Queues {
         }
     }
 
+    /// Tells that an offer came to nothing, after how long.
+    fn tell_refused(
+        &mut self,
+        now: Now,
+        entry: CallId,
+        line: &LineKey,
+        agent: &AgentKey,
+        result: &'static str,
+        sent: Instant,
+    ) {
+        let rung = now.mono.saturating_duration_since(sent);
+        let fields = Fields {
+            agent: Some(agent.user.clone()),
+            result: Some(result.into()),
+            ring_ms: Some(millis(rung)),
+            ..Fields::default()
+        };
+        let why = format!("{result}: {} after {} s", agent.user, rung.as_secs());
+        self.tell_with(entry, line, "queue.refused", why, fields);
+    }
+
     /// Remembers a vain attempt, so that others go first; without a pause it is the last one.
     fn remember(&mut self, now: Now, call: CallId, agent: &AgentKey, pause: Option<Duration>) {
         let Some(entry) = self.entries.get_mut(&call) else { return };
@@ -344,8 +375,11 @@ impl Queues {
         };
         entry.place.priority = Reverse(entry.priority.unwrap_or(line.rules.priority));
         line.order.insert(entry.place, call);
+        let shut = line.shut;
+        self.tell(call, &key, "queue.returned", "dropped: back to the old place".to_owned());
+        let Some(entry) = self.entries.get(&call) else { return };
         let (last_chance, rings) = (entry.last_chance, !entry.offers.is_empty());
-        if line.shut {
+        if shut {
             return self.exit(now, call, ExitReason::Closed);
         }
         if !last_chance {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::change::Change;
+use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
@@ -98,8 +99,10 @@ pub enum Output {
         line: LineKey,
         /// `queue.joined`, `queue.offered` …
         event: &'static str,
-        /// In the words of the reason codes.
+        /// A reason code, then words.
         why: String,
+        /// What programs read of it; the line is filled in by who takes it.
+        fields: Box<Fields>,
     },
 }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::model::change::Change;
 use crate::model::change::Source;
+use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
@@ -170,10 +171,13 @@ impl Queues {
         if rules.after == 0 || misses < rules.after || self.pause_of(key, line).is_some() {
             return;
         }
-        self.tell(entry, line, "agent.auto_paused", format!("{} missed {misses} in a row", key.user));
-        let by = Source::Auto(format!("{misses} missed calls in a row, {}", line.line).into());
+        let code = failure.as_str();
+        let fields = Fields { agent: Some(key.user.clone()), result: Some(code.into()), ..Fields::default() };
+        let why = format!("{code}: {} missed {misses} in a row", key.user);
+        self.tell_with(entry, line, "agent.auto_paused", why, fields);
+        let by = Source::Auto(format!("auto_pause: {misses} missed calls in a row, {}", line.line).into());
         let until = rules.return_after.map(|after| now.utc + after);
-        let pause = Pause { reason: failure.as_str().into(), until, by: by.clone() };
+        let pause = Pause { reason: code.into(), until, by: by.clone() };
         let scope = (!rules.everywhere).then_some(line);
         self.set_pause(now, key, scope, Some(pause), by);
     }

@@ -57,7 +57,7 @@ impl Queues {
     pub(super) fn on_take(&mut self, now: Now, entry: CallId, agent: &AgentKey) {
         let Some(line) = self.entries.get(&entry).map(|waiting| waiting.line.clone()) else { return };
         if let Err(why) = self.may_take(now, entry, agent) {
-            return self.tell(entry, &line, "queue.take_refused", format!("{} {why}", agent.user));
+            return self.tell(entry, &line, "queue.take_refused", format!("{why} ({})", agent.user));
         }
         if let Some(offer) = self.offer_of(agent) {
             if offer.entry == entry {
@@ -74,7 +74,7 @@ impl Queues {
             self.withdraw(now, id, Withdrawn::AnsweredElsewhere(agent.clone()));
         }
         self.end_wrap_up(now, agent);
-        self.tell(entry, &line, "queue.taken", format!("{} takes the caller", agent.user));
+        self.tell(entry, &line, "queue.taken", format!("taken: {} takes the caller", agent.user));
         self.make_offer(now, entry, agent, true);
     }
 }

@@ -99,7 +99,6 @@ impl Queues {
         let priority = kept.priority.unwrap_or(line.rules.priority);
         let place = Place { priority: Reverse(priority), since, seq: self.next_seq };
         line.order.insert(place, name);
-        line.counters.offered += 1;
         let entry = Entry {
             line: key.clone(),
             place,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::change::Change;
+use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
@@ -12,6 +13,7 @@ use crate::switch::queue::Output;
 use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
 use crate::switch::queue::announce::Sample;
+use crate::switch::queue::leave::millis;
 use crate::switch::queue::line::Stage;
 use crate::switch::queue::offer::Offer;
 use crate::time::Now;
@@ -44,8 +46,9 @@ impl Queues {
         }
         self.unarm(call);
         self.timers.set(Deadline::Counted(call), now.mono + ANSWERED_AFTER);
-        let why = format!("{} after {} s", agent.user, wait.as_secs());
-        self.tell(call, &line, "queue.answered", why);
+        let why = format!("answered: {} after {} s", agent.user, wait.as_secs());
+        let fields = Fields { agent: Some(agent.user), wait_ms: Some(millis(wait)), ..Fields::default() };
+        self.tell_with(call, &line, "queue.answered", why, fields);
     }
 
     /// The agent's part is over; before the bridge that is a winner who dropped.
@@ -86,7 +89,7 @@ impl Queues {
             line: key.clone(),
             day,
             calls: tally.calls,
-            talk_ms: u64::try_from(tally.talk.as_millis()).unwrap_or(u64::MAX),
+            talk_ms: millis(tally.talk),
         }));
     }
 
@@ -113,8 +116,15 @@ impl Queues {
         *counted = true;
         let (key, agent, wait) = (entry.line.clone(), agent.clone(), *wait);
         self.note_served(now, call, &key, &agent);
-        self.count(&key, |counters| counters.answered += 1);
-        self.done(&key, "answered", wait);
+        let target = self.rules(&key).map(|rules| millis(rules.target));
+        let fields = Fields {
+            agent: Some(agent.user.clone()),
+            result: Some("answered".into()),
+            wait_ms: Some(millis(wait)),
+            target_ms: target,
+            ..Fields::default()
+        };
+        self.tell_with(call, &key, "queue.counted", format!("answered: {}", agent.user), fields);
         let day = self.rules(&key).map(|rules| rules.today(now));
         if let (Some(seat), Some(day)) = (self.seat_mut(&agent, &key), day) {
             seat.tally = seat.tally.of(day);
