@@ -257,6 +257,9 @@ pub struct AgentView {
     pub paused: Option<String>,
     /// By queue or group: state in words.
     pub lines: Vec<(LineId, String)>,
+    /// Voicemail seems to answer the agent's mobile.
+    #[serde(default)]
+    pub voicemail_suspected: bool,
 }
 
 /// A device.

@@ -30,7 +30,6 @@ use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::call::Waiting;
 use crate::switch::clip_name;
-use crate::switch::dial;
 use crate::switch::dial::Dial;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
@@ -48,7 +47,7 @@ use crate::switch::queue::AgentState;
 use crate::switch::queue::Announcement;
 use crate::switch::queue::ExitReason;
 use crate::switch::queue::OfferId;
-use crate::switch::queue::Withdrawn;
+use crate::switch::reasons;
 use crate::switch::say;
 use crate::switch::say::What;
 use crate::switch::watch::Watched;
@@ -314,9 +313,9 @@ impl Switch {
     fn on_queue(&mut self, now: Now, output: queue::Output) {
         match output {
             queue::Output::Offer { offer, entry, agent, .. } => self.ring_agent(now, entry, offer, &agent),
-            queue::Output::Withdraw { offer, why } => self.withdraw(now, offer, reason(&why)),
-            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reason(&why)),
-            queue::Output::Connect { offer, entry, .. } => self.connect_offer(now, offer, entry),
+            queue::Output::Withdraw { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Connect { offer, entry, .. } => self.whisper_or_connect(now, offer, entry),
             queue::Output::Say { entry, what } => self.announce(now, entry, &what),
             queue::Output::Hush { entry } => {
                 if let Some(of) = self.calls.get_mut(&entry)
@@ -346,10 +345,8 @@ impl Switch {
     }
 
     /// The agent who answered an offer gets the caller.
-    fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
-        let Some((_, attempt)) = self.offers.get(&offer).copied() else { return };
-        let winner = self.attempt(call, attempt).and_then(|of| of.legs.first().copied());
-        let (Some(winner), Some(of)) = (winner, self.calls.get_mut(&call)) else { return };
+    pub(crate) fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
+        let (Some(winner), Some(of)) = (self.offer_leg(offer), self.calls.get_mut(&call)) else { return };
         if let Some(waiting) = of.waiting.take() {
             of.served_by = Some(waiting.line.clone());
             self.note_wait(now, call, waiting.since);
@@ -491,7 +488,7 @@ impl Switch {
         let Some(company) = self.config.companies.get(&agent.company) else { return };
         let Some(person) = company.users.get(&agent.user) else { return };
         let facts = queue::Facts {
-            reachable: crate::switch::reach::reachable(person, self.devices_of(agent), &self.location),
+            reachable: self.is_reachable(agent),
             in_call: self.in_call.contains_key(agent),
             do_not_disturb: false,
             forwarded: person.forward_always.is_some(),
@@ -512,19 +509,6 @@ fn ending(cause: HangupCause) -> Ending {
         ending.extra = crate::switch::bridge::retry_after();
     }
     ending
-}
-
-/// The Reason that a withdrawn offer's phones are told (RFC 3326), so that they count no missed call.
-fn reason(why: &Withdrawn) -> crate::sip::Extra {
-    match why {
-        Withdrawn::AnsweredElsewhere(_) => dial::elsewhere(),
-        Withdrawn::CallerGone
-        | Withdrawn::NoAnswer
-        | Withdrawn::LoggedOut
-        | Withdrawn::Busy
-        | Withdrawn::Removed
-        | Withdrawn::Exit => Vec::new(),
-    }
 }
 
 /// An agent's state as a dry run tells it.

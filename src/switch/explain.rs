@@ -383,9 +383,8 @@ impl DryRun<'_> {
         match to {
             Destination::User(id) => {
                 let user = self.company.users.get(id);
-                let mobile = user
-                    .filter(|user| user.rings.contains(&Rings::Mobile))
-                    .and_then(|user| user.mobile.as_ref());
+                let mobile =
+                    user.filter(|user| user.is_rung_at(Rings::Mobile)).and_then(|user| user.mobile.as_ref());
                 match mobile {
                     Some(mobile) => format!("{} (also {})", self.name(id), number::pretty(mobile)),
                     None => self.name(id),

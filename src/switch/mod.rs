@@ -14,6 +14,8 @@ mod call;
 mod channels;
 mod charges;
 mod check_sync;
+mod confirm;
+mod contacts;
 mod dial;
 pub mod diversion;
 mod event;
@@ -46,6 +48,7 @@ mod presentation;
 mod publish;
 pub mod queue;
 mod reach;
+mod reasons;
 mod recording;
 mod redirect;
 mod registrar;
@@ -61,6 +64,7 @@ mod subscriptions;
 mod transfer;
 mod trunks;
 mod watch;
+mod whisper;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -117,6 +121,7 @@ use crate::switch::recording::PendingRecording;
 use crate::switch::spending::Spending;
 use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
+use crate::switch::whisper::Whispering;
 use crate::time::Now;
 use crate::time::Timers;
 use crate::time::Timestamp;
@@ -268,6 +273,12 @@ enum Timer {
     Attempt(CallId, AttemptId),
     /// Who answered has not pressed 1.
     Confirm(LegId),
+    /// A whisper has lasted long enough.
+    Whisper(LegId),
+    /// A contact's delay within an attempt is over.
+    Contact(CallId, AttemptId),
+    /// A contact has rung as long as it may.
+    RangOut(LegId),
     /// A queue's hours change.
     LineHours(LineKey),
     /// A carrier's address is looked up again.
@@ -322,6 +333,10 @@ pub struct Switch {
     by_dialog: HashMap<DialogId, LegId>,
     by_stream: HashMap<StreamId, LegId>,
     offers: HashMap<OfferId, (CallId, AttemptId)>,
+    /// Answers of users' mobiles that nobody confirmed, since the last that somebody did.
+    suspects: BTreeMap<UserKey, u8>,
+    /// Agents who hear something before the caller is connected.
+    whispers: HashMap<LegId, Whispering>,
     recordings: HashMap<RecordId, PendingRecording>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
@@ -390,6 +405,8 @@ impl Switch {
             by_dialog: HashMap::new(),
             by_stream: HashMap::new(),
             offers: HashMap::new(),
+            suspects: BTreeMap::new(),
+            whispers: HashMap::new(),
             recordings: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),
@@ -504,6 +521,9 @@ impl Switch {
             Timer::Program(call) => self.run_program(now, call, flow::action::Event::Timer),
             Timer::Attempt(call, attempt) => self.attempt_timeout(now, call, attempt),
             Timer::Confirm(leg) => self.not_confirmed(now, leg),
+            Timer::Whisper(leg) => self.whisper_over(now, leg),
+            Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
+            Timer::RangOut(leg) => self.rang_out(now, leg),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
             Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
             Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),

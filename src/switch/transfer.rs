@@ -30,7 +30,6 @@ use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::charges;
-use crate::switch::dial;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
@@ -39,6 +38,7 @@ use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::on_sip::offer_of;
 use crate::switch::queue;
+use crate::switch::reasons;
 use crate::switch::route::Target;
 use crate::time::Now;
 
@@ -349,7 +349,7 @@ impl Switch {
         let (caller, callee, waits) = (of.caller, of.callee, of.waiting.is_some());
         let rings = !of.attempts.is_empty();
         self.stop_play(new);
-        self.give_up_leg(now, old, dial::elsewhere());
+        self.give_up_leg(now, old, reasons::elsewhere());
         match callee {
             Some(callee) => {
                 self.join_media(caller, callee);

@@ -72,7 +72,7 @@ pub(crate) fn group_key(id: &str) -> LineKey {
 pub(crate) fn queue(agents: &[&str]) -> Queue {
     let membership = |agent: &&str| {
         let (user, tier) = agent.split_once(':').unwrap_or((agent, "1"));
-        Membership { user: user.into(), tier: tier.parse().expect("a tier is a number") }
+        Membership { user: user.into(), tier: tier.parse().expect("a tier is a number"), contacts: None }
     };
     Queue {
         name: "Salg".into(),
@@ -111,6 +111,8 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
             caller_number: true,
             alert: None,
             auto_answer: false,
+            spoken: None,
+            headers: Vec::new(),
             whisper: None,
             confirm: Confirm::Auto,
         },

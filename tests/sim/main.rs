@@ -12,6 +12,7 @@
 )]
 
 mod calls;
+mod contacts;
 mod diagnosis;
 mod events;
 mod guard;

@@ -6,11 +6,13 @@
 //! configuration before.
 
 mod company;
+mod contact;
 mod cursor;
 mod flow;
 mod fraud;
 mod header_rule;
 mod hours;
+mod presented;
 mod queue;
 mod read;
 mod server;

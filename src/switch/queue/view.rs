@@ -86,6 +86,7 @@ impl Queues {
                         .keys()
                         .map(|line| (line.line.clone(), self.state(now, key, line).to_string()))
                         .collect(),
+                    voicemail_suspected: false,
                 }
             })
             .collect()

@@ -13,6 +13,7 @@ use crate::model::id::HoursId;
 use crate::model::id::MediaId;
 use crate::model::id::QueueId;
 use crate::model::id::QueueTypeId;
+use crate::model::id::UserId;
 use crate::model::queue::Announce;
 use crate::model::queue::AutoPause;
 use crate::model::queue::Confirm;
@@ -25,8 +26,10 @@ use crate::model::queue::Queue;
 use crate::model::queue::Strategy;
 use crate::model::queue::Target;
 use crate::model::ring_group::RingGroup;
+use crate::shell::store::files::contact;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::presented;
 use crate::shell::store::files::read;
 use crate::shell::store::files::read::HOUR;
 use crate::shell::store::files::read::MINUTE;
@@ -249,17 +252,33 @@ fn exit(table: &mut Table<'_>, key: &'static str) -> Option<Destination> {
     table.take(key).map(|value| read::destination(value).unwrap_or(Destination::Hangup))
 }
 
-/// Agents, as a list or with tiers: `{ sara = 1, kari = 2 }`.
+/// Agents, as a list or with what is said of each: `{ sara = 1, kari = 2 }`.
 fn agents(value: Value<'_>) -> Vec<Membership> {
     if !value.is_table() {
-        return read::references(value).into_iter().map(|user| Membership { user, tier: 1 }).collect();
+        let plain = |user| Membership { user, tier: 1, contacts: None };
+        return read::references(value).into_iter().map(plain).collect();
     }
     let Some(mut table) = value.table() else {
         return Vec::new();
     };
     let entries = table.take_all(|_| true);
-    let tier = |value: Value<'_>| value.integer(1..=9).and_then(|tier| u8::try_from(tier).ok()).unwrap_or(1);
-    entries.into_iter().map(|entry| Membership { user: entry.key.into(), tier: tier(entry.value) }).collect()
+    entries.into_iter().map(|entry| membership(entry.key.into(), entry.value)).collect()
+}
+
+/// One agent: a tier, or `{ tier = 1, contacts = ["mobile"] }`.
+fn membership(user: UserId, value: Value<'_>) -> Membership {
+    let tier = |value: Value<'_>| value.integer(1..=9).and_then(|tier| u8::try_from(tier).ok());
+    if !value.is_table() {
+        return Membership { user, tier: tier(value).unwrap_or(1), contacts: None };
+    }
+    let mut member = Membership { user, tier: 1, contacts: None };
+    let Some(mut table) = value.table() else { return member };
+    if let Some(tier) = table.take("tier").and_then(tier) {
+        member.tier = tier;
+    }
+    member.contacts = table.take("contacts").map(contact::rules);
+    table.finish();
+    member
 }
 
 /// Takes everything that a type can set.
@@ -362,16 +381,16 @@ fn present(value: Value<'_>) -> Option<Present> {
     {
         if name.chars().count() > 64 {
             value.error("the name shown has at most 64 characters");
-        } else if name.replace("{queue}", "").replace("{caller}", "").contains(['{', '}']) {
-            value.error("a name may hold {queue} and {caller}, nothing else in braces");
-        } else {
+        } else if presented::is_template(value, name) {
             present.name = name.into();
         }
     }
+    present.spoken = table.take("spoken").and_then(read::reference);
+    present.headers = table.take("headers").map(presented::headers).unwrap_or_default();
     present.caller_number = table.word("number", &[("caller", true), ("queue", false)]).unwrap_or(true);
     present.alert = table.text("alert");
     present.auto_answer = table.flag("auto_answer").unwrap_or(false);
-    present.whisper = table.take("whisper").and_then(read::reference);
+    present.whisper = table.take("whisper").and_then(presented::whisper);
     present.confirm = table.take("confirm").and_then(confirm).unwrap_or_default();
     table.finish();
     Some(present)
@@ -414,6 +433,8 @@ pub(super) fn groups(section: Option<Value<'_>>) -> BTreeMap<GroupId, RingGroup>
 fn default_present() -> Present {
     Present {
         name: "{queue}: {caller}".into(),
+        spoken: None,
+        headers: Vec::new(),
         caller_number: true,
         alert: None,
         auto_answer: false,
