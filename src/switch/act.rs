@@ -169,6 +169,7 @@ impl Switch {
                 let Some(agent) = of.caller_user() else { return };
                 self.queue_input(now, queue::Input::WrapUpEnd { agent });
             }
+            Action::PinGiven { user, right } => self.pin_given(now, call, user, right),
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
@@ -284,7 +285,7 @@ impl Switch {
         }
     }
 
-    fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
+    pub(crate) fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let Some(waiting) = of.waiting.take() else { return };
         let caller = of.caller;

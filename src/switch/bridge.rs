@@ -209,6 +209,8 @@ impl Switch {
         };
         self.set_base(a, base(b_holds, stream_b));
         self.set_base(b, base(a_holds, stream_a));
+        self.review_keys(a);
+        self.review_keys(b);
     }
 
     /// The music that this call's waiting and held parties hear.
@@ -246,6 +248,8 @@ impl Switch {
             return;
         }
         of.ending = true;
+        self.consultation_over(now, call, &ending);
+        let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {
             self.hang_up_leg(now, referral.leg, Vec::new());
         }
@@ -332,6 +336,7 @@ impl Switch {
         self.timers.clear(&Timer::Confirm(leg));
         self.timers.clear(&Timer::RangOut(leg));
         self.forget_whisper(leg);
+        self.forget_keys(leg);
         self.early_body.remove(&leg);
         if let Some(of) = self.legs.remove(&leg) {
             self.by_dialog.remove(&of.dialog);

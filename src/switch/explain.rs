@@ -41,6 +41,8 @@ use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
 use crate::switch::say;
+use crate::switch::service_number;
+use crate::switch::service_number::Proof;
 use crate::time::Timestamp;
 
 /// Events of one dry run.
@@ -91,7 +93,16 @@ pub fn simulate(config: &Arc<Config>, world: &World<'_>, simulate: &Simulate, at
     };
     let keys = simulate.keys.chars().filter(|key| matches!(key, '0'..='9' | '*' | '#')).collect();
     let mut dry = DryRun { config, company, world, now: at, facts, keys, at: "number".into(), told };
-    dry.run(Program::to(target));
+    let program = match target {
+        // From a mobile: as if the carrier vouched for its number.
+        Target::Service { service, .. } if dry.facts.user.is_none() => {
+            let user = service_number::user_calling(company, &dry.facts).cloned();
+            let proof = if user.is_some() { Proof::Given } else { Proof::None };
+            Program::ServiceNumber(service_number::Run::new(service, user, proof))
+        }
+        target => Program::to(target),
+    };
+    dry.run(program);
     dry.told
 }
 
@@ -260,6 +271,7 @@ impl DryRun<'_> {
             | Action::Login { .. }
             | Action::Pause { .. }
             | Action::WrapUpEnd
+            | Action::PinGiven { .. }
             | Action::SetName(_)
             | Action::SetTag { .. }
             | Action::SetPriority(_)

@@ -87,6 +87,8 @@ pub(crate) struct Leg {
     pub(crate) ring_max: Option<Duration>,
     /// What was heard of the party before its answer.
     pub(crate) heard: Heard,
+    /// Its keys are kept from the other party's audio.
+    pub(crate) keeps_keys: bool,
     /// The last key, when and from where, so that a phone that sends both ways is heard once.
     pub(crate) last_key: Option<(char, Instant, KeyFrom)>,
     /// 18x has been sent to, or got from, the party.
@@ -133,6 +135,7 @@ impl Leg {
             confirm: false,
             ring_max: None,
             heard: Heard::default(),
+            keeps_keys: false,
             last_key: None,
             ringing: false,
             early: Vec::new(),

@@ -15,6 +15,7 @@ mod channels;
 mod charges;
 mod check_sync;
 mod confirm;
+mod consult;
 mod contacts;
 mod dial;
 pub mod diversion;
@@ -30,6 +31,7 @@ pub mod holidays;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod keys;
 mod leg;
 mod location;
 pub mod mailbox;
@@ -58,6 +60,7 @@ pub mod say;
 mod screen;
 pub mod secrecy;
 pub mod service;
+pub mod service_number;
 mod spared;
 pub mod spending;
 mod subscriptions;
@@ -106,6 +109,7 @@ use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
 use crate::switch::health::Address;
+use crate::switch::keys::Keying;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
@@ -118,6 +122,7 @@ use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Queues;
 use crate::switch::recording::PendingRecording;
+use crate::switch::service_number::WrongPins;
 use crate::switch::spending::Spending;
 use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
@@ -273,6 +278,10 @@ enum Timer {
     Attempt(CallId, AttemptId),
     /// Who answered has not pressed 1.
     Confirm(LegId),
+    /// No further key of a feature came.
+    Keys(LegId),
+    /// The program of a call that was put through begins.
+    GoOn(CallId),
     /// A whisper has lasted long enough.
     Whisper(LegId),
     /// A contact's delay within an attempt is over.
@@ -335,6 +344,10 @@ pub struct Switch {
     offers: HashMap<OfferId, (CallId, AttemptId)>,
     /// Answers of users' mobiles that nobody confirmed, since the last that somebody did.
     suspects: BTreeMap<UserKey, u8>,
+    /// What parties with feature keys have keyed in.
+    keying: HashMap<LegId, Keying>,
+    /// Wrong PINs at service numbers, of users that exist.
+    wrong_pins: BTreeMap<UserKey, WrongPins>,
     /// Agents who hear something before the caller is connected.
     whispers: HashMap<LegId, Whispering>,
     recordings: HashMap<RecordId, PendingRecording>,
@@ -407,6 +420,8 @@ impl Switch {
             offers: HashMap::new(),
             suspects: BTreeMap::new(),
             whispers: HashMap::new(),
+            keying: HashMap::new(),
+            wrong_pins: BTreeMap::new(),
             recordings: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),
@@ -521,6 +536,8 @@ impl Switch {
             Timer::Program(call) => self.run_program(now, call, flow::action::Event::Timer),
             Timer::Attempt(call, attempt) => self.attempt_timeout(now, call, attempt),
             Timer::Confirm(leg) => self.not_confirmed(now, leg),
+            Timer::Keys(leg) => self.keys_timeout(now, leg),
+            Timer::GoOn(call) => self.run_program(now, call, flow::action::Event::Start),
             Timer::Whisper(leg) => self.whisper_over(now, leg),
             Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
             Timer::RangOut(leg) => self.rang_out(now, leg),

@@ -16,6 +16,7 @@ mod contacts;
 mod diagnosis;
 mod events;
 mod guard;
+mod mobile;
 mod pair;
 mod phone;
 mod queue;

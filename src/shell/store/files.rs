@@ -226,6 +226,9 @@ fn index(config: &mut Config) {
         for (number, destination) in &company.numbers {
             config.numbers.insert(number.clone(), (id.clone(), destination.clone()));
         }
+        for (number, service) in &company.services {
+            config.services.insert(number.clone(), (id.clone(), service.clone()));
+        }
         for (user_id, user) in &company.users {
             if let Some(number) = &user.number {
                 config.numbers.insert(number.clone(), (id.clone(), Destination::User(user_id.clone())));

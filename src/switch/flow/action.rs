@@ -150,6 +150,13 @@ pub enum Action {
     },
     /// The calling user's wrap-up ends.
     WrapUpEnd,
+    /// Who calls has keyed in the PIN of this user; with the right one, the caller is that user from here on.
+    PinGiven {
+        /// Whose.
+        user: UserId,
+        /// It was.
+        right: bool,
+    },
     /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
     FlipToggle(ToggleId),
     /// The caller's shown name from here on.
