@@ -249,6 +249,7 @@ impl Switch {
         }
         of.ending = true;
         self.consultation_over(now, call, &ending);
+        self.end_segments(now, call);
         let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {
             self.hang_up_leg(now, referral.leg, Vec::new());
@@ -369,6 +370,7 @@ impl Switch {
                 self.less_busy(now, user);
             }
         }
+        self.review_segments(now, call);
         self.watch_call(call);
     }
 

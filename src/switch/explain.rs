@@ -211,13 +211,14 @@ impl DryRun<'_> {
     /// Tells what an action would do, and which event it brings about.
     fn action(&mut self, program: &Program, action: Action, next: &mut Option<Event>) {
         match action {
-            Action::Step { at, why } => {
+            Action::Step { at, why, .. } => {
                 self.at = at;
                 self.tell(why);
             }
             Action::Answer => {
                 self.facts.answered = true;
                 self.tell("the call is answered");
+                *next = Some(Event::Acked);
             }
             Action::Early => self.tell("the caller hears this without being answered"),
             Action::Play { prompts, .. } => {

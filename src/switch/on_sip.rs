@@ -39,6 +39,7 @@ use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
 use crate::switch::header_rules;
 use crate::switch::identity;
+use crate::switch::ledger::started;
 use crate::switch::leg::KeyFrom;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
@@ -290,7 +291,9 @@ impl Switch {
         }
         of.copies = copies.unwrap_or_default();
         of.program = Some(program);
+        let (company, fields) = (of.company.clone(), started(&of));
         self.calls.insert(call, of);
+        self.decide_with(now, &company, Some(call), "call.started", "started", fields);
         self.tell_leg(caller);
         self.update_busy(now, call);
         self.run_program(now, call, Event::Start);
@@ -357,7 +360,11 @@ impl Switch {
         let Some(leg) = self.by_dialog.get(&dialog).copied() else { return };
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let call = of.call;
-        if !std::mem::take(&mut of.awaiting_answer) {
+        let late = std::mem::take(&mut of.awaiting_answer);
+        if self.calls.get(&call).is_some_and(|of| of.caller == leg) {
+            self.run_program(now, call, Event::Acked);
+        }
+        if !late {
             return;
         }
         // RFC 3261 §13.2.2.4: a 2xx with our offer is answered in the ACK; without an answer there is no session.

@@ -3,8 +3,9 @@
 //!
 //! A caller is known by the number of a user's mobile. What a caller writes into From proves nothing: without a PIN only
 //! a number counts that the carrier asserts (P-Asserted-Identity, RFC 3325) on a trunk that vouches for it; else the
-//! user's PIN is asked for, and who has none is refused. After too many wrong PINs a user is shut out for a while,
-//! whoever calls. Leaves out callers with another number than their mobile's.
+//! user's PIN is asked for, and who has none is refused. Nothing is done before the caller has acknowledged our answer:
+//! who forges a carrier's address never sees it. After too many wrong PINs a user is shut out for a while, whoever
+//! calls. Leaves out callers with another number than their mobile's.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -184,6 +185,8 @@ pub struct Run {
 enum State {
     /// The call begins.
     Start,
+    /// The answer is to be acknowledged.
+    Answered,
     /// The PIN is being keyed in.
     Pin,
     /// A key is waited for.
@@ -228,6 +231,7 @@ impl Run {
     fn on(&mut self, stage: &mut Stage<'_>, event: Event) -> Option<Service> {
         match (&self.state, event) {
             (State::Start, Event::Start) => self.start(stage),
+            (State::Answered, Event::Acked) => self.proved(stage),
             (State::Pin, Event::Digit(key)) => self.pin_key(stage, key),
             (State::Pin, Event::Timer) => self.check_pin(stage),
             (State::Pin | State::Menu, Event::PlayFinished) => {
@@ -252,7 +256,10 @@ impl Run {
         match self.proof {
             Proof::Given if known => {
                 stage.tell("service.known: the number is a user's, and the carrier vouches for it");
-                self.proved(stage)
+                let answered = stage.answered();
+                stage.answer();
+                self.state = State::Answered;
+                if answered { self.proved(stage) } else { None }
             }
             Proof::Pin if known => {
                 stage.answer();

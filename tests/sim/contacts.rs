@@ -88,7 +88,7 @@ fn mobile(world: &mut World, carrier: usize) -> DialogId {
 
 fn decided(world: &World, what: &str) -> Vec<String> {
     let told = world.changes.iter().filter_map(|change| match change {
-        Change::Decision { event, why, .. } if **event == *what => Some(why.to_string()),
+        Change::Decision(event) if *event.event == *what => Some(event.why.to_string()),
         _ => None,
     });
     told.collect()

@@ -123,7 +123,7 @@ impl Talk {
 }
 
 fn decided(world: &World, what: &str) -> usize {
-    world.changes.iter().filter(|c| matches!(c, Change::Decision { event, .. } if **event == *what)).count()
+    world.changes.iter().filter(|c| matches!(c, Change::Decision(event) if *event.event == *what)).count()
 }
 
 #[test]

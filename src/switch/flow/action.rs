@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::company::Company;
+use crate::model::event::Fields;
 use crate::model::flow::Destination;
 use crate::model::flow::HangupCause;
 use crate::model::flow::Show;
@@ -180,6 +181,8 @@ pub enum Action {
         at: String,
         /// What was decided and why.
         why: String,
+        /// What programs read of it; the step is `at`.
+        fields: Box<Fields>,
     },
     /// Ends the call: BYE, or the cause's final status when it is not answered. The last action of a program.
     HangUp(HangupCause),
@@ -209,6 +212,8 @@ pub enum Event {
     Loaded(bool),
     /// The toggle is on, or off.
     Toggled(bool),
+    /// The caller has acknowledged our answer: it is there, and not only its name.
+    Acked,
 }
 
 /// Why a queue gives a caller back.
