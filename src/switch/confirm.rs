@@ -152,6 +152,7 @@ fn is_mobile(leg: &Leg) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an `Instant` has no other beginning")]
 mod tests {
     use super::*;
 

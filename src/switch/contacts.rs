@@ -118,7 +118,6 @@ impl Switch {
     }
 
     /// Rings what one rule names.
-    #[expect(clippy::too_many_arguments, reason = "each says something else about one ringing")]
     fn ring_contacts(
         &mut self,
         now: Now,
