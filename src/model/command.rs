@@ -289,6 +289,9 @@ pub struct AgentView {
     pub notices: Vec<String>,
     /// By queue or group: state in words.
     pub lines: Vec<(LineId, String)>,
+    /// Voicemail seems to answer the agent's mobile.
+    #[serde(default)]
+    pub voicemail_suspected: bool,
 }
 
 /// A device.

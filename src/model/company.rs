@@ -35,6 +35,7 @@ use crate::model::server::Codes;
 use crate::model::server::Language;
 use crate::model::server::Secret;
 use crate::model::server::Webhook;
+use crate::model::service_number::ServiceNumber;
 use crate::model::user::Device;
 use crate::model::user::User;
 
@@ -47,6 +48,18 @@ pub enum Record {
     /// Those of queues.
     Queues,
     /// All.
+    All,
+}
+
+/// Who may transfer by keys while talking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeatureKeys {
+    /// Nobody.
+    Off,
+    /// Users at their mobiles.
+    #[default]
+    Mobile,
+    /// Users at their phones too.
     All,
 }
 
@@ -75,6 +88,12 @@ pub struct Company {
     pub music: Option<MediaId>,
     /// Public numbers of this company, without those of users.
     pub numbers: BTreeMap<Number, Destination>,
+    /// Public numbers by which users serve themselves.
+    pub services: BTreeMap<Number, ServiceNumber>,
+    /// Service numbers ask for the PIN even where the carrier vouches for the caller's number.
+    pub service_pin: bool,
+    /// Who may transfer by keys while talking.
+    pub feature_keys: FeatureKeys,
     /// Where people sit, for emergency calls.
     pub sites: BTreeMap<SiteId, Site>,
     /// People and places.
@@ -122,6 +141,7 @@ impl Company {
     pub fn owns(&self, number: &Number) -> bool {
         self.number.as_ref() == Some(number)
             || self.numbers.contains_key(number)
+            || self.services.contains_key(number)
             || self.users.values().any(|user| user.number.as_ref() == Some(number))
     }
 }

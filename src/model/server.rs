@@ -263,8 +263,28 @@ pub struct Codes {
     pub hide_number: Option<Arc<str>>,
     /// Forward all, no answer, unreachable, busy: GSM codes (accepted and checked; carried out by a later version).
     pub forward: [Option<Arc<str>>; 4],
+    /// Pressed while talking.
+    pub keys: KeyCodes,
     /// Pick up, park, record a prompt, hot-desk log in (accepted and checked; carried out by a later version).
     pub later: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// Codes that a user presses while talking; `None` turns one off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCodes {
+    /// Puts the other party through: then a number and `#`.
+    pub transfer: Option<Arc<str>>,
+    /// Asks there first: then a number and `#`.
+    pub consult: Option<Arc<str>>,
+    /// Back to the other party.
+    pub back: Option<Arc<str>>,
+}
+
+impl Default for KeyCodes {
+    fn default() -> KeyCodes {
+        let code = |text: &str| Some(Arc::from(text));
+        KeyCodes { transfer: code("**"), consult: code("*2"), back: code("*1") }
+    }
 }
 
 impl Default for Codes {
@@ -281,6 +301,7 @@ impl Default for Codes {
             echo: code("*77"),
             own_number: code("*78"),
             hide_number: code("*31*"),
+            keys: KeyCodes::default(),
             forward: [code("**21*"), code("**61*"), code("**62*"), code("**67*")],
             later: [("pickup", "*8"), ("park", "*7"), ("record_prompt", "*60"), ("hot_desk", "*70")]
                 .into_iter()

@@ -38,6 +38,33 @@ pub enum Rings {
     App,
 }
 
+/// One thing of a user that rings: when, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContactRule {
+    /// What.
+    pub what: Rings,
+    /// After the others began; at once when nothing else rings.
+    pub delay: Duration,
+    /// Whether a key must be pressed, whatever the queue or flow says; none leaves it to them.
+    pub confirm: Option<bool>,
+    /// It rings for so long at most, of all the time that there is. A mobile whose answer must be confirmed rings 18 s
+    /// when nothing is said.
+    pub ring: Option<Duration>,
+}
+
+impl User {
+    /// Whether this is among what rings, in a call that no queue gives.
+    pub fn is_rung_at(&self, what: Rings) -> bool {
+        self.rings.iter().any(|rule| rule.what == what)
+    }
+}
+
+impl From<Rings> for ContactRule {
+    fn from(what: Rings) -> ContactRule {
+        ContactRule { what, delay: Duration::ZERO, confirm: None, ring: None }
+    }
+}
+
 /// Where a call goes when a condition of the user holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
@@ -73,7 +100,7 @@ pub struct User {
     /// Language, else the company's.
     pub language: Language,
     /// What rings.
-    pub rings: Vec<Rings>,
+    pub rings: Vec<ContactRule>,
     /// Ring time of a direct call when no `no_answer` says otherwise.
     pub ring: Duration,
     /// Always.
@@ -90,6 +117,8 @@ pub struct User {
     pub show: Option<Number>,
     /// Has a voicemail box of their own, and its PIN (4–8 digits) when set here.
     pub voicemail: Option<PersonalMailbox>,
+    /// Proves who calls a service number (4–8 digits), where the carrier does not.
+    pub pin: Option<Secret>,
     /// May call international numbers, whatever `allow` says.
     pub international: bool,
     /// Destinations open to them besides the usual ones, else the company's.

@@ -34,7 +34,6 @@ use crate::switch::callback::callback_prompts;
 use crate::switch::callback::eta_prompt;
 use crate::switch::callback::immediate;
 use crate::switch::clip_name;
-use crate::switch::dial;
 use crate::switch::dial::Dial;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
@@ -52,7 +51,7 @@ use crate::switch::queue::AgentState;
 use crate::switch::queue::Announcement;
 use crate::switch::queue::ExitReason;
 use crate::switch::queue::OfferId;
-use crate::switch::queue::Withdrawn;
+use crate::switch::reasons;
 use crate::switch::say;
 use crate::switch::say::What;
 use crate::switch::watch::Watched;
@@ -174,6 +173,7 @@ impl Switch {
                 let Some(agent) = of.caller_user() else { return };
                 self.queue_input(now, queue::Input::WrapUpEnd { agent });
             }
+            Action::PinGiven { user, right } => self.pin_given(now, call, user, right),
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
@@ -293,7 +293,7 @@ impl Switch {
         }
     }
 
-    fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
+    pub(crate) fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let Some(waiting) = of.waiting.take() else { return };
         let caller = of.caller;
@@ -322,9 +322,9 @@ impl Switch {
     fn on_queue(&mut self, now: Now, output: queue::Output) {
         match output {
             queue::Output::Offer { offer, entry, agent, .. } => self.ring_agent(now, entry, offer, &agent),
-            queue::Output::Withdraw { offer, why } => self.withdraw(now, offer, reason(&why)),
-            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reason(&why)),
-            queue::Output::Connect { offer, entry, .. } => self.connect_offer(now, offer, entry),
+            queue::Output::Withdraw { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Connect { offer, entry, .. } => self.whisper_or_connect(now, offer, entry),
             queue::Output::DialBack { entry, .. } => {
                 self.queue_input(now, queue::Input::CallbackFailed { entry })
             }
@@ -358,10 +358,8 @@ impl Switch {
     }
 
     /// The agent who answered an offer gets the caller.
-    fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
-        let Some((_, attempt)) = self.offers.get(&offer).copied() else { return };
-        let winner = self.attempt(call, attempt).and_then(|of| of.legs.first().copied());
-        let (Some(winner), Some(of)) = (winner, self.calls.get_mut(&call)) else { return };
+    pub(crate) fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
+        let (Some(winner), Some(of)) = (self.offer_leg(offer), self.calls.get_mut(&call)) else { return };
         if let Some(waiting) = of.waiting.take() {
             of.served_by = Some(waiting.line.clone());
             self.note_wait(now, call, waiting.since);
@@ -513,7 +511,7 @@ impl Switch {
         let Some(company) = self.config.companies.get(&agent.company) else { return };
         let Some(person) = company.users.get(&agent.user) else { return };
         let facts = queue::Facts {
-            reachable: crate::switch::reach::reachable(person, self.devices_of(agent), &self.location),
+            reachable: self.is_reachable(agent),
             in_call: self.in_call.contains_key(agent),
             do_not_disturb: false,
             forwarded: person.forward_always.is_some(),
@@ -534,19 +532,6 @@ fn ending(cause: HangupCause) -> Ending {
         ending.extra = crate::switch::bridge::retry_after();
     }
     ending
-}
-
-/// The Reason that a withdrawn offer's phones are told (RFC 3326), so that they count no missed call.
-fn reason(why: &Withdrawn) -> crate::sip::Extra {
-    match why {
-        Withdrawn::AnsweredElsewhere(_) => dial::elsewhere(),
-        Withdrawn::CallerGone
-        | Withdrawn::NoAnswer
-        | Withdrawn::LoggedOut
-        | Withdrawn::Busy
-        | Withdrawn::Removed
-        | Withdrawn::Exit => Vec::new(),
-    }
 }
 
 /// An agent's state as a dry run tells it.

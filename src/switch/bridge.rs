@@ -16,13 +16,13 @@ use crate::sip::Extra;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::call::Call;
-use crate::switch::dial;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
 use crate::switch::negotiate::Refusal;
 use crate::switch::queue;
+use crate::switch::reasons;
 use crate::switch::watch::Watched;
 use crate::time::Now;
 
@@ -170,7 +170,7 @@ impl Switch {
 
     /// The winner of all that rang talks with the caller.
     pub(crate) fn connect(&mut self, now: Now, call: CallId, winner: LegId) {
-        self.give_up_attempts(now, call, Some(winner), &dial::elsewhere());
+        self.give_up_attempts(now, call, Some(winner), &reasons::elsewhere());
         let codec = self.legs.get(&winner).and_then(Leg::codec);
         if let Some(of) = self.calls.get_mut(&call) {
             of.callee = Some(winner);
@@ -209,6 +209,8 @@ impl Switch {
         };
         self.set_base(a, base(b_holds, stream_b));
         self.set_base(b, base(a_holds, stream_a));
+        self.review_keys(a);
+        self.review_keys(b);
     }
 
     /// The music that this call's waiting and held parties hear.
@@ -246,6 +248,7 @@ impl Switch {
             return;
         }
         of.ending = true;
+        self.consultation_over(now, call, &ending);
         self.end_segments(now, call);
         let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {
@@ -272,7 +275,11 @@ impl Switch {
         }
         self.note_message(now, call);
         self.stop_recording(call);
-        self.give_up_attempts(now, call, None, &ending.extra);
+        let reason = match (ending.by, ending.extra.is_empty()) {
+            (EndedBy::Caller, true) => reasons::caller_gone(),
+            (EndedBy::Caller | EndedBy::Callee | EndedBy::System, _) => ending.extra.clone(),
+        };
+        self.give_up_attempts(now, call, None, &reason);
         if let Some(callee) = callee {
             self.hang_up_leg(now, callee, Vec::new());
         }
@@ -328,6 +335,9 @@ impl Switch {
         self.close_media(leg);
         self.free_channel(leg);
         self.timers.clear(&Timer::Confirm(leg));
+        self.timers.clear(&Timer::RangOut(leg));
+        self.forget_whisper(leg);
+        self.forget_keys(leg);
         self.early_body.remove(&leg);
         if let Some(of) = self.legs.remove(&leg) {
             self.by_dialog.remove(&of.dialog);

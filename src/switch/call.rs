@@ -22,6 +22,7 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::sip::Extra;
 use crate::sip::invite::HeaderEdit;
+use crate::switch::consult::Consultation;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
 use crate::switch::diversion::Why;
@@ -87,6 +88,10 @@ pub(crate) struct Call {
     pub(crate) cdr: Cdr,
     /// Who transfers the caller away, until the target answers.
     pub(crate) referral: Option<Referral>,
+    /// Begun by one of ours to ask somebody about another call.
+    pub(crate) consultation: Option<Consultation>,
+    /// In which call whoever left this one for a moment asks about it.
+    pub(crate) consulted: Option<CallId>,
     /// Headers of the caller's carrier that are handed on to whomever the call rings.
     pub(crate) copies: Vec<HeaderEdit>,
     /// Why the call would be sent on now: what came of those who were rung last.
@@ -169,6 +174,8 @@ impl Call {
             refusal: Vec::new(),
             ending: false,
             referral: None,
+            consultation: None,
+            consulted: None,
             cdr,
             copies: Vec::new(),
             why: Why::Unconditional,
@@ -199,7 +206,8 @@ impl Call {
             | Event::Recorded { .. }
             | Event::Loaded(_)
             | Event::Queue(QueueExit::CallbackTaken)
-            | Event::Toggled(_) => self.why,
+            | Event::Toggled(_)
+            | Event::Acked => self.why,
         };
     }
 

@@ -15,6 +15,9 @@ mod callback;
 mod channels;
 mod charges;
 mod check_sync;
+mod confirm;
+mod consult;
+mod contacts;
 mod dial;
 pub mod diversion;
 mod event;
@@ -30,6 +33,7 @@ pub mod holidays;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod keys;
 mod ledger;
 mod leg;
 mod location;
@@ -49,6 +53,7 @@ mod presentation;
 mod publish;
 pub mod queue;
 mod reach;
+mod reasons;
 mod recording;
 mod redirect;
 mod registrar;
@@ -59,12 +64,14 @@ mod screen;
 pub mod secrecy;
 mod segments;
 pub mod service;
+pub mod service_number;
 mod spared;
 pub mod spending;
 mod subscriptions;
 mod transfer;
 mod trunks;
 mod watch;
+mod whisper;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -105,6 +112,7 @@ use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
 use crate::switch::health::Address;
+use crate::switch::keys::Keying;
 use crate::switch::ledger::Ledger;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
@@ -118,9 +126,11 @@ use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Queues;
 use crate::switch::recording::PendingRecording;
+use crate::switch::service_number::WrongPins;
 use crate::switch::spending::Spending;
 use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
+use crate::switch::whisper::Whispering;
 use crate::time::Now;
 use crate::time::Timers;
 use crate::time::Timestamp;
@@ -272,6 +282,16 @@ enum Timer {
     Attempt(CallId, AttemptId),
     /// Who answered has not pressed 1.
     Confirm(LegId),
+    /// No further key of a feature came.
+    Keys(LegId),
+    /// The program of a call that was put through begins.
+    GoOn(CallId),
+    /// A whisper has lasted long enough.
+    Whisper(LegId),
+    /// A contact's delay within an attempt is over.
+    Contact(CallId, AttemptId),
+    /// A contact has rung as long as it may.
+    RangOut(LegId),
     /// A queue's hours change.
     LineHours(LineKey),
     /// A carrier's address is looked up again.
@@ -326,6 +346,14 @@ pub struct Switch {
     by_dialog: HashMap<DialogId, LegId>,
     by_stream: HashMap<StreamId, LegId>,
     offers: HashMap<OfferId, (CallId, AttemptId)>,
+    /// Answers of users' mobiles that nobody confirmed, since the last that somebody did.
+    suspects: BTreeMap<UserKey, u8>,
+    /// What parties with feature keys have keyed in.
+    keying: HashMap<LegId, Keying>,
+    /// Wrong PINs at service numbers, of users that exist.
+    wrong_pins: BTreeMap<UserKey, WrongPins>,
+    /// Agents who hear something before the caller is connected.
+    whispers: HashMap<LegId, Whispering>,
     recordings: HashMap<RecordId, PendingRecording>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
@@ -394,6 +422,10 @@ impl Switch {
             by_dialog: HashMap::new(),
             by_stream: HashMap::new(),
             offers: HashMap::new(),
+            suspects: BTreeMap::new(),
+            whispers: HashMap::new(),
+            keying: HashMap::new(),
+            wrong_pins: BTreeMap::new(),
             recordings: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),
@@ -508,6 +540,11 @@ impl Switch {
             Timer::Program(call) => self.run_program(now, call, flow::action::Event::Timer),
             Timer::Attempt(call, attempt) => self.attempt_timeout(now, call, attempt),
             Timer::Confirm(leg) => self.not_confirmed(now, leg),
+            Timer::Keys(leg) => self.keys_timeout(now, leg),
+            Timer::GoOn(call) => self.run_program(now, call, flow::action::Event::Start),
+            Timer::Whisper(leg) => self.whisper_over(now, leg),
+            Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
+            Timer::RangOut(leg) => self.rang_out(now, leg),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
             Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
             Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),

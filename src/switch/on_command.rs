@@ -50,7 +50,11 @@ impl Switch {
             }
             Command::Queues { company } => Answer::Queues { queues: self.queue_views(now, company.as_ref()) },
             Command::Agents { company } => {
-                Answer::Agents { agents: self.queues.agent_views(now, company.as_ref()) }
+                let mut agents = self.queues.agent_views(now, company.as_ref());
+                for view in &mut agents {
+                    view.voicemail_suspected = self.is_voicemail_suspected(&view.agent);
+                }
+                Answer::Agents { agents }
             }
             Command::Login { company, user, line, logged_in } => {
                 self.login(now, &company, &user, line, logged_in)

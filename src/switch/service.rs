@@ -17,6 +17,8 @@ use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
 use crate::switch::mailbox;
 use crate::switch::say::What;
+use crate::switch::service_number;
+use crate::switch::service_number::Proof;
 
 /// A caller who forgets the echo is let go after this.
 const ECHO_MAX: Duration = Duration::from_secs(300);
@@ -42,12 +44,15 @@ pub enum Service {
     Echo,
     /// The caller's number is read back.
     OwnNumber,
+    /// The other services, by key.
+    Menu,
 }
 
 /// The program of a service code.
 pub fn program(service: Service) -> Program {
     match service {
         Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
+        Service::Menu => Program::ServiceNumber(service_number::Run::new(Service::Menu, None, Proof::Given)),
         service => Program::Service(Run::new(service)),
     }
 }
@@ -147,7 +152,7 @@ impl Run {
                 stage.timer(ECHO_MAX);
             }
             Service::OwnNumber => self.own_number(stage, &user),
-            Service::Voicemail(_) => self.done(stage),
+            Service::Voicemail(_) | Service::Menu => self.done(stage),
         }
     }
 

@@ -30,7 +30,6 @@ use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::charges;
-use crate::switch::dial;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
@@ -39,6 +38,7 @@ use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::on_sip::offer_of;
 use crate::switch::queue;
+use crate::switch::reasons;
 use crate::switch::route::Target;
 use crate::time::Now;
 
@@ -51,6 +51,15 @@ pub(crate) struct Referral {
     event: Option<String>,
     /// Ringing has been told.
     rings: bool,
+    /// Asked for by keys: why it failed is said.
+    by_keys: bool,
+}
+
+impl Referral {
+    /// One that a user asked for by keys.
+    pub(crate) fn by_keys(leg: LegId) -> Referral {
+        Referral { leg, event: None, rings: false, by_keys: true }
+    }
 }
 
 impl Switch {
@@ -149,7 +158,7 @@ impl Switch {
         match refer.kind {
             Kind::Blind(target, dialled) => {
                 self.decide(now, &company, Some(refer.call), "transfer.blind", &dialled);
-                let referral = Referral { leg: refer.leg, event: refer.event, rings: false };
+                let referral = Referral { leg: refer.leg, event: refer.event, rings: false, by_keys: false };
                 self.transfer_blind(now, refer.call, refer.party, referral, target);
             }
             Kind::Attended(replaced) => {
@@ -168,7 +177,14 @@ impl Switch {
     }
 
     /// The transferred party goes where who transfers wants it.
-    fn transfer_blind(&mut self, now: Now, call: CallId, party: LegId, referral: Referral, target: Target) {
+    pub(crate) fn transfer_blind(
+        &mut self,
+        now: Now,
+        call: CallId,
+        party: LegId,
+        referral: Referral,
+        target: Target,
+    ) {
         let facts = self.facts_of(call, party);
         let Some(of) = self.calls.get_mut(&call) else { return };
         note_talk(of, now);
@@ -233,6 +249,9 @@ impl Switch {
         let (caller, company) = (of.caller, of.company.clone());
         self.stop_play(caller);
         self.join_media(caller, referral.leg);
+        if referral.by_keys {
+            self.tell_why_back(referral.leg, status);
+        }
         self.update_busy(now, call);
         self.decide(
             now,
@@ -349,7 +368,7 @@ impl Switch {
         let (caller, callee, waits) = (of.caller, of.callee, of.waiting.is_some());
         let rings = !of.attempts.is_empty();
         self.stop_play(new);
-        self.give_up_leg(now, old, dial::elsewhere());
+        self.give_up_leg(now, old, reasons::elsewhere());
         match callee {
             Some(callee) => {
                 self.join_media(caller, callee);
@@ -396,7 +415,7 @@ impl Switch {
     }
 
     /// The other party of a call in which `leg` talks.
-    fn other_party(&self, call: CallId, leg: LegId) -> Option<LegId> {
+    pub(crate) fn other_party(&self, call: CallId, leg: LegId) -> Option<LegId> {
         let of = self.calls.get(&call).filter(|of| !of.ending)?;
         let other = if of.caller == leg { of.callee? } else { of.caller };
         let talks = of.caller == leg || of.callee == Some(leg);
@@ -415,7 +434,7 @@ impl Switch {
     }
 
     /// What is known of a party, as if it were the caller.
-    fn facts_of(&self, call: CallId, party: LegId) -> CallerFacts {
+    pub(crate) fn facts_of(&self, call: CallId, party: LegId) -> CallerFacts {
         let leg_user = self.legs.get(&party).and_then(|of| of.user.clone());
         let of_call = self.calls.get(&call);
         let Some(of) = of_call.filter(|of| of.caller != party) else {

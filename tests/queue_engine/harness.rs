@@ -82,6 +82,7 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
             tier: tier.parse().expect("a tier is a number"),
             skill: 5,
             auto_login: None,
+            contacts: None,
         }
     };
     Queue {
@@ -130,6 +131,8 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
             caller_number: true,
             alert: None,
             auto_answer: false,
+            spoken: None,
+            headers: Vec::new(),
             whisper: None,
             confirm: Confirm::Auto,
         },

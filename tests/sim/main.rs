@@ -11,10 +11,14 @@
     reason = "tests may fail loudly and have a clock"
 )]
 
+mod answer_window;
 mod calls;
+mod contacts;
 mod diagnosis;
 mod events;
 mod guard;
+mod mobile;
+mod mobile_swarm;
 mod pair;
 mod phone;
 mod queue;

@@ -71,6 +71,10 @@ pub struct Stream {
     playing: Option<(Instant, PlayId)>,
     /// What was played last, in words.
     pub played: Vec<String>,
+    /// Keys that were sent to it by order.
+    pub keys: String,
+    /// Its own keys are not passed on.
+    pub keeps_keys: bool,
     recording: Option<(Instant, RecordId, Instant)>,
 }
 
@@ -555,6 +559,8 @@ impl World {
                     base: Base::Silence,
                     playing: None,
                     played: Vec::new(),
+                    keys: String::new(),
+                    keeps_keys: false,
                     recording: None,
                 };
                 assert!(self.streams.keys().all(|open| open.port != stream.port), "a port is opened once");
@@ -576,7 +582,8 @@ impl World {
                 of.played.extend(items.iter().map(|item| format!("{item:?}")));
             }
             Command::Stop { stream } => self.stream(stream).playing = None,
-            Command::SendDigit { .. } => {}
+            Command::SendDigit { stream, digit } => self.stream(stream).keys.push(digit),
+            Command::KeepKeys { stream, keep } => self.stream(stream).keeps_keys = keep,
             Command::Record { stream, record, max, .. } => {
                 let began = self.now.mono;
                 self.stream(stream).recording = Some((began + max, record, began));

@@ -2,7 +2,9 @@
 
 use crate::model::check::Checker;
 use crate::model::company::Company;
+use crate::model::id::LineId;
 use crate::model::prompt::Media;
+use crate::model::service_number::ServiceNumber;
 use crate::model::user::User;
 
 /// Checks everything of `company` but queues, groups and flows.
@@ -15,6 +17,9 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     }
     for (number, destination) in &company.numbers {
         checker.destination(company, &["numbers", number.as_str()], destination);
+    }
+    for (number, service) in &company.services {
+        service_number(checker, company, number.as_str(), service);
     }
     for (id, found) in &company.users {
         user(checker, company, id.as_str(), found);
@@ -53,6 +58,27 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     }
     for (id, found) in &company.media {
         media(checker, id.as_str(), found);
+    }
+}
+
+fn service_number(checker: &mut Checker<'_>, company: &Company, number: &str, service: &ServiceNumber) {
+    let path = ["numbers", number];
+    match service {
+        ServiceNumber::Login(Some(line)) | ServiceNumber::Logout(Some(line)) => match line {
+            LineId::Queue(id) => checker.known(&path, "queue", id.as_str(), &company.queues),
+            LineId::Group(id) => checker.known(&path, "group", id.as_str(), &company.groups),
+        },
+        ServiceNumber::Toggle(id) => checker.known(&path, "toggle", id.as_str(), &company.toggles),
+        ServiceNumber::Voicemail(Some(id)) => {
+            checker.known(&path, "voicemail box", id.as_str(), &company.mailboxes);
+        }
+        ServiceNumber::Menu
+        | ServiceNumber::Login(None)
+        | ServiceNumber::Logout(None)
+        | ServiceNumber::Pause
+        | ServiceNumber::Unpause
+        | ServiceNumber::WrapUpEnd
+        | ServiceNumber::Voicemail(None) => {}
     }
 }
 

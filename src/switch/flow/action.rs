@@ -151,6 +151,13 @@ pub enum Action {
     },
     /// The calling user's wrap-up ends.
     WrapUpEnd,
+    /// Who calls has keyed in the PIN of this user; with the right one, the caller is that user from here on.
+    PinGiven {
+        /// Whose.
+        user: UserId,
+        /// It was.
+        right: bool,
+    },
     /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
     FlipToggle(ToggleId),
     /// The caller's shown name from here on.
@@ -205,6 +212,8 @@ pub enum Event {
     Loaded(bool),
     /// The toggle is on, or off.
     Toggled(bool),
+    /// The caller has acknowledged our answer: it is there, and not only its name.
+    Acked,
 }
 
 /// Why a queue gives a caller back.

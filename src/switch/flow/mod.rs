@@ -44,6 +44,7 @@ use crate::switch::flow::step::voicemail;
 use crate::switch::mailbox;
 use crate::switch::route::Target;
 use crate::switch::service;
+use crate::switch::service_number;
 
 /// Transitions of one call; then it ends with an apology.
 const TRANSITIONS_MAX: u32 = 100;
@@ -61,6 +62,8 @@ pub enum Program {
     Service(service::Run),
     /// Listening to voicemail.
     Mailbox(mailbox::Listen),
+    /// A service number.
+    ServiceNumber(service_number::Run),
 }
 
 impl Program {
@@ -84,6 +87,7 @@ impl Program {
             Program::Flow(run) => run.handle(ctx, event),
             Program::Service(run) => run.handle(ctx, event),
             Program::Mailbox(listen) => listen.handle(ctx, event),
+            Program::ServiceNumber(run) => run.handle(ctx, event),
         }
     }
 }
