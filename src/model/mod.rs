@@ -9,6 +9,7 @@ pub mod company;
 pub mod flow;
 pub mod fraud;
 pub mod hours;
+pub mod ical;
 pub mod id;
 pub mod mailbox;
 pub mod number;

@@ -19,6 +19,7 @@ use crate::media;
 use crate::media::bank::Bank;
 use crate::model::change::Change;
 use crate::model::command;
+use crate::shell::ask::Asker;
 use crate::shell::clock;
 use crate::shell::http::metrics;
 use crate::shell::media::sys::Epoll;
@@ -120,6 +121,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Names to addresses.
     pub resolver: Resolver,
+    /// The way to other systems.
+    pub asker: Asker,
     /// Data folder.
     pub data: std::path::PathBuf,
     /// For what must wait for others.
@@ -378,6 +381,10 @@ impl Signaling {
                     }
                     answer(Answer::Loaded(loaded.is_ok()));
                 });
+            }
+            Ask::Post(post) => {
+                let asker = self.parts.asker.clone();
+                self.parts.runtime.spawn(async move { answer(Answer::Posted(asker.ask(&post).await)) });
             }
             Ask::DeleteFile { file } => {
                 let path = self.parts.data.join(&*file);

@@ -39,7 +39,6 @@ use crate::switch::flow::action::Outcome;
 use crate::switch::flow::action::Presence;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::flow::action::World;
-use crate::switch::hours;
 use crate::switch::identity;
 use crate::switch::identity::Shown;
 use crate::switch::leg::LegState;
@@ -148,7 +147,9 @@ impl Switch {
             Action::StopRecord => self.stop_recording(call),
             Action::KeepMessage => self.judge_recording(now, call, true),
             Action::DropMessage => self.judge_recording(now, call, false),
-            Action::Load(file) => self.ask(Ask::LoadClip { file }, Asked::Clip(call)),
+            Action::Load(file) => {
+                self.ask(Ask::LoadClip { file }, Asked::Clip(call));
+            }
             Action::MarkMessage { mailbox, id, state } => {
                 let mailbox = MailboxKey { company: of.company.clone(), mailbox };
                 self.change_mailbox(now, Change::MessageMarked { mailbox, id, state });
@@ -171,6 +172,17 @@ impl Switch {
                 self.queue_input(now, queue::Input::WrapUpEnd { agent });
             }
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
+            Action::ToggleUntil { toggle, until } => self.toggle_until(now, call, toggle, until),
+            Action::Ask { what, timeout, names, tags } => {
+                self.ask_system(now, call, &what, timeout, names, &tags);
+            }
+            Action::Sms { text } => self.send_sms(now, call, &text),
+            Action::Enter(place) => self.entered(now, call, place),
+            Action::Leave { place, exit } => self.left(now, call, &place, &exit),
+            Action::Alarm { reason, why } => {
+                let company = of.company.clone();
+                self.alarm(now, &company, reason, &format!("call {call}: {why}"));
+            }
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {
@@ -178,14 +190,14 @@ impl Switch {
                 of.cdr.tags.push(tag);
             }
             Action::SetPriority(priority) => of.priority = Some(priority),
-            Action::Key(key) => of.cdr.keys.push(key),
+            Action::Key(key) => self.pressed(now, call, key),
             Action::Step { at, why } => {
                 if of.cdr.path.len() < 100 {
                     of.cdr.path.push(at.as_str().into());
                 }
                 let company = of.company.clone();
                 tracing::debug!(%call, at, why, "step");
-                self.decide(now, &company, Some(call), "flow.step", &format!("{at}: {why}"));
+                self.decide(now, &company, Some(call), "flow.told", &format!("{at}: {why}"));
             }
             Action::HangUp(cause) => {
                 let mut ending = ending(cause);
@@ -431,9 +443,7 @@ impl Switch {
         let Some(hours_id) = company.queues.get(id).and_then(|queue| queue.hours.clone()) else {
             return true;
         };
-        let Some(hours) = company.hours.get(&hours_id) else { return true };
-        let by_hand = self.toggles.by_hand(company, &hours_id, now.utc);
-        let state = hours::state_at(hours, &hours_id, &company.closures, by_hand.as_ref(), now.utc);
+        let Some(state) = self.toggles.hours(company, &hours_id, now.utc) else { return true };
         if let Some(until) = state.until {
             let wait = Duration::try_from(until.duration_since(now.utc)).unwrap_or(Duration::ZERO);
             self.timers.set(Timer::LineHours(line.clone()), now.mono + wait);
@@ -471,13 +481,10 @@ impl Switch {
             }
             _ => None,
         };
+        self.time_toggle(now, &change);
         self.tell(change);
-        let Some(company) = company.and_then(|id| self.config.companies.get(&id).cloned()) else { return };
-        for (id, queue) in &company.queues {
-            if queue.hours.is_some() {
-                let line = LineKey { company: company.id.clone(), line: LineId::Queue(id.clone()) };
-                self.line_hours(now, &line, true);
-            }
+        if let Some(company) = company {
+            self.hours_may_change(now, &company);
         }
     }
 

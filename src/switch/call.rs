@@ -22,6 +22,7 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::sip::Extra;
 use crate::sip::invite::HeaderEdit;
+use crate::switch::AskId;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
 use crate::switch::diversion::Why;
@@ -29,6 +30,7 @@ use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
+use crate::switch::flow::action::Place;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::gruu::Instance;
 use crate::switch::transfer::Referral;
@@ -82,6 +84,10 @@ pub(crate) struct Call {
     pub(crate) ending: bool,
     /// The record in the making.
     pub(crate) cdr: Cdr,
+    /// The step or destination it is in.
+    pub(crate) place: Option<Place>,
+    /// The question to another system whose answer it waits for.
+    pub(crate) asking: Option<AskId>,
     /// Who transfers the caller away, until the target answers.
     pub(crate) referral: Option<Referral>,
     /// Headers of the caller's carrier that are handed on to whomever the call rings.
@@ -165,6 +171,8 @@ impl Call {
             refusal: Vec::new(),
             ending: false,
             referral: None,
+            place: None,
+            asking: None,
             cdr,
             copies: Vec::new(),
             why: Why::Unconditional,
@@ -191,7 +199,8 @@ impl Call {
             | Event::Timer
             | Event::Recorded { .. }
             | Event::Loaded(_)
-            | Event::Toggled(_) => self.why,
+            | Event::Toggled(_)
+            | Event::Asked(_) => self.why,
         };
     }
 

@@ -27,7 +27,10 @@ impl Switch {
             Change::DevicePassword { domain, device, password } => {
                 self.passwords.insert(Aor { domain, device }, password);
             }
-            Change::ToggleSet { .. } => self.toggles.apply(&change),
+            Change::ToggleSet { .. } => {
+                self.toggles.apply(&change);
+                self.time_toggle(now, &change);
+            }
             Change::MessageLeft { .. } | Change::MessageMarked { .. } | Change::MessageDeleted { .. } => {
                 self.mailboxes.apply(&change);
             }

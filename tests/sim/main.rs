@@ -14,6 +14,7 @@
 mod calls;
 mod diagnosis;
 mod events;
+mod flow_verbs;
 mod guard;
 mod pair;
 mod phone;

@@ -18,9 +18,6 @@ use crate::switch::flow::leads_to;
 use crate::switch::flow::place;
 use crate::switch::flow::stage::Stage;
 
-/// Between two digits of an extension.
-const INTER_DIGIT: Duration = Duration::from_secs(2);
-
 /// The step as configured.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,6 +31,8 @@ pub struct Settings {
     pub invalid_play: Option<MediaId>,
     /// The caller may dial an extension.
     pub extensions: bool,
+    /// Between two digits of an extension.
+    pub inter_digit: Duration,
     /// By key.
     pub keys: BTreeMap<char, Exit>,
     /// When tries are used up in silence.
@@ -95,7 +94,7 @@ impl Menu {
         self.digits.push(key);
         // A key that could begin an extension waits for the next one; one that could not is taken at once.
         if self.settings.extensions && self.begins_extension(stage) {
-            stage.timer(INTER_DIGIT);
+            stage.timer(self.settings.inter_digit);
             return Turn::Stay;
         }
         self.decide(stage)
@@ -116,6 +115,7 @@ impl Menu {
             let found = stage.ctx.company.extensions.get(digits.as_str());
             if let Some(to) = found.and_then(dialable) {
                 stage.tell(format!("extension dialled: {}", place(to)));
+                stage.takes("extension");
                 return Turn::Go(Exit::To(to.clone()));
             }
         }
@@ -127,6 +127,7 @@ impl Menu {
         match exit {
             Some(exit) => {
                 stage.tell(format!("key {digits}: {}", leads_to(exit)));
+                stage.takes(&digits);
                 Turn::Go(exit.clone())
             }
             None => self.wrong(stage),
@@ -135,6 +136,7 @@ impl Menu {
 
     fn silence(&mut self, stage: &mut Stage<'_>) -> Turn {
         if self.left == 0 {
+            stage.takes("timeout");
             return self.used_up(stage, "no key", self.settings.timeout.clone());
         }
         self.again(stage, Vec::new())
@@ -143,6 +145,7 @@ impl Menu {
     fn wrong(&mut self, stage: &mut Stage<'_>) -> Turn {
         if self.left == 0 {
             let exit = self.settings.invalid.clone().or_else(|| self.settings.timeout.clone());
+            stage.takes("invalid");
             return self.used_up(stage, "a key that means nothing", exit);
         }
         let sorry = match &self.settings.invalid_play {
