@@ -123,7 +123,6 @@ impl Switch {
         self.ask(Ask::Post(post), Asked::Posted { url, of: For::Sms(call, id) });
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one question, all of it")]
     fn post(
         &mut self,
         now: Now,
@@ -158,17 +157,18 @@ impl Switch {
         answer: Result<Vec<u8>, Unanswered>,
     ) {
         let up = match &answer {
-            Ok(_) | Err(Unanswered::Unreadable | Unanswered::Unknown | Unanswered::NotConfigured) => true,
-            Err(Unanswered::Status(status)) => *status < 500,
+            Ok(_) | Err(Unanswered::Unreadable | Unanswered::Unknown) => Some(true),
+            Err(Unanswered::Status(status)) => Some(*status < 500),
+            Err(Unanswered::Timeout | Unanswered::Unreachable) => Some(false),
             // Nobody was asked.
-            Err(Unanswered::Busy | Unanswered::Resting) => true,
-            Err(Unanswered::Timeout | Unanswered::Unreachable) => false,
+            Err(Unanswered::Busy | Unanswered::Resting | Unanswered::NotConfigured) => None,
         };
         let company = match &of {
             For::Call(call, _) => self.calls.get(call).map(|of| of.company.clone()),
             For::Sms(_, company) => Some(company.clone()),
         };
-        if let (Some(open), Some(company)) = (self.circuits.asked(url, up, now.mono), company) {
+        let changed = up.and_then(|up| self.circuits.asked(url, up, now.mono));
+        if let (Some(open), Some(company)) = (changed, company) {
             let host = crate::switch::flow::step::ask::shown(url);
             if open {
                 self.alarm(

@@ -15,6 +15,7 @@ mod calls;
 mod diagnosis;
 mod events;
 mod flow_verbs;
+mod golden;
 mod guard;
 mod pair;
 mod phone;

@@ -465,6 +465,14 @@ impl Toggles {
         Some(ByHand { category: category.clone(), until: set.until })
     }
 
+    /// Forgets what was laid out for companies that are gone or changed.
+    pub fn adopt(&mut self, config: &Config) {
+        let same = |id: &CompanyId, of: &Arc<Company>| {
+            config.companies.get(id).is_some_and(|company| Arc::ptr_eq(company, of))
+        };
+        self.tables.get_mut().retain(|id, (of, _)| same(id, of));
+    }
+
     /// What holds of these opening hours, by hand or by the clock; `None` when there are none of that name.
     pub fn hours(&self, company: &Arc<Company>, id: &HoursId, now: Timestamp) -> Option<HoursState> {
         let template = company.hours.get(id)?;

@@ -246,12 +246,13 @@ impl Run {
             State::Start(to) if event == Event::Start => {
                 let ctx = stage.ctx;
                 match ctx.world.toggles.instead(ctx.company, &ctx.caller.dialled, ctx.now) {
-                    Some((toggle, instead)) => {
+                    // Who is answered already was transferred here, and does not call the number now.
+                    Some((toggle, instead)) if !ctx.caller.answered => {
                         stage.place("number");
                         stage.tell(format!("toggle \"{toggle}\" is on: {} instead", place(instead)));
                         Turn::Go(Exit::To(instead.clone()))
                     }
-                    None => Turn::Go(Exit::To(to.clone())),
+                    Some(_) | None => Turn::Go(Exit::To(to.clone())),
                 }
             }
             State::StartPhone(user) if event == Event::Start => {
