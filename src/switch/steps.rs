@@ -1,19 +1,19 @@
-//! What is counted of flows, and alarms. Each is one decision with fields that can be read back: the reason code, then
-//! `name=value` with blanks between, none of which holds a blank.
+//! What is counted of flows, and alarms. Each is one decision with its fields; the step is `hovednummer/meny`.
 //!
-//! | event | why | once for |
+//! | event | fields | once for |
 //! |---|---|---|
-//! | `flow.step` | `menu flow=hovednummer step=meny` | each time a call comes to a step; the code is its verb |
-//! | `flow.exit` | `exit flow=hovednummer step=meny exit=1` | each time a call leaves a step |
-//! | `flow.key` | `key flow=hovednummer step=meny key=1` | each key pressed in a menu, a queue, a message, a choice |
-//! | `flow.told` | `hovednummer/meny: key 1: queue:salg` | each decision of a step, in words |
+//! | `flow.step` | `step`, `entered` | each time a call comes to a step; the reason code is its verb |
+//! | `flow.exit` | `step`, `result`: the exit | each time a call leaves a step |
+//! | `flow.key` | `step`, `key` | each key pressed in a menu, a queue, a message, a choice |
+//! | `flow.told` | `step` | each decision of a step, in words; nothing is counted from it |
 //!
-//! Of a destination that a call is led to outside any flow, the flow is `-` and the step `queue:salg` or `phone`. A call
+//! Of a destination that a call is led to outside any flow, the step is `queue:salg` or `phone`. A call
 //! that ends in a step, because the caller hangs up or somebody takes it, does not leave it. The exit `hangup` is one
 //! that nobody wrote; `forward` leads where a user forwards to; `extension` to an extension that was dialled in a menu.
 //! Keys of PINs, of digits collected and of names spelled are not told.
 
 use crate::model::change::Change;
+use crate::model::event::Fields;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::switch::Switch;
@@ -28,9 +28,10 @@ impl Switch {
     pub(crate) fn entered(&mut self, now: Now, call: CallId, place: Place) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let company = of.company.clone();
-        let why = format!("{} {}", place.verb, fields(&place));
+        let why = format!("{} {}", place.verb, words(&place));
+        let fields = Fields { entered: true, ..of_step(&place) };
         of.place = Some(place);
-        self.decide(now, &company, Some(call), "flow.step", &why);
+        self.decide_with(now, &company, Some(call), "flow.step", &why, fields);
     }
 
     /// A call leaves a step or destination by an exit.
@@ -38,8 +39,9 @@ impl Switch {
         let Some(of) = self.calls.get_mut(&call) else { return };
         of.place = None;
         let company = of.company.clone();
-        let why = format!("exit {} exit={exit}", fields(place));
-        self.decide(now, &company, Some(call), "flow.exit", &why);
+        let why = format!("exit {} exit={exit}", words(place));
+        let fields = Fields { result: Some(exit.into()), ..of_step(place) };
+        self.decide_with(now, &company, Some(call), "flow.exit", &why, fields);
     }
 
     /// The caller has chosen by a key.
@@ -48,8 +50,9 @@ impl Switch {
         of.cdr.keys.push(key);
         // Service codes and voicemail have no step.
         let Some(place) = &of.place else { return };
-        let (company, why) = (of.company.clone(), format!("key {} key={key}", fields(place)));
-        self.decide(now, &company, Some(call), "flow.key", &why);
+        let (company, why) = (of.company.clone(), format!("key {} key={key}", words(place)));
+        let fields = Fields { key: Some(key), ..of_step(place) };
+        self.decide_with(now, &company, Some(call), "flow.key", &why, fields);
     }
 
     /// Somebody must look at this: told as a decision and as an alarm, and remembered for `sentral status`.
@@ -69,6 +72,14 @@ impl Switch {
     }
 }
 
-fn fields(place: &Place) -> String {
+fn words(place: &Place) -> String {
     format!("flow={} step={}", place.flow.as_ref().map_or("-", |flow| flow.as_str()), place.step)
+}
+
+fn of_step(place: &Place) -> Fields {
+    let step = match &place.flow {
+        Some(flow) => format!("{flow}/{}", place.step).into(),
+        None => place.step.clone(),
+    };
+    Fields { step: Some(step), ..Fields::default() }
 }

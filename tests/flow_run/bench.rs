@@ -289,7 +289,7 @@ impl Bench {
                 Action::SetLanguage(language) => self.facts.language = *language,
                 Action::Enter(place) => self.way.push(format!("+{} {}", at(place), place.verb)),
                 Action::Leave { place, exit } => self.way.push(format!("-{} {exit}", at(place))),
-                Action::Step { at, why } => self.steps.push(format!("{at}: {why}")),
+                Action::Step { at, why, .. } => self.steps.push(format!("{at}: {why}")),
                 Action::MarkMessage { mailbox, id, state } => {
                     let mailbox = MailboxKey { company: "fjell".into(), mailbox: mailbox.clone() };
                     self.mailboxes.apply(&Change::MessageMarked { mailbox, id: id.clone(), state: *state });

@@ -31,7 +31,7 @@ fn hooks() -> &'static str {
 /// The decisions of this event, without repetition of the event.
 fn decisions(world: &World, event: &str) -> Vec<String> {
     let of = |change: &Change| match change {
-        Change::Decision { event: of, why, .. } if **of == *event => Some(why.to_string()),
+        Change::Decision(of) if *of.event == *event => Some(of.why.to_string()),
         _ => None,
     };
     world.changes.iter().filter_map(of).collect()
