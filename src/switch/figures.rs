@@ -321,8 +321,8 @@ mod tests {
             ("call.started", to(Direction::Out, None)),
             ("flow.step", step(Fields { entered: true, ..Fields::default() })),
             ("flow.step", step(Fields::default())),
-            ("flow.step", step(Fields { key: Some('1'), ..Fields::default() })),
-            ("flow.step", step(Fields { result: Some("timeout".into()), ..Fields::default() })),
+            ("flow.key", step(Fields { key: Some('1'), ..Fields::default() })),
+            ("flow.exit", step(Fields { result: Some("timeout".into()), ..Fields::default() })),
         ]);
         assert_eq!(figures.numbers.len(), 1);
         let number = figures.numbers.values().next().unwrap();
