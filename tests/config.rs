@@ -85,7 +85,10 @@ fn a_calendar_becomes_closures_and_what_it_holds_is_checked() {
     );
     let mut none = BTreeMap::from([(COMPANY.into(), company.to_owned())]);
     let missing = told(&load_all(&none)).0;
-    assert!(missing[0].contains("ferier.ics: the file is not there: looked for calendars/prove/ferier.ics"), "{missing:?}");
+    assert!(
+        missing[0].contains("ferier.ics: the file is not there: looked for calendars/prove/ferier.ics"),
+        "{missing:?}"
+    );
     none.insert(COMPANY.into(), company.replace("\"ferier.ics\"", "\"../ferier.ics\""));
     assert!(told(&load_all(&none)).0[0].contains("must be the name of an .ics file"));
 }
@@ -93,7 +96,8 @@ fn a_calendar_becomes_closures_and_what_it_holds_is_checked() {
 #[test]
 fn a_flow_has_five_hundred_steps_at_most() {
     let flow = |steps: usize| {
-        let mut text = String::from("[company]\nname = \"Prøve\"\n[flows.lang]\nstart = \"s1\"\n[flows.lang.steps]\n");
+        let mut text =
+            String::from("[company]\nname = \"Prøve\"\n[flows.lang]\nstart = \"s1\"\n[flows.lang.steps]\n");
         for step in 1..steps {
             text.push_str(&format!("s{step} = {{ set = {{ tag = \"x\" }}, next = \"s{}\" }}\n", step + 1));
         }

@@ -88,6 +88,7 @@ use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::command;
 use crate::model::id::CallId;
+use crate::model::id::CompanyId;
 use crate::model::id::LegId;
 use crate::model::id::LineKey;
 use crate::model::id::NodeId;

@@ -53,7 +53,8 @@ fn the_golden_rows_hold_for_calls() {
     let holidays = "mon-fri = \"08:00-16:00\"\nholidays = \"no\"";
     let sunday = "sun = \"10:00-14:00\"\nholidays = { calendar = \"no\", policy = \"as-sunday\" }";
     let night = "mon-sun = \"22:00-02:30\"";
-    let closed = "mon-fri = \"08:00-16:00\"\n[closures.jul]\nfrom = 2026-12-24T12:00:00\nto = 2027-01-02T08:00:00";
+    let closed =
+        "mon-fri = \"08:00-16:00\"\n[closures.jul]\nfrom = 2026-12-24T12:00:00\nto = 2027-01-02T08:00:00";
     let half = "mon-fri = \"08:00-16:00\"\nholidays = \"no\"\nonsdag_for_skjaertorsdag = \"08:00-12:00\"";
     let rows = [
         // G1: to the millisecond.
@@ -81,7 +82,11 @@ fn the_golden_rows_hold_for_calls() {
         // G10: lunch.
         ("mon-fri = \"08:00-16:00, 11:30-12:00 lunsj\"", "2026-11-23T11:45:00+01:00", "lunsj"),
         // G6: a date of one's own beats the holiday.
-        ("mon-fri = \"08:00-16:00\"\nholidays = \"no\"\n\"2026-05-01\" = \"09:00-12:00\"", "2026-05-01T10:00:00+02:00", "open"),
+        (
+            "mon-fri = \"08:00-16:00\"\nholidays = \"no\"\n\"2026-05-01\" = \"09:00-12:00\"",
+            "2026-05-01T10:00:00+02:00",
+            "open",
+        ),
     ];
     for (hours, at, expect) in rows {
         assert_eq!(called_at(hours, at), expect, "{at} with {hours}");
@@ -105,11 +110,17 @@ fn a_holiday_on_which_it_would_be_open_unawares_is_warned_of_a_fortnight_and_thr
     world.run(24 * 3600 * S);
     assert_eq!(alarms(&world), []);
     world.run(19 * 24 * 3600 * S);
-    let why = |days: u32| format!("hours \"g\" are open on 2027-05-17 (Grunnlovsdagen / 2. pinsedag), in {days} days");
+    let why = |days: u32| {
+        format!("hours \"g\" are open on 2027-05-17 (Grunnlovsdagen / 2. pinsedag), in {days} days")
+    };
     assert_eq!(alarms(&world), [("05-03".into(), why(14)), ("05-14".into(), why(3))]);
     world.order(Command::Status);
     let Some(Answer::Status(status)) = world.answers.pop() else { panic!("a status was asked for") };
-    assert!(status.alarms.iter().any(|line| line.contains("mai17 = \"closed\" or \"normal\"")), "{:?}", status.alarms);
+    assert!(
+        status.alarms.iter().any(|line| line.contains("mai17 = \"closed\" or \"normal\"")),
+        "{:?}",
+        status.alarms
+    );
     world.finish();
 }
 

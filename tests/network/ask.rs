@@ -1,13 +1,5 @@
 //! Questions to another system over real sockets: what is sent, and every way in which an answer can be wrong.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    unreachable_pub,
-    reason = "tests may fail loudly, have a clock, and need a server"
-)]
-
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpListener;
