@@ -6,10 +6,12 @@ use jiff::Timestamp;
 
 use crate::model::cdr::Direction;
 use crate::model::figures::LineFigures;
+use crate::model::hours::HoursView;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
+use crate::model::id::HoursId;
 use crate::model::id::LineId;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
@@ -69,6 +71,17 @@ pub enum Command {
         /// Ends by itself.
         until: Option<Timestamp>,
     },
+    /// Opening hours: what holds, and day by day.
+    Hours {
+        /// Only of this company.
+        company: Option<CompanyId>,
+        /// Only this template.
+        hours: Option<HoursId>,
+        /// Then; else now.
+        at: Option<Timestamp>,
+        /// All days of this year.
+        year: Option<i16>,
+    },
     /// Devices and their bindings.
     Devices,
     /// Has a device fetch its configuration again.
@@ -123,6 +136,11 @@ pub enum Answer {
     Agents {
         /// The agents.
         agents: Vec<AgentView>,
+    },
+    /// To `Hours`.
+    Hours {
+        /// The templates, by company and id.
+        hours: Vec<HoursView>,
     },
     /// To `Devices`.
     Devices {

@@ -34,6 +34,7 @@ use crate::model::ring_group::RingGroup;
 use crate::model::server::Codes;
 use crate::model::server::Language;
 use crate::model::server::Secret;
+use crate::model::server::Sms;
 use crate::model::server::Webhook;
 use crate::model::service_number::ServiceNumber;
 use crate::model::user::Device;
@@ -124,6 +125,8 @@ pub struct Company {
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
     /// The server's, overridden.
     pub codes: Codes,
+    /// How text messages are sent: its own way, else the server's.
+    pub sms: Option<Sms>,
     /// Webhooks.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.

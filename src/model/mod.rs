@@ -11,6 +11,7 @@ pub mod figures;
 pub mod flow;
 pub mod fraud;
 pub mod hours;
+pub mod ical;
 pub mod id;
 pub mod mailbox;
 pub mod number;

@@ -123,6 +123,8 @@ pub struct Server {
     pub tariff: Tariff,
     /// Webhooks of the operator.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
+    /// How text messages are sent.
+    pub sms: Option<Sms>,
 }
 
 impl Default for Server {
@@ -165,6 +167,7 @@ impl Default for Server {
             guard: Guard::default(),
             tariff: Tariff::default(),
             webhooks: BTreeMap::new(),
+            sms: None,
         }
     }
 }
@@ -337,6 +340,15 @@ pub struct Plan {
     pub speech_minutes: Option<u32>,
     /// Percent of the quota at which users are told.
     pub warn: Vec<u8>,
+}
+
+/// How text messages are sent: each is posted to a webhook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sms {
+    /// URL or webhook id.
+    pub webhook: Arc<str>,
+    /// Who sends, as the receiver's telephone shows it: up to 11 letters and digits, or a number.
+    pub sender: Option<Arc<str>>,
 }
 
 /// A webhook.

@@ -42,7 +42,6 @@ use crate::switch::flow::action::Outcome;
 use crate::switch::flow::action::Presence;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::flow::action::World;
-use crate::switch::hours;
 use crate::switch::identity;
 use crate::switch::identity::Shown;
 use crate::switch::leg::LegState;
@@ -151,7 +150,9 @@ impl Switch {
             Action::StopRecord => self.stop_recording(call),
             Action::KeepMessage => self.judge_recording(now, call, true),
             Action::DropMessage => self.judge_recording(now, call, false),
-            Action::Load(file) => self.ask(Ask::LoadClip { file }, Asked::Clip(call)),
+            Action::Load(file) => {
+                self.ask(Ask::LoadClip { file }, Asked::Clip(call));
+            }
             Action::MarkMessage { mailbox, id, state } => {
                 let mailbox = MailboxKey { company: of.company.clone(), mailbox };
                 self.change_mailbox(now, Change::MessageMarked { mailbox, id, state });
@@ -175,6 +176,17 @@ impl Switch {
             }
             Action::PinGiven { user, right } => self.pin_given(now, call, user, right),
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
+            Action::ToggleUntil { toggle, until } => self.toggle_until(now, call, toggle, until),
+            Action::Ask { what, timeout, names, tags } => {
+                self.ask_system(now, call, &what, timeout, names, &tags);
+            }
+            Action::Sms { text } => self.send_sms(now, call, &text),
+            Action::Enter(place) => self.entered(now, call, place),
+            Action::Leave { place, exit } => self.left(now, call, &place, &exit),
+            Action::Alarm { reason, why } => {
+                let company = of.company.clone();
+                self.alarm(now, &company, reason, &format!("call {call}: {why}"));
+            }
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {
@@ -182,17 +194,16 @@ impl Switch {
                 of.cdr.tags.push(tag);
             }
             Action::SetPriority(priority) => of.priority = Some(priority),
-            Action::Key(key) => of.cdr.keys.push(key),
+            Action::Key(key) => self.pressed(now, call, key),
             Action::Step { at, why, fields } => {
                 let at: Arc<str> = at.into();
-                let entered = of.cdr.path.last() != Some(&at);
                 if of.cdr.path.len() < 100 {
                     of.cdr.path.push(Arc::clone(&at));
                 }
                 let company = of.company.clone();
                 tracing::debug!(%call, %at, why, "step");
-                let fields = Fields { step: Some(at), entered, ..*fields };
-                self.decide_with(now, &company, Some(call), "flow.step", &why, fields);
+                let fields = Fields { step: Some(at), ..*fields };
+                self.decide_with(now, &company, Some(call), "flow.told", &why, fields);
             }
             Action::HangUp(cause) => {
                 let mut ending = ending(cause);
@@ -450,9 +461,7 @@ impl Switch {
         let Some(hours_id) = company.queues.get(id).and_then(|queue| queue.hours.clone()) else {
             return always;
         };
-        let Some(hours) = company.hours.get(&hours_id) else { return always };
-        let by_hand = self.toggles.by_hand(company, &hours_id, now.utc);
-        let state = hours::state_at(hours, &hours_id, &company.closures, by_hand.as_ref(), now.utc);
+        let Some(state) = self.toggles.hours(company, &hours_id, now.utc) else { return always };
         if let Some(until) = state.until {
             let wait = Duration::try_from(until.duration_since(now.utc)).unwrap_or(Duration::ZERO);
             self.timers.set(Timer::LineHours(line.clone()), now.mono + wait);
@@ -491,13 +500,10 @@ impl Switch {
             }
             _ => None,
         };
+        self.time_toggle(now, &change);
         self.tell(change);
-        let Some(company) = company.and_then(|id| self.config.companies.get(&id).cloned()) else { return };
-        for (id, queue) in &company.queues {
-            if queue.hours.is_some() {
-                let line = LineKey { company: company.id.clone(), line: LineId::Queue(id.clone()) };
-                self.line_hours(now, &line, true);
-            }
+        if let Some(company) = company {
+            self.hours_may_change(now, &company);
         }
     }
 

@@ -22,6 +22,7 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::sip::Extra;
 use crate::sip::invite::HeaderEdit;
+use crate::switch::AskId;
 use crate::switch::consult::Consultation;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
@@ -30,6 +31,7 @@ use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
+use crate::switch::flow::action::Place;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::gruu::Instance;
 use crate::switch::segments::Segment;
@@ -86,6 +88,10 @@ pub(crate) struct Call {
     pub(crate) ending: bool,
     /// The record in the making.
     pub(crate) cdr: Cdr,
+    /// The step or destination it is in.
+    pub(crate) place: Option<Place>,
+    /// The question to another system whose answer it waits for.
+    pub(crate) asking: Option<AskId>,
     /// Who transfers the caller away, until the target answers.
     pub(crate) referral: Option<Referral>,
     /// Begun by one of ours to ask somebody about another call.
@@ -176,6 +182,8 @@ impl Call {
             referral: None,
             consultation: None,
             consulted: None,
+            place: None,
+            asking: None,
             cdr,
             copies: Vec::new(),
             why: Why::Unconditional,
@@ -207,7 +215,8 @@ impl Call {
             | Event::Loaded(_)
             | Event::Queue(QueueExit::CallbackTaken)
             | Event::Toggled(_)
-            | Event::Acked => self.why,
+            | Event::Acked
+            | Event::Asked(_) => self.why,
         };
     }
 

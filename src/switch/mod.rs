@@ -6,15 +6,18 @@
 
 mod act;
 mod admission;
+pub mod asking;
 mod audit;
 mod backoff;
 pub(crate) mod bounded;
 mod bridge;
+mod calendar;
 mod call;
 mod callback;
 mod channels;
 mod charges;
 mod check_sync;
+mod circuit;
 mod confirm;
 mod consult;
 mod contacts;
@@ -67,7 +70,10 @@ pub mod service;
 pub mod service_number;
 mod spared;
 pub mod spending;
+mod steps;
 mod subscriptions;
+mod toggles;
+mod toggling;
 mod transfer;
 mod trunks;
 mod watch;
@@ -90,9 +96,11 @@ use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::command;
 use crate::model::id::CallId;
+use crate::model::id::CompanyId;
 use crate::model::id::LegId;
 use crate::model::id::LineKey;
 use crate::model::id::NodeId;
+use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::model::prompt::PromptKey;
@@ -105,10 +113,13 @@ use crate::sip::TransactionId;
 use crate::sip::digest::Nonces;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::endpoint::Settings;
+use crate::switch::asking::Post;
 use crate::switch::call::Call;
 use crate::switch::channels::Channels;
+use crate::switch::circuit::Circuits;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
+use crate::switch::flow::action::Unanswered;
 use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
 use crate::switch::health::Address;
@@ -242,6 +253,8 @@ pub enum Ask {
         /// File under the data folder, and its name in the bank.
         file: Arc<str>,
     },
+    /// Ask another system over HTTP.
+    Post(Post),
     /// Delete a recording that is no message.
     DeleteFile {
         /// File under the data folder.
@@ -261,6 +274,8 @@ pub enum Answer {
     },
     /// The clip is in the bank (or cannot be read).
     Loaded(bool),
+    /// What another system said with status 200, or why it did not.
+    Posted(Result<Vec<u8>, Unanswered>),
     /// Done.
     Done,
 }
@@ -270,6 +285,7 @@ pub enum Answer {
 enum Asked {
     Trunk(TrunkId),
     Clip(CallId),
+    Posted { url: Arc<str>, of: asking::For },
     Nothing,
 }
 
@@ -292,6 +308,8 @@ enum Timer {
     Contact(CallId, AttemptId),
     /// A contact has rung as long as it may.
     RangOut(LegId),
+    /// A toggle goes off by itself.
+    Toggle(CompanyId, ToggleId),
     /// A queue's hours change.
     LineHours(LineKey),
     /// A carrier's address is looked up again.
@@ -310,6 +328,8 @@ enum Timer {
     Publication(UserKey),
     /// A pager message has waited for its receivers long enough.
     Message(TransactionId),
+    /// Holidays are looked for that are coming.
+    Calendar,
     /// Invariants are audited.
     Audit,
     /// Old voicemail is deleted.
@@ -340,6 +360,7 @@ pub struct Switch {
     queues: Queues,
     mailboxes: Mailboxes,
     toggles: Toggles,
+    circuits: Circuits,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -416,6 +437,7 @@ impl Switch {
             queues,
             mailboxes: Mailboxes::default(),
             toggles: Toggles::default(),
+            circuits: Circuits::default(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),
@@ -457,6 +479,7 @@ impl Switch {
         switch.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
         switch.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
         switch.adopt(now, config);
+        switch.set_calendar(now);
         switch
     }
 
@@ -545,6 +568,7 @@ impl Switch {
             Timer::Whisper(leg) => self.whisper_over(now, leg),
             Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
             Timer::RangOut(leg) => self.rang_out(now, leg),
+            Timer::Toggle(company, toggle) => self.toggle_over(now, &company, &toggle),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
             Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
             Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),
@@ -560,6 +584,7 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
             }
+            Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {
                 self.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
                 self.charge_running(now);
@@ -574,11 +599,12 @@ impl Switch {
     }
 
     /// Asks the shell.
-    fn ask(&mut self, ask: Ask, why: Asked) {
+    fn ask(&mut self, ask: Ask, why: Asked) -> AskId {
         self.next_ask += 1;
         let id = AskId(self.next_ask);
         self.asked.insert(id, why);
         self.outputs.push_back(Output::Ask { id, ask });
+        id
     }
 
     fn on_answer(&mut self, now: Now, id: AskId, answer: Answer) {
@@ -590,7 +616,10 @@ impl Switch {
             (Asked::Clip(call), Answer::Loaded(found)) => {
                 self.run_program(now, call, flow::action::Event::Loaded(found));
             }
-            (Asked::Nothing | Asked::Trunk(_) | Asked::Clip(_), _) => {}
+            (Asked::Posted { url, of }, Answer::Posted(answer)) => {
+                self.system_answered(now, id, &url, of, answer);
+            }
+            (Asked::Nothing | Asked::Trunk(_) | Asked::Clip(_) | Asked::Posted { .. }, _) => {}
         }
     }
 

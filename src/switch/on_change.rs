@@ -32,7 +32,10 @@ impl Switch {
             Change::DevicePassword { domain, device, password } => {
                 self.passwords.insert(Aor { domain, device }, password);
             }
-            Change::ToggleSet { .. } => self.toggles.apply(&change),
+            Change::ToggleSet { .. } => {
+                self.toggles.apply(&change);
+                self.time_toggle(now, &change);
+            }
             Change::MessageLeft { .. } | Change::MessageMarked { .. } | Change::MessageDeleted { .. } => {
                 self.mailboxes.apply(&change);
             }
@@ -54,6 +57,7 @@ impl Switch {
     /// next event; queues adopt at the next offer; calls of people who are gone go on.
     pub(crate) fn adopt(&mut self, now: Now, config: Arc<Config>) {
         self.config = config;
+        self.toggles.adopt(&self.config);
         self.endpoint.set_settings(settings(&self.config));
         self.devices = devices_by_user(&self.config);
         self.drop_unknown_bindings(now);

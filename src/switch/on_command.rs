@@ -72,6 +72,9 @@ impl Switch {
             Command::Toggle { company, toggle, on, until } => {
                 self.order_toggle(now, &company, &toggle, on, until)
             }
+            Command::Hours { company, hours, at, year } => {
+                self.hours_views(company.as_ref(), hours.as_ref(), at.unwrap_or(now.utc), year)
+            }
             Command::Devices => Answer::Devices { devices: self.device_views(now) },
             Command::SyncDevice { company, device, reboot } => {
                 self.sync_device(now, company.as_ref(), &device, reboot)

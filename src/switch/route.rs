@@ -393,7 +393,12 @@ fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
         },
         "toggle" => match to {
             Some(Extension::Toggle(toggle)) => Some(Service::Toggle(toggle.clone())),
-            _ => None,
+            // `*50580*2`, `*50580*1630`: on for so long.
+            _ => {
+                let (ext, until) = ext.split_once('*')?;
+                let Some(Extension::Toggle(toggle)) = company.extensions.get(ext) else { return None };
+                Some(Service::ToggleUntil(toggle.clone(), until.trim_end_matches('#').into()))
+            }
         },
         _ => None,
     }

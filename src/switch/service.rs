@@ -1,6 +1,7 @@
 //! Service codes: logging in and out, pause, wrap-up, toggles, echo, own number. Each answers, does one thing and
 //! says what it did. Listening to voicemail is `switch::mailbox`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::flow::HangupCause;
@@ -19,6 +20,7 @@ use crate::switch::mailbox;
 use crate::switch::say::What;
 use crate::switch::service_number;
 use crate::switch::service_number::Proof;
+use crate::switch::toggling;
 
 /// A caller who forgets the echo is let go after this.
 const ECHO_MAX: Duration = Duration::from_secs(300);
@@ -38,6 +40,8 @@ pub enum Service {
     WrapUpEnd,
     /// Flips a toggle.
     Toggle(ToggleId),
+    /// Turns a toggle on for hours (`2`), or until a time of day (`1630`), as dialled.
+    ToggleUntil(ToggleId, Arc<str>),
     /// Listens to the caller's own box, or to this one.
     Voicemail(Option<MailboxId>),
     /// The caller hears themselves.
@@ -96,9 +100,7 @@ impl Run {
         match (self.state, event) {
             (State::Start, Event::Start) => self.start(&mut stage),
             (State::Flipping, Event::Toggled(on)) => {
-                stage.tell(if on { "the toggle is on" } else { "the toggle is off" });
-                // The bank has no words for on and off: as on every switch, 1 is on and 0 is off.
-                let prompts = stage.said(&What::Digits(if on { "1" } else { "0" }));
+                let prompts = toggling::told(&mut stage, &self.service, on);
                 self.say(&mut stage, prompts);
             }
             (State::Telling, Event::PlayFinished) | (State::Echo, Event::Timer) => {
@@ -145,6 +147,18 @@ impl Run {
                 self.state = State::Flipping;
                 stage.add(Action::FlipToggle(toggle));
             }
+            Service::ToggleUntil(toggle, until) => match toggling::until(stage, &until) {
+                Some(until) => {
+                    stage.tell(format!("turns on toggle \"{toggle}\" until {until:.0}"));
+                    self.state = State::Flipping;
+                    stage.add(Action::ToggleUntil { toggle, until });
+                }
+                None => {
+                    stage.tell("no number of hours and no time of day: nothing is changed");
+                    let prompt = stage.system("toggle/wrong-time");
+                    self.say(stage, vec![prompt]);
+                }
+            },
             Service::Echo => {
                 stage.tell("echo");
                 self.state = State::Echo;

@@ -194,6 +194,7 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         fraud: Default::default(),
         contacts: BTreeMap::new(),
         codes: Codes::default(),
+        sms: None,
         webhooks: BTreeMap::new(),
         extensions: Default::default(),
     };

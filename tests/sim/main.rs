@@ -16,6 +16,8 @@ mod calls;
 mod contacts;
 mod diagnosis;
 mod events;
+mod flow_verbs;
+mod golden;
 mod guard;
 mod mobile;
 mod mobile_swarm;

@@ -37,6 +37,13 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
         }
     }
     for (id, toggle) in &company.toggles {
+        for number in toggle.numbers.iter().filter(|number| !company.owns(number)) {
+            let path = ["toggles", id.as_str(), "numbers", number.as_str()];
+            checker.error(&path, format!("{number} is no number of this company"));
+        }
+        if let Some(to) = &toggle.to {
+            checker.destination(company, &["toggles", id.as_str(), "to"], to);
+        }
         for hours in toggle.overrides.iter().flat_map(|(hours, _)| hours) {
             let path = ["toggles", id.as_str(), "overrides", "hours", hours.as_str()];
             checker.known(&path, "hours", hours.as_str(), &company.hours);

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod demo;
 mod devices;
+mod hours;
 mod print;
 mod queues;
 mod serve;
@@ -89,6 +90,8 @@ enum Verb {
     Devices(devices::Args),
     /// Carriers and whether they can be used
     Trunks,
+    /// Opening hours: what holds, a year day by day, closures from and to iCalendar files
+    Hours(hours::Args),
     /// Sets a toggle such as "closed now"
     Toggle(toggle::Args),
     /// Checks the configuration, or has the daemon load it again
@@ -178,6 +181,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Agents(args) => agents::run(args, &context),
         Verb::Devices(args) => devices::run(args, &context),
         Verb::Trunks => trunks::run(&context),
+        Verb::Hours(args) => hours::run(args, &context),
         Verb::Toggle(args) => toggle::run(args, &context),
         Verb::Config(args) => config::run(args, &context),
         Verb::Simulate(args) => simulate::run(args, &context),
@@ -230,6 +234,10 @@ mod tests {
             "sentral agents login fjord kari queue:salg",
             "sentral agents pause fjord kari --reason lunsj",
             "sentral toggle fjord natt on --until 2h",
+            "sentral hours list",
+            "sentral hours show kontor --year 2027 --all",
+            "sentral hours import ferier.ics --company fjord --write",
+            "sentral hours export --company fjord",
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",

@@ -26,6 +26,7 @@ use crate::model::prompt::Media;
 use crate::model::server::Server;
 use crate::model::service_number::ServiceNumber;
 use crate::model::user::User;
+use crate::shell::store::files::closures;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
 use crate::shell::store::files::flow;
@@ -55,6 +56,8 @@ pub(super) struct Around<'a> {
     pub(super) types_sure: bool,
     /// Finds an audio file of the company.
     pub(super) media: &'a dyn Fn(&str) -> Result<PathBuf, String>,
+    /// Reads a calendar of the company.
+    pub(super) calendar: &'a dyn Fn(&str) -> Result<String, String>,
 }
 
 /// Reads the whole file; also tells which flows have mistakes in their form.
@@ -92,7 +95,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         users: user::users(file.take("users"), language),
         devices: user::devices(file.take("devices")),
         hours: hours::hours(file.take("hours"), &zone),
-        closures: hours::closures(file.take("closures")),
+        closures: closures::closures(file.take("closures"), &zone, around.calendar),
         toggles: hours::toggles(file.take("toggles")),
         media: media(file.take("media"), around),
         queues: queue::queues(file.take("queues"), &types),
@@ -103,6 +106,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         parking: parking(file.table("parking")),
         contacts: contacts(file.take("contacts")),
         codes: server::codes(file.take("codes"), &server.codes),
+        sms: server::sms(file.take("sms")).or_else(|| server.sms.clone()),
         webhooks: server::webhooks(file.take("webhooks")),
         allow: about.take("allow").map(fraud::classes).unwrap_or_default(),
         block: about.take("block").map(fraud::classes).unwrap_or_default(),
