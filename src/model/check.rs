@@ -240,8 +240,7 @@ impl<'a> Checker<'a> {
                     );
                 }
             }
-            let slot = number.as_str().parse::<u32>().ok();
-            if slot.zip(company.parking).is_some_and(|(slot, (first, last))| (first..=last).contains(&slot)) {
+            if company.parking.as_ref().is_some_and(|parking| parking.slot(number.as_str()).is_some()) {
                 self.error(&path, format!("extension {number} is a parking slot"));
             }
         }
@@ -354,13 +353,21 @@ fn code_list(codes: &Codes) -> Vec<(&str, &str)> {
         ("echo", &codes.echo),
         ("own_number", &codes.own_number),
         ("hide_number", &codes.hide_number),
+        ("pickup", &codes.pickup),
+        ("park", &codes.park),
+        ("intercom", &codes.intercom),
+        ("call_back", &codes.call_back),
+        ("call_back_cancel", &codes.call_back_cancel),
+        ("take_over", &codes.take_over),
+        ("own_call", &codes.own_call),
+        ("hot_desk", &codes.hot_desk),
+        ("record_prompt", &codes.record_prompt),
         ("forward_always", &codes.forward[0]),
         ("forward_no_answer", &codes.forward[1]),
         ("forward_unreachable", &codes.forward[2]),
         ("forward_busy", &codes.forward[3]),
     ];
-    let later = codes.later.iter().map(|(name, code)| (&**name, &**code));
-    own.into_iter().filter_map(|(name, code)| Some((name, code.as_deref()?))).chain(later).collect()
+    own.into_iter().filter_map(|(name, code)| Some((name, code.as_deref()?))).collect()
 }
 
 #[cfg(test)]

@@ -68,6 +68,14 @@ pub struct User {
     pub plan: Option<PlanId>,
     /// Has the switchboard view.
     pub switchboard: bool,
+    /// A call that they transfer and nobody answers comes back after this; without it only when it would end.
+    pub return_after: Option<Duration>,
+    /// Names of the groups whose ringing calls they may take.
+    pub pickup_groups: Vec<Arc<str>>,
+    /// Colleagues may speak to them through a phone that answers by itself.
+    pub intercom: bool,
+    /// To log in at a shared phone; else that of the voicemail box.
+    pub pin: Option<Secret>,
     /// Listed in the company directory.
     pub directory: bool,
     /// Language, else the company's.
@@ -96,6 +104,13 @@ pub struct User {
     pub allow: Option<Classes>,
 }
 
+impl User {
+    /// The digits that prove at a shared phone who it is.
+    pub fn desk_pin(&self) -> Option<&Secret> {
+        self.pin.as_ref().or_else(|| self.voicemail.as_ref()?.pin.as_ref())
+    }
+}
+
 /// A user's own voicemail box.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PersonalMailbox {
@@ -118,4 +133,8 @@ pub struct Device {
     pub from: Vec<IpAddr>,
     /// Whether its audio is encrypted.
     pub srtp: SrtpPolicy,
+    /// Users may log in at it.
+    pub hot_desk: bool,
+    /// Where it stands, else where its user sits: for emergency calls.
+    pub site: Option<SiteId>,
 }

@@ -171,6 +171,7 @@ impl Switch {
                 self.queue_input(now, queue::Input::WrapUpEnd { agent });
             }
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
+            Action::People(deed) => self.do_deed(now, call, deed),
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {
@@ -187,7 +188,9 @@ impl Switch {
                 tracing::debug!(%call, at, why, "step");
                 self.decide(now, &company, Some(call), "flow.step", &format!("{at}: {why}"));
             }
+            Action::HangUp(cause) if self.returned(now, call, &cause) => {}
             Action::HangUp(cause) => {
+                let Some(of) = self.calls.get_mut(&call) else { return };
                 let mut ending = ending(cause);
                 ending.extra.append(&mut of.refusal);
                 self.end_call(now, call, ending);
@@ -285,7 +288,7 @@ impl Switch {
         }
     }
 
-    fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
+    pub(crate) fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let Some(waiting) = of.waiting.take() else { return };
         let caller = of.caller;
@@ -483,7 +486,9 @@ impl Switch {
 
     /// What a colleague's phone shows of a call's caller.
     pub(crate) fn shown_inside(&self, call: CallId) -> Shown {
-        self.calls.get(&call).map_or_else(Shown::hidden, |of| identity::shown_inside(&of.facts))
+        let Some(of) = self.calls.get(&call) else { return Shown::hidden() };
+        let shown = identity::shown_inside(&of.facts);
+        Shown { name: of.shown_as.clone().or(shown.name), ..shown }
     }
 
     /// Tells the queues what can be said of an agent now.

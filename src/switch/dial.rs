@@ -81,6 +81,8 @@ pub(crate) enum Purpose {
     Offer(OfferId, UserKey),
     /// A call out through a trunk, asked for by one of ours.
     Outbound,
+    /// The own phones of who wants to call.
+    Originate,
 }
 
 /// Rings users and numbers for a flow step.
@@ -158,7 +160,7 @@ impl Switch {
         let user: Option<&UserId> = of.facts.user.as_ref();
         let emergency = emergency || number::class(&number) == Class::Emergency;
         let shown = match emergency {
-            true => identity::shown_emergency(&company, user),
+            true => self.shown_in_emergency(&company, call),
             false => identity::shown_outside(&company, user, hide),
         };
         let attempt = self.new_attempt(call, Purpose::Outbound);
@@ -185,13 +187,16 @@ impl Switch {
         if let Some(only) = self.calls.get(&call).and_then(|of| of.only.as_ref()) {
             contacts.retain(|contact| matches!(contact, Contact::Device(flows) if only.is_bound_by(flows)));
         }
+        if self.calls.get(&call).is_some_and(|of| of.intercom) {
+            contacts.retain(|contact| matches!(contact, Contact::Device(_)));
+        }
         for contact in contacts {
             let confirm_here = reach::must_confirm(&contact, confirm);
             match contact {
                 Contact::Device(flows) => {
                     let (shown, alerting) = match &present {
                         Some((shown, alerting)) => (shown.clone(), alerting.clone()),
-                        None => (self.shown_inside(call), Extra::new()),
+                        None => (self.shown_inside(call), self.alerting_of(call)),
                     };
                     self.invite_device(now, call, attempt, user, flows, shown, alerting, confirm_here);
                 }
@@ -238,7 +243,7 @@ impl Switch {
         self.hunt(now, call, attempt, out, &trunks);
     }
 
-    fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
+    pub(crate) fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
         self.next_attempt += 1;
         let id = AttemptId(self.next_attempt);
         let attempt =
@@ -253,7 +258,7 @@ impl Switch {
         self.calls.get_mut(&call)?.attempts.get_mut(&attempt)
     }
 
-    fn attempt_legs(&self, call: CallId, attempt: AttemptId) -> usize {
+    pub(crate) fn attempt_legs(&self, call: CallId, attempt: AttemptId) -> usize {
         self.calls.get(&call).and_then(|of| of.attempts.get(&attempt)).map_or(0, |a| a.legs.len())
     }
 
@@ -280,6 +285,7 @@ impl Switch {
         match purpose {
             Purpose::Offer(offer, _) => self.queue_input(now, queue::Input::OfferRinging(offer)),
             Purpose::Dial => self.ring_caller(now, call),
+            Purpose::Originate => {}
             Purpose::Outbound => {
                 // Of several callees that send early media, who spoke last is heard (RFC 3960 §3.2).
                 let early = !response.body.is_empty()
@@ -331,6 +337,7 @@ impl Switch {
         self.stop_play(leg);
         match purpose {
             Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
+            Purpose::Originate => self.originated(now, call, leg),
             Purpose::Offer(offer, _) => {
                 // One agent, one offer: what else of the agent rings is answered elsewhere.
                 self.give_up_others(now, call, attempt, leg);
@@ -376,6 +383,7 @@ impl Switch {
                 let failure = if timed_out { Failure::NoAnswer } else { failure(&outcomes) };
                 self.queue_input(now, queue::Input::OfferFailed(offer, failure));
             }
+            Purpose::Originate => self.not_originated(now, call),
             Purpose::Dial => {
                 let outcome = if timed_out { Outcome::NoAnswer } else { outcome(&outcomes) };
                 self.run_program(now, call, Event::Dialled(outcome));

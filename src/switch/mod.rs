@@ -10,6 +10,7 @@ mod audit;
 mod backoff;
 pub(crate) mod bounded;
 mod bridge;
+mod busy_callback;
 mod call;
 mod channels;
 mod charges;
@@ -25,9 +26,11 @@ pub mod guard;
 mod header_rules;
 mod health;
 pub mod holidays;
+pub mod hot_desk;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod intercom;
 mod leg;
 mod location;
 pub mod mailbox;
@@ -36,11 +39,15 @@ mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
+mod originate;
 mod outbound;
 mod outgoing;
 mod overload;
 mod pager;
+mod park;
 mod peers;
+pub mod people;
+mod pickup;
 mod ports;
 mod presentation;
 mod publish;
@@ -50,6 +57,7 @@ mod recording;
 mod redirect;
 mod registrar;
 mod renegotiate;
+pub mod returns;
 pub mod route;
 pub mod say;
 mod screen;
@@ -58,6 +66,8 @@ pub mod service;
 mod spared;
 pub mod spending;
 mod subscriptions;
+mod switchboard;
+mod take_over;
 mod transfer;
 mod trunks;
 mod watch;
@@ -109,6 +119,7 @@ use crate::switch::mailbox::Mailboxes;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
+use crate::switch::people::Between;
 use crate::switch::ports::Ports;
 use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
@@ -292,6 +303,8 @@ enum Timer {
     OldMessages,
     /// Running calls to the outside are charged.
     Charge,
+    /// Something between people.
+    People(people::Deadline),
 }
 
 /// The softswitch.
@@ -316,6 +329,7 @@ pub struct Switch {
     queues: Queues,
     mailboxes: Mailboxes,
     toggles: Toggles,
+    between: Between,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -384,6 +398,7 @@ impl Switch {
             queues,
             mailboxes: Mailboxes::default(),
             toggles: Toggles::default(),
+            between: Between::default(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),
@@ -523,6 +538,7 @@ impl Switch {
                 self.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
                 self.charge_running(now);
             }
+            Timer::People(deadline) => self.people_timeout(now, deadline),
             Timer::Audit => {
                 self.tell_refused();
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);

@@ -27,6 +27,8 @@ impl Switch {
             Change::DevicePassword { domain, device, password } => {
                 self.passwords.insert(Aor { domain, device }, password);
             }
+            Change::BusyCallback { .. } => self.restore_wish(now, &change),
+            Change::HotDesk { .. } => self.restore_desk(now, &change),
             Change::ToggleSet { .. } => self.toggles.apply(&change),
             Change::MessageLeft { .. } | Change::MessageMarked { .. } | Change::MessageDeleted { .. } => {
                 self.mailboxes.apply(&change);
@@ -51,7 +53,7 @@ impl Switch {
     pub(crate) fn adopt(&mut self, now: Now, config: Arc<Config>) {
         self.config = config;
         self.endpoint.set_settings(settings(&self.config));
-        self.devices = devices_by_user(&self.config);
+        self.lend_phones();
         self.drop_unknown_bindings(now);
         self.queue_input(now, queue::Input::Config(Arc::clone(&self.config)));
         let agents: Vec<UserKey> = self.agents();
@@ -134,7 +136,7 @@ impl Switch {
     }
 }
 
-fn devices_by_user(config: &Config) -> HashMap<UserKey, Vec<Aor>> {
+pub(crate) fn devices_by_user(config: &Config) -> HashMap<UserKey, Vec<Aor>> {
     let mut devices: HashMap<UserKey, Vec<Aor>> = HashMap::new();
     for (id, company) in &config.companies {
         for (device, of) in &company.devices {

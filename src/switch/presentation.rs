@@ -21,6 +21,7 @@ impl Switch {
             LineId::Queue(id) => match company.queues.get(id) {
                 Some(queue) => {
                     let shown = identity::presented(company, queue, &of.facts);
+                    let shown = Shown { name: of.shown_as.clone().or(shown.name), ..shown };
                     (shown, Some(queue.present.confirm), alerting(&queue.present, &company.domain))
                 }
                 None => (self.shown_inside(call), None, Extra::new()),
@@ -41,11 +42,17 @@ fn alerting(present: &Present, domain: &str) -> Extra {
         extra.push(("Alert-Info", value));
     }
     if present.auto_answer {
-        extra.push(("Answer-Mode", "Auto".to_owned()));
-        extra.push(("Call-Info", format!("<sip:{domain}>;answer-after=0")));
-        if present.alert.is_none() {
-            extra.push(("Alert-Info", format!("<http://{domain}>;info=alert-autoanswer")));
-        }
+        extra.extend(auto_answer(domain, present.alert.is_none()));
+    }
+    extra
+}
+
+/// Headers by which phones of different makers answer by themselves (RFC 5373 §4.1, and the usage before it).
+pub(crate) fn auto_answer(domain: &str, alert: bool) -> Extra {
+    let mut extra =
+        vec![("Answer-Mode", "Auto".to_owned()), ("Call-Info", format!("<sip:{domain}>;answer-after=0"))];
+    if alert {
+        extra.push(("Alert-Info", format!("<http://{domain}>;info=alert-autoanswer")));
     }
     extra
 }

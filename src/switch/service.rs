@@ -1,5 +1,6 @@
 //! Service codes: logging in and out, pause, wrap-up, toggles, echo, own number. Each answers, does one thing and
-//! says what it did. Listening to voicemail is `switch::mailbox`.
+//! says what it did. Listening to voicemail is `switch::mailbox`; what people do with each other's calls is
+//! `switch::people`.
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
 use crate::switch::mailbox;
+use crate::switch::people;
 use crate::switch::say::What;
 
 /// A caller who forgets the echo is let go after this.
@@ -42,12 +44,15 @@ pub enum Service {
     Echo,
     /// The caller's number is read back.
     OwnNumber,
+    /// What people do with each other's calls.
+    People(people::Order),
 }
 
 /// The program of a service code.
 pub fn program(service: Service) -> Program {
     match service {
         Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
+        Service::People(order) => Program::People(people::Run::new(order)),
         service => Program::Service(Run::new(service)),
     }
 }
@@ -75,7 +80,7 @@ enum State {
 }
 
 impl Run {
-    /// Carries out any code but that of voicemail, for which see [`program`].
+    /// Carries out any code but those that are programs of their own, for which see [`program`].
     pub fn new(service: Service) -> Run {
         Run { service, state: State::Start, held: Held::default() }
     }
@@ -147,7 +152,7 @@ impl Run {
                 stage.timer(ECHO_MAX);
             }
             Service::OwnNumber => self.own_number(stage, &user),
-            Service::Voicemail(_) => self.done(stage),
+            Service::Voicemail(_) | Service::People(_) => self.done(stage),
         }
     }
 

@@ -133,6 +133,7 @@ pub(crate) fn group(members: &[&str]) -> RingGroup {
         busy: None,
         nobody: None,
         auto_login: true,
+        pickup_group: None,
     }
 }
 
@@ -162,6 +163,8 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         flows: BTreeMap::new(),
         rooms: BTreeMap::new(),
         parking: None,
+        hot_desk_until: None,
+        night: None,
         allow: Default::default(),
         block: Default::default(),
         fraud: Default::default(),

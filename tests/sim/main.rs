@@ -11,15 +11,20 @@
     reason = "tests may fail loudly and have a clock"
 )]
 
+mod call_back;
 mod calls;
 mod diagnosis;
 mod events;
 mod guard;
+mod hot_desk;
 mod pair;
+mod park;
 mod phone;
+mod pickup;
 mod queue;
 mod races;
 mod registration;
+mod returns;
 mod secrecy;
 #[path = "../seeds/mod.rs"]
 mod seeds;

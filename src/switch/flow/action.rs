@@ -28,6 +28,8 @@ use crate::model::trunk::Via;
 use crate::switch::diversion::Diversion;
 use crate::switch::hours::ByHand;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::people::Deed;
+use crate::switch::people::Said;
 use crate::time::Timestamp;
 
 /// What a program wants done on its call. Actions of one list are carried out in order.
@@ -152,6 +154,8 @@ pub enum Action {
     WrapUpEnd,
     /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
     FlipToggle(ToggleId),
+    /// Something between people; an order is answered by [`Event::People`], unless the call goes elsewhere by it.
+    People(Deed),
     /// The caller's shown name from here on.
     SetName(Arc<str>),
     /// The language of the system's prompts from here on.
@@ -202,6 +206,8 @@ pub enum Event {
     Loaded(bool),
     /// The toggle is on, or off.
     Toggled(bool),
+    /// What came of an order of [`Action::People`].
+    People(Said),
 }
 
 /// Why a queue gives a caller back.
