@@ -75,6 +75,7 @@ pub fn check(config: &Config, unsure: &Unsure) -> Vec<Finding> {
             checker.codes(&company.codes);
         }
         checker.extensions(company);
+        checker.hidden_by_codes(company);
         company::check(&mut checker, company);
         queue::check(&mut checker, company);
         flow::check(&mut checker, company);
@@ -261,6 +262,36 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Parking slots that a code hides, and extensions that cannot be written behind a code because a longer code begins
+    /// so: behind `*8`, `012` reads as `*80` and `12`.
+    fn hidden_by_codes(&mut self, company: &Company) {
+        let codes = code_list(&company.codes);
+        let slots = company.parking.iter().flat_map(|parking| parking.first..=parking.last);
+        let slots: Vec<String> = slots.map(|slot| slot.to_string()).collect();
+        let hides = |code: &str| slots.iter().find(|slot| slot.starts_with(code)).cloned();
+        for (name, code) in &codes {
+            if let Some(slot) = hides(code) {
+                let message =
+                    format!("parking slot {slot} is hidden by the service code \"{name}\" ({code})");
+                self.error(&["parking", "slots"], message);
+            }
+        }
+        for (number, section, id, _) in extensions(company) {
+            for (name, code) in codes.iter().filter(|(name, _)| TAKES_EXTENSION.contains(name)) {
+                let whole = format!("{code}{number}");
+                let longer = codes.iter().filter(|(_, longer)| longer.len() > code.len());
+                let Some((other, reads)) = longer.clone().find(|(_, longer)| whole.starts_with(longer))
+                else {
+                    continue;
+                };
+                let message = format!(
+                    "extension {number} cannot be dialled behind \"{name}\" ({code}): {whole} reads as \"{other}\" ({reads})"
+                );
+                self.warn(&[section, id, "ext"], message);
+            }
+        }
+    }
+
     /// Outgoing routes: their trunks exist, and emergency calls find one.
     fn routes(&mut self) {
         self.part = Part::Trunks;
@@ -336,6 +367,10 @@ impl<'a> Checker<'a> {
         }
     }
 }
+
+/// Codes that extensions of users are dialled behind.
+const TAKES_EXTENSION: [&str; 6] =
+    ["pickup", "intercom", "call_back", "call_back_cancel", "take_over", "hot_desk"];
 
 /// Norwegian voice emergency numbers.
 const EMERGENCY: [&str; 3] = ["110", "112", "113"];

@@ -144,7 +144,7 @@ impl Switch {
     /// A leg of this user is gone: those who wait for that are looked at in a moment.
     pub(crate) fn put_down(&mut self, now: Now, user: &UserKey) {
         let pairs: Vec<(UserKey, UserKey)> = self
-            .people
+            .between
             .wishes
             .iter()
             .filter(|((asker, wanted), wish)| wish.call.is_none() && (asker == user || wanted == user))

@@ -208,8 +208,7 @@ impl Switch {
     ) -> Result<Answer, (String, bool)> {
         let target = self.board_target(now, user, to)?;
         let name = Some(self.target_name(user, &target));
-        let shown = Shown { number: to.clone(), name, ..Shown::hidden() };
-        let shown = Shown { hidden: false, ..shown };
+        let shown = Shown { number: to.clone(), name, hidden: false, own: None, sent_on: false };
         let click = Click { user: user.clone(), target, dialled: to.clone(), shown, auto_answer };
         let call = self.originate(now, click).map_err(|why| refused("ring", why))?;
         Ok(Answer::Dialled { call })
@@ -383,8 +382,8 @@ impl Switch {
         let key = UserKey { company: company.id.clone(), user: user.clone() };
         let person = &company.users[user];
         let rings = || {
-            let calls = self.calls.values().filter(|call| call.company == company.id);
-            calls.into_iter().any(|call| self.rung_users(call).contains(user))
+            let mut calls = self.calls.values().filter(|call| call.company == company.id);
+            calls.any(|call| self.rung_users(call).contains(user))
         };
         let (wish, until) = self.absence_of(now, company, user);
         let state = match () {

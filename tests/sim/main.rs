@@ -29,6 +29,7 @@ mod secrecy;
 #[path = "../seeds/mod.rs"]
 mod seeds;
 mod swarm;
+mod switchboard;
 mod transfer;
 mod transfer_swarm;
 mod trunks;

@@ -67,7 +67,7 @@ enum Verb {
         #[command(flatten)]
         who: Who,
         /// Number, extension, or parking slot
-        #[arg(required_unless_present = "with")]
+        #[arg(required_unless_present = "with", value_parser = number)]
         to: Option<Number>,
         /// Into this other call of the user, in place of `to`
         #[arg(long, value_name = "CALL", conflicts_with = "to")]
@@ -115,6 +115,7 @@ enum Verb {
         #[command(flatten)]
         who: Who,
         /// Number, extension or service code
+        #[arg(value_parser = number)]
         to: Number,
         /// The phone is asked to answer by itself
         #[arg(long)]
@@ -162,6 +163,10 @@ struct Who {
     company: CompanyId,
     /// User
     user: UserId,
+}
+
+fn number(text: &str) -> Result<Number, std::convert::Infallible> {
+    Ok(Number::new(text))
 }
 
 fn on_or_off(text: &str) -> Result<bool, String> {
