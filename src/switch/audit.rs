@@ -75,6 +75,7 @@ impl Switch {
             && self.endpoint.transactions() == 0
             && self.queues.waiting() == 0
             && self.between.parked.is_empty()
+            && self.between.takes.is_empty()
     }
 
     /// What is not idle, in words for a failing test.

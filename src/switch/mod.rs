@@ -53,6 +53,7 @@ mod presentation;
 mod publish;
 pub mod queue;
 mod reach;
+pub mod record_prompt;
 mod recording;
 mod redirect;
 mod registrar;
@@ -238,6 +239,15 @@ pub enum Ask {
     LoadClip {
         /// File under the data folder, and its name in the bank.
         file: Arc<str>,
+    },
+    /// Take a recording into use: it is moved, and is in the media bank under this name from then on.
+    KeepClip {
+        /// File under the data folder.
+        file: Arc<str>,
+        /// Where it goes, under the data folder.
+        to: Arc<str>,
+        /// Its name in the bank.
+        clip: ClipName,
     },
     /// Delete a recording that is no message.
     DeleteFile {

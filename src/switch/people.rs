@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::media::RecordId;
 use crate::model::company::Company;
 use crate::model::company::Extension;
 use crate::model::flow::Destination;
@@ -226,6 +227,12 @@ pub enum Deed {
     ShowAs(Arc<str>),
     /// The caller leaves the parking slot.
     Unpark,
+    /// A take of a recording begins.
+    Take(MediaId),
+    /// The caller's take is taken into use; answered by [`Event::Loaded`].
+    KeepTake(MediaId),
+    /// The caller's take is deleted.
+    DropTake(MediaId),
     /// A PIN was keyed in to log in at a shared phone.
     Desk {
         /// Who logs in.
@@ -259,6 +266,8 @@ pub(crate) struct Between {
     pub(crate) missed: HashMap<UserKey, UserKey>,
     /// Who is logged in at a shared phone, and until when.
     pub(crate) desks: BTreeMap<Aor, (UserId, Option<Timestamp>)>,
+    /// Takes of recordings in the making, and their files.
+    pub(crate) takes: HashMap<RecordId, (CallId, Arc<str>)>,
     /// Wrong PINs in a row at shared phones, and when the last was.
     pub(crate) wrong_pins: HashMap<UserKey, (u32, Instant)>,
 }
@@ -450,6 +459,9 @@ impl Switch {
                 }
             }
             Deed::Unpark => self.leave_slot(call),
+            Deed::Take(media) => self.begin_take(call, &media),
+            Deed::KeepTake(media) => self.settle_take(now, call, media, true),
+            Deed::DropTake(media) => self.settle_take(now, call, media, false),
             Deed::Desk { user, pin } => {
                 let said = self.enter_desk(now, call, &user, &pin);
                 self.run_program(now, call, Event::People(said));

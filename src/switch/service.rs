@@ -18,6 +18,7 @@ use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
 use crate::switch::mailbox;
 use crate::switch::people;
+use crate::switch::record_prompt;
 use crate::switch::say::What;
 
 /// A caller who forgets the echo is let go after this.
@@ -52,6 +53,9 @@ pub enum Service {
 pub fn program(service: Service) -> Program {
     match service {
         Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
+        Service::People(people::Order::RecordPrompt(media)) => {
+            Program::Record(record_prompt::Run::new(media))
+        }
         Service::People(order) => Program::People(people::Run::new(order)),
         service => Program::Service(Run::new(service)),
     }

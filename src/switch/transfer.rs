@@ -114,7 +114,11 @@ impl Switch {
                 let replaces = Replaces::parse(&replaces).map_err(|_| wrong("Malformed Replaces"))?;
                 // Not 481: to a request in a dialog that would say that the dialog itself is gone.
                 let own = |leg: &LegId| self.user_of_leg(*leg).as_ref() == Some(&by);
-                Kind::Attended(self.leg_to_replace(&replaces, &by).filter(own).ok_or((603, Vec::new()))?)
+                let replaced = self.leg_to_replace(&replaces, &by).filter(own).ok_or((603, Vec::new()))?;
+                if self.is_recorded(replaced) {
+                    return Err(wrong_moment());
+                }
+                Kind::Attended(replaced)
             }
             None => {
                 let dialled = match &to_uri {
@@ -349,6 +353,7 @@ impl Switch {
             LegState::Up if self.user_of_leg(replaced).as_ref() != Some(&by) => {
                 return Err((403, Vec::new()));
             }
+            LegState::Up if self.is_recorded(replaced) => return Err(wrong_moment()),
             LegState::Up | LegState::Calling => {}
             // §3: an early dialog may be replaced only where this side began it.
             LegState::Incoming | LegState::Cancelled => return Err((481, Vec::new())),
@@ -474,6 +479,12 @@ impl Switch {
         (call.company == by.company).then_some(leg)
     }
 
+    /// Whether a message is being taken from a leg: who speaks cannot be another from one moment to the next.
+    fn is_recorded(&self, leg: LegId) -> bool {
+        let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
+        call.is_some_and(|call| call.caller == leg && call.recording.is_some())
+    }
+
     /// The other party of a call in which `leg` talks.
     pub(crate) fn other_party(&self, call: CallId, leg: LegId) -> Option<LegId> {
         let of = self.calls.get(&call).filter(|of| !of.ending)?;
@@ -577,6 +588,11 @@ fn note_talk(of: &mut crate::switch::call::Call, now: Now) {
         let talked = now.mono.saturating_duration_since(since).as_millis();
         of.cdr.talk_ms += u64::try_from(talked).unwrap_or(u64::MAX);
     }
+}
+
+/// A message is being taken: the call cannot change hands now.
+fn wrong_moment() -> (u16, Extra) {
+    (603, vec![("Warning", "399 sentral \"a message is being recorded: finish it first\"".to_owned())])
 }
 
 fn wrong(what: &str) -> (u16, Extra) {

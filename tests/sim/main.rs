@@ -23,6 +23,7 @@ mod phone;
 mod pickup;
 mod queue;
 mod races;
+mod record_prompt;
 mod registration;
 mod returns;
 mod secrecy;

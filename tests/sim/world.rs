@@ -534,7 +534,7 @@ impl World {
                             hops: addresses(&host, self.address),
                             ttl: Duration::from_secs(60),
                         },
-                        Ask::LoadClip { .. } => Answer::Loaded(true),
+                        Ask::LoadClip { .. } | Ask::KeepClip { .. } => Answer::Loaded(true),
                         Ask::DeleteFile { .. } => Answer::Done,
                     };
                     self.switch.handle_input(self.now, Input::Answer { id, answer });

@@ -44,6 +44,7 @@ use crate::switch::flow::step::voicemail;
 use crate::switch::hot_desk;
 use crate::switch::mailbox;
 use crate::switch::people;
+use crate::switch::record_prompt;
 use crate::switch::returns;
 use crate::switch::route::Target;
 use crate::switch::service;
@@ -66,6 +67,8 @@ pub enum Program {
     Mailbox(mailbox::Listen),
     /// What people do with each other's calls.
     People(people::Run),
+    /// Recording a recording of the media bank.
+    Record(record_prompt::Run),
     /// Logging in at a shared phone.
     Desk(hot_desk::Run),
     /// Back to who parked or transferred the call.
@@ -94,6 +97,7 @@ impl Program {
             Program::Service(run) => run.handle(ctx, event),
             Program::Mailbox(listen) => listen.handle(ctx, event),
             Program::People(run) => run.handle(ctx, event),
+            Program::Record(run) => run.handle(ctx, event),
             Program::Desk(run) => run.handle(ctx, event),
             Program::Return(run) => run.handle(ctx, event),
         }
