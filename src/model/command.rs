@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::board;
 use crate::model::cdr::Direction;
+use crate::model::figures::LineFigures;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
@@ -251,14 +252,9 @@ pub struct QueueView {
     pub longest_s: u64,
     /// Agents by state: user, state, reason.
     pub agents: Vec<(UserId, String)>,
-    /// Since start: offered, answered, abandoned, overflowed.
-    pub offered: u64,
-    /// Bridged with an agent.
-    pub answered: u64,
-    /// Left after five seconds or more.
-    pub abandoned: u64,
-    /// Any other exit.
-    pub overflowed: u64,
+    /// What it did since midnight in the company's zone.
+    #[serde(default)]
+    pub today: LineFigures,
 }
 
 /// An agent.

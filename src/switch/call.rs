@@ -34,6 +34,7 @@ use crate::switch::flow::action::QueueExit;
 use crate::switch::gruu::Instance;
 use crate::switch::originate::Click;
 use crate::switch::returns::Transferred;
+use crate::switch::segments::Segment;
 use crate::switch::transfer::Referral;
 
 /// A call, from its INVITE until its last leg is gone.
@@ -65,6 +66,8 @@ pub(crate) struct Call {
     pub(crate) recorded: Option<RecordId>,
     /// When the caller was connected with somebody.
     pub(crate) talking_since: Option<Instant>,
+    /// Our users' parts of the talk that goes on.
+    pub(crate) segments: Vec<Segment>,
     /// The queue or group whose agent talks with the caller.
     pub(crate) served_by: Option<LineKey>,
     /// Somebody was asked to answer.
@@ -176,6 +179,7 @@ impl Call {
             recording: None,
             recorded: None,
             talking_since: None,
+            segments: Vec::new(),
             served_by: None,
             asked: false,
             left_message: false,

@@ -203,7 +203,8 @@ fn who_leaves_a_message_is_not_exchanged_for_another_in_the_middle_of_it() {
     world.run(S / 5);
     let second = world.phones[kari].call(world.now, "690", false);
     world.run(5 * S);
-    let recorded = |w: &World| w.stream_to(w.phones[kari].lines[&second].audio).is_some_and(|(_, s)| s.is_busy());
+    let recorded =
+        |w: &World| w.stream_to(w.phones[kari].lines[&second].audio).is_some_and(|(_, s)| s.is_busy());
     assert!(recorded(&world), "the message is being taken");
     let replaces = world.phones[kari].replaces(second);
     let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
