@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::board;
 use crate::model::cdr::Direction;
 use crate::model::figures::LineFigures;
 use crate::model::hours::HoursView;
@@ -95,6 +96,8 @@ pub enum Command {
     },
     /// Trunks and their state.
     Trunks,
+    /// About people's calls: the switchboard, transfer, click to call …
+    Board(board::Order),
     /// What would happen to a call.
     Simulate(Simulate),
     /// No new calls; ends when the last call is over.
@@ -151,6 +154,18 @@ pub enum Answer {
     Trunks {
         /// The trunks.
         trunks: Vec<TrunkView>,
+    },
+    /// To `Board`: the switchboard.
+    Board(Box<board::BoardView>),
+    /// To `Board`: the caller is parked.
+    Parked {
+        /// Where.
+        slot: u32,
+    },
+    /// To `Board`: the user's phones ring.
+    Dialled {
+        /// The call.
+        call: CallId,
     },
     /// To `Simulate`: one sentence per decision.
     Told {

@@ -28,6 +28,7 @@ use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::id::WebhookId;
 use crate::model::mailbox::Mailbox;
+use crate::model::parking::Parking;
 use crate::model::prompt::Media;
 use crate::model::queue::Queue;
 use crate::model::ring_group::RingGroup;
@@ -119,8 +120,8 @@ pub struct Company {
     pub flows: BTreeMap<FlowId, Flow>,
     /// Conference rooms (loaded and checked; joined by a later version).
     pub rooms: BTreeMap<RoomId, Room>,
-    /// First and last parking slot.
-    pub parking: Option<(u32, u32)>,
+    /// Where callers are parked.
+    pub parking: Option<Parking>,
     /// Caller lists for the `caller` verb (`contacts:<id>`).
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
     /// The server's, overridden.
@@ -131,6 +132,10 @@ pub struct Company {
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.
     pub allow: Classes,
+    /// The toggle by which the switchboard turns night service on.
+    pub night: Option<ToggleId>,
+    /// Who is logged in at a shared phone is logged out at this time of day.
+    pub hot_desk_until: Option<jiff::civil::Time>,
     /// Destinations closed to everybody.
     pub block: Classes,
     /// The server's, overridden.

@@ -187,6 +187,7 @@ impl Switch {
                 let company = of.company.clone();
                 self.alarm(now, &company, reason, &format!("call {call}: {why}"));
             }
+            Action::People(deed) => self.do_deed(now, call, deed),
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {
@@ -205,7 +206,9 @@ impl Switch {
                 let fields = Fields { step: Some(at), ..*fields };
                 self.decide_with(now, &company, Some(call), "flow.told", &why, fields);
             }
+            Action::HangUp(cause) if self.returned(now, call, &cause) => {}
             Action::HangUp(cause) => {
+                let Some(of) = self.calls.get_mut(&call) else { return };
                 let mut ending = ending(cause);
                 ending.extra.append(&mut of.refusal);
                 self.end_call(now, call, ending);
@@ -509,7 +512,9 @@ impl Switch {
 
     /// What a colleague's phone shows of a call's caller.
     pub(crate) fn shown_inside(&self, call: CallId) -> Shown {
-        self.calls.get(&call).map_or_else(Shown::hidden, |of| identity::shown_inside(&of.facts))
+        let Some(of) = self.calls.get(&call) else { return Shown::hidden() };
+        let shown = identity::shown_inside(&of.facts);
+        Shown { name: of.shown_as.clone().or(shown.name), ..shown }
     }
 
     /// Tells the queues what can be said of an agent now.

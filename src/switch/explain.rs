@@ -266,6 +266,7 @@ impl DryRun<'_> {
             Action::Alarm { why, .. } => self.tell(format!("an alarm: {why}")),
             Action::SetLanguage(language) => self.facts.language = language,
             Action::Echo => self.tell("the caller hears themselves"),
+            Action::People(_) => self.tell("what follows depends on the calls of that moment"),
             Action::HangUp(cause) => {
                 let how = self.end(cause);
                 self.tell(how);

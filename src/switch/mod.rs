@@ -11,6 +11,7 @@ mod audit;
 mod backoff;
 pub(crate) mod bounded;
 mod bridge;
+mod busy_callback;
 mod calendar;
 mod call;
 mod callback;
@@ -33,9 +34,11 @@ pub mod guard;
 mod header_rules;
 mod health;
 pub mod holidays;
+pub mod hot_desk;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod intercom;
 mod keys;
 mod ledger;
 mod leg;
@@ -46,21 +49,27 @@ mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
+mod originate;
 mod outbound;
 mod outgoing;
 mod overload;
 mod pager;
+mod park;
 mod peers;
+pub mod people;
+mod pickup;
 mod ports;
 mod presentation;
 mod publish;
 pub mod queue;
 mod reach;
 mod reasons;
+pub mod record_prompt;
 mod recording;
 mod redirect;
 mod registrar;
 mod renegotiate;
+pub mod returns;
 pub mod route;
 pub mod say;
 mod screen;
@@ -72,6 +81,8 @@ mod spared;
 pub mod spending;
 mod steps;
 mod subscriptions;
+mod switchboard;
+mod take_over;
 mod toggles;
 mod toggling;
 mod transfer;
@@ -132,6 +143,7 @@ use crate::switch::mailbox::Mailboxes;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
+use crate::switch::people::Between;
 use crate::switch::ports::Ports;
 use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
@@ -255,6 +267,15 @@ pub enum Ask {
     },
     /// Ask another system over HTTP.
     Post(Post),
+    /// Take a recording into use: it is moved, and is in the media bank under this name from then on.
+    KeepClip {
+        /// File under the data folder.
+        file: Arc<str>,
+        /// Where it goes, under the data folder.
+        to: Arc<str>,
+        /// Its name in the bank.
+        clip: ClipName,
+    },
     /// Delete a recording that is no message.
     DeleteFile {
         /// File under the data folder.
@@ -336,6 +357,8 @@ enum Timer {
     OldMessages,
     /// Running calls to the outside are charged.
     Charge,
+    /// Something between people.
+    People(people::Deadline),
 }
 
 /// The softswitch.
@@ -361,6 +384,7 @@ pub struct Switch {
     mailboxes: Mailboxes,
     toggles: Toggles,
     circuits: Circuits,
+    between: Between,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -438,6 +462,7 @@ impl Switch {
             mailboxes: Mailboxes::default(),
             toggles: Toggles::default(),
             circuits: Circuits::default(),
+            between: Between::default(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),
@@ -589,6 +614,7 @@ impl Switch {
                 self.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
                 self.charge_running(now);
             }
+            Timer::People(deadline) => self.people_timeout(now, deadline),
             Timer::Audit => {
                 self.tell_refused();
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);

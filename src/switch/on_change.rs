@@ -32,6 +32,8 @@ impl Switch {
             Change::DevicePassword { domain, device, password } => {
                 self.passwords.insert(Aor { domain, device }, password);
             }
+            Change::BusyCallback { .. } => self.restore_wish(now, &change),
+            Change::HotDesk { .. } => self.restore_desk(now, &change),
             Change::ToggleSet { .. } => {
                 self.toggles.apply(&change);
                 self.time_toggle(now, &change);
@@ -59,7 +61,7 @@ impl Switch {
         self.config = config;
         self.toggles.adopt(&self.config);
         self.endpoint.set_settings(settings(&self.config));
-        self.devices = devices_by_user(&self.config);
+        self.lend_phones();
         self.drop_unknown_bindings(now);
         self.queue_input(now, queue::Input::Config(Arc::clone(&self.config)));
         let agents: Vec<UserKey> = self.agents();
@@ -142,7 +144,7 @@ impl Switch {
     }
 }
 
-fn devices_by_user(config: &Config) -> HashMap<UserKey, Vec<Aor>> {
+pub(crate) fn devices_by_user(config: &Config) -> HashMap<UserKey, Vec<Aor>> {
     let mut devices: HashMap<UserKey, Vec<Aor>> = HashMap::new();
     for (id, company) in &config.companies {
         for (device, of) in &company.devices {

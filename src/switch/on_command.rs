@@ -80,6 +80,7 @@ impl Switch {
                 self.sync_device(now, company.as_ref(), &device, reboot)
             }
             Command::Trunks => Answer::Trunks { trunks: self.trunk_views(now) },
+            Command::Board(order) => self.on_board(now, order),
             Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
             Command::Drain => {
                 self.draining = true;

@@ -160,6 +160,7 @@ pub(crate) fn group(members: &[&str]) -> RingGroup {
         busy: None,
         nobody: None,
         auto_login: true,
+        pickup_group: None,
     }
 }
 
@@ -189,6 +190,8 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         flows: BTreeMap::new(),
         rooms: BTreeMap::new(),
         parking: None,
+        hot_desk_until: None,
+        night: None,
         allow: Default::default(),
         block: Default::default(),
         fraud: Default::default(),

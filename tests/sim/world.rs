@@ -546,7 +546,7 @@ impl World {
                             hops: addresses(&host, self.address),
                             ttl: Duration::from_secs(60),
                         },
-                        Ask::LoadClip { .. } => Answer::Loaded(true),
+                        Ask::LoadClip { .. } | Ask::KeepClip { .. } => Answer::Loaded(true),
                         Ask::Post(post) => {
                             let answer = self.systems.get(&*post.url).cloned();
                             self.posts.push(post);

@@ -108,6 +108,8 @@ pub fn count(change: &Change) {
         | Change::Unbound { .. }
         | Change::DevicePassword { .. }
         | Change::ToggleSet { .. }
+        | Change::BusyCallback { .. }
+        | Change::HotDesk { .. }
         | Change::MessageMarked { .. }
         | Change::MessageDeleted { .. } => {}
     }

@@ -58,9 +58,13 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE last_agent (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE callback (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
 ",
+    "
+    CREATE TABLE call_back (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE hot_desk (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
 ];
 /// The tables of state, all of one shape.
-const STATE_TABLES: [&str; 10] = [
+const STATE_TABLES: &[&str] = &[
     "agent_login",
     "agent_pause",
     "round_robin",
@@ -71,6 +75,8 @@ const STATE_TABLES: [&str; 10] = [
     "device_password",
     "toggle",
     "message",
+    "call_back",
+    "hot_desk",
 ];
 /// Call records given at most at a time.
 const CDRS_MAX: usize = 100_000;
@@ -313,6 +319,15 @@ fn effect(change: &Change) -> Effect<'_> {
         }
         Change::ToggleSet { company, toggle, .. } => {
             Effect::Put(place("toggle", &[company.as_str(), toggle.as_str()]))
+        }
+        Change::BusyCallback { asker, wanted, until, .. } => {
+            let parts = [&asker.company, &wanted.company].map(|company| company.as_str());
+            let place = place("call_back", &[parts[0], asker.user.as_str(), parts[1], wanted.user.as_str()]);
+            if until.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::HotDesk { domain, device, user, .. } => {
+            let place = place("hot_desk", &[domain, device.as_str()]);
+            if user.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
         }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
         Change::MessageMarked { mailbox, id, state } => Effect::Mark(message(mailbox, id), *state),

@@ -35,6 +35,8 @@ use crate::switch::hours::ByHand;
 use crate::switch::hours::HoursState;
 use crate::switch::hours::table::Table;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::people::Deed;
+use crate::switch::people::Said;
 use crate::time::Timestamp;
 
 /// What a program wants done on its call. Actions of one list are carried out in order.
@@ -173,6 +175,8 @@ pub enum Action {
         /// When it goes off by itself.
         until: Timestamp,
     },
+    /// Something between people; an order is answered by [`Event::People`], unless the call goes elsewhere by it.
+    People(Deed),
     /// The caller's shown name from here on.
     SetName(Arc<str>),
     /// The language of the system's prompts from here on.
@@ -272,6 +276,8 @@ pub enum Event {
     Acked,
     /// What another system answered: an index into [`Action::Ask`]'s `names`.
     Asked(Result<u16, Unanswered>),
+    /// What came of an order of [`Action::People`].
+    People(Said),
 }
 
 /// Why another system has not said what a call does.

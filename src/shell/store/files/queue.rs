@@ -563,6 +563,7 @@ pub(super) fn groups(section: Option<Value<'_>>) -> BTreeMap<GroupId, RingGroup>
             busy: exit(&mut table, "busy"),
             nobody: exit(&mut table, "nobody"),
             auto_login: table.flag("auto_login").unwrap_or(true),
+            pickup_group: table.text("pickup_group"),
         };
         table.finish();
         groups.insert(entry.key.into(), group);
