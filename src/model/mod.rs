@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod number;
 pub mod prompt;
 pub mod queue;
+pub mod report;
 pub mod ring_group;
 pub mod server;
 pub mod srtp;

@@ -22,6 +22,7 @@ use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::call::Call;
 use crate::switch::figures::fold;
+use crate::switch::recent::Recent;
 use crate::time::Now;
 use crate::time::Timestamp;
 
@@ -50,6 +51,7 @@ struct Page {
     last: u64,
     day: Day,
     figures: Figures,
+    recent: Recent,
 }
 
 /// From midnight to midnight.
@@ -87,9 +89,21 @@ impl Ledger {
         self.pages.entry(event.company.clone()).or_default().enter(config, event);
     }
 
+    /// Learns a fact of an earlier life, or of this one.
+    pub(crate) fn learn_fact(&mut self, change: &Change) {
+        if let Change::AgentLogin { agent, .. } | Change::AgentPaused { agent, .. } = change {
+            self.pages.entry(agent.company.clone()).or_default().recent.learn_fact(change);
+        }
+    }
+
+    /// What happened lately in a company.
+    pub(crate) fn recent(&self, company: &CompanyId) -> Option<&Recent> {
+        self.pages.get(company).map(|page| &page.recent)
+    }
+
     /// Whether a company has any event.
     fn knows(&self, company: &CompanyId) -> bool {
-        self.pages.contains_key(company)
+        self.pages.get(company).is_some_and(|page| page.last > 0)
     }
 
     /// The figures of the day of `now`; none when nothing has happened on it.
@@ -106,6 +120,7 @@ impl Page {
             self.figures = Figures::default();
         }
         fold(&mut self.figures, event);
+        self.recent.learn(event);
     }
 }
 
@@ -172,6 +187,7 @@ impl Switch {
 
     /// A fact about a person, place or call is an event as well.
     fn log_fact(&mut self, change: &Change) {
+        self.ledger.learn_fact(change);
         match change {
             Change::AgentLogin { agent, line, logged_in, by, at } => {
                 let event = if *logged_in { "agent.logged_in" } else { "agent.logged_out" };

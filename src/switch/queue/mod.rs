@@ -8,6 +8,7 @@ mod adopt;
 pub mod agent;
 pub mod announce;
 mod dispatch;
+pub mod inspect;
 mod leave;
 mod line;
 mod offer;
