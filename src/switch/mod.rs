@@ -67,6 +67,7 @@ mod subscriptions;
 mod transfer;
 mod trunks;
 mod watch;
+mod watchdog;
 pub mod why;
 mod why_not;
 
@@ -125,6 +126,7 @@ use crate::switch::recording::PendingRecording;
 use crate::switch::spending::Spending;
 use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
+use crate::switch::watchdog::Watchdog;
 use crate::time::Now;
 use crate::time::Timers;
 use crate::time::Timestamp;
@@ -353,6 +355,7 @@ pub struct Switch {
     asked: HashMap<AskId, Asked>,
     outputs: VecDeque<Output>,
     ledger: Ledger,
+    watchdog: Watchdog,
     next_call: u64,
     next_leg: u64,
     next_attempt: u64,
@@ -414,6 +417,7 @@ impl Switch {
             asked: HashMap::new(),
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
+            watchdog: Watchdog::default(),
             next_call: u64::try_from(now.utc.as_microsecond()).unwrap_or(0),
             next_leg: 0,
             next_attempt: 0,
@@ -535,7 +539,8 @@ impl Switch {
                 self.tell_refused();
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
                 self.queues.check_invariants();
-                self.divergence += self.audit();
+                self.divergence += self.audit() + self.queues.divergence() as u64;
+                self.watch_queues(now);
             }
         }
     }

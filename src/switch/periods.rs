@@ -23,9 +23,10 @@ const PERIODS_MAX: usize = 1_000;
 /// What a report would be made of; else what was asked that is not there, and whether that is a name.
 pub fn plan(config: &Config, ask: ReportAsk, now: Timestamp) -> Result<Plan, (String, bool)> {
     let only = || (config.companies.len() == 1).then(|| config.companies.keys().next().cloned()).flatten();
-    let id = ask.company.clone().or_else(only).ok_or_else(|| {
-        ("several companies are here: say whose report with --company".to_owned(), false)
-    })?;
+    let id =
+        ask.company.clone().or_else(only).ok_or_else(|| {
+            ("several companies are here: say whose report with --company".to_owned(), false)
+        })?;
     let company = config.companies.get(&id).ok_or_else(|| (format!("there is no company \"{id}\""), true))?;
     let zone = TimeZone::get(&company.zone).unwrap_or(TimeZone::UTC);
     let here = now.to_zoned(zone.clone());
@@ -42,7 +43,12 @@ pub fn plan(config: &Config, ask: ReportAsk, now: Timestamp) -> Result<Plan, (St
         ));
     }
     let periods = cut(&from, &to, ask.by).ok_or_else(|| {
-        (format!("that makes more than {PERIODS_MAX} rows: ask for a shorter time, or longer periods with --by"), false)
+        (
+            format!(
+                "that makes more than {PERIODS_MAX} rows: ask for a shorter time, or longer periods with --by"
+            ),
+            false,
+        )
     })?;
     if let Some(named) = &ask.id {
         known(company, ask.subject, named)?;
@@ -86,7 +92,11 @@ pub fn cut(from: &Zoned, to: &Zoned, by: Option<Every>) -> Option<Vec<Period>> {
         }
         let ends = by.and_then(|every| next(&begins, every)).filter(|next| next < to);
         let ends = ends.unwrap_or_else(|| to.clone());
-        periods.push(Period { name: name(&begins, &ends, by), from: begins.timestamp(), to: ends.timestamp() });
+        periods.push(Period {
+            name: name(&begins, &ends, by),
+            from: begins.timestamp(),
+            to: ends.timestamp(),
+        });
         begins = ends;
     }
     Some(periods)
@@ -97,7 +107,8 @@ fn next(at: &Zoned, every: Every) -> Option<Zoned> {
     let midnight = |span: Span| at.checked_add(span).ok()?.start_of_day().ok();
     match every {
         Every::Hour => {
-            let whole = at.round(jiff::ZonedRound::new().smallest(jiff::Unit::Hour).mode(jiff::RoundMode::Floor));
+            let whole =
+                at.round(jiff::ZonedRound::new().smallest(jiff::Unit::Hour).mode(jiff::RoundMode::Floor));
             whole.ok()?.checked_add(1.hour()).ok()
         }
         Every::Day => midnight(1.day()),

@@ -83,9 +83,10 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
             format!("Innringeren la på etter {wait} s i {queue}"),
             format!("The caller hung up after {wait} s in {queue}"),
         ),
-        "queue.overflowed" => {
-            say(format!("Ut av {queue} etter {wait} s: {result}"), format!("Leaves {queue} after {wait} s: {result}"))
-        }
+        "queue.overflowed" => say(
+            format!("Ut av {queue} etter {wait} s: {result}"),
+            format!("Leaves {queue} after {wait} s: {result}"),
+        ),
         "talk.ended" => {
             let talk = seconds(of.talk_ms);
             say(format!("{agent} snakket i {talk} s"), format!("{agent} talked for {talk} s"))
@@ -104,10 +105,7 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
             "Overføringen lyktes ikke: tilbake til den som satte over".into(),
             "The transfer failed: back to who transferred".into(),
         ),
-        "call.barred" => say(
-            format!("Sperret: {}", event.why),
-            format!("Barred: {}", event.why),
-        ),
+        "call.barred" => say(format!("Sperret: {}", event.why), format!("Barred: {}", event.why)),
         "trunk.failover" => say(
             format!("Linjen feilet, neste prøves ({})", event.why),
             format!("The trunk failed, the next is tried ({})", event.why),

@@ -61,7 +61,10 @@ impl Switch {
                 LineId::Group(id) => company.groups.contains_key(id),
             };
             if !there {
-                return refused(format!("company \"{}\" has no {line}; `sentral queues` lists them", company.id));
+                return refused(format!(
+                    "company \"{}\" has no {line}; `sentral queues` lists them",
+                    company.id
+                ));
             }
         }
         let agent = AgentKey { company: company.id.clone(), user: ask.user.clone() };
@@ -143,7 +146,15 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn find(&mut self, question: u8, weight: Weight, code: &str, nb: String, en: String, mend: Option<String>) {
+    fn find(
+        &mut self,
+        question: u8,
+        weight: Weight,
+        code: &str,
+        nb: String,
+        en: String,
+        mend: Option<String>,
+    ) {
         let text = match self.language {
             Language::Nb => nb,
             Language::En => en,
@@ -207,7 +218,14 @@ impl Check<'_> {
             );
         }
         let mend = self.order("login", true);
-        self.find(2, Weight::Blocks, "logged_out", format!("Ikke pålogget{nb}"), format!("Logged out{en}"), mend);
+        self.find(
+            2,
+            Weight::Blocks,
+            "logged_out",
+            format!("Ikke pålogget{nb}"),
+            format!("Logged out{en}"),
+            mend,
+        );
     }
 
     /// 3: on pause?
@@ -442,7 +460,9 @@ impl Check<'_> {
                 let at = self.clock(at);
                 (format!("Siste anrop utenfra kom {at}"), format!("The last call from outside came {at}"))
             }
-            None => ("Ingen anrop utenfra det siste døgnet".into(), "No call from outside in the last day".into()),
+            None => {
+                ("Ingen anrop utenfra det siste døgnet".into(), "No call from outside in the last day".into())
+            }
         };
         let (weight, code) = if quiet { (Weight::May, "quiet") } else { (Weight::Fine, "delivering") };
         self.find(10, weight, code, nb, en, mend.filter(|_| quiet));

@@ -14,6 +14,7 @@
 mod calls;
 mod diagnosis;
 mod events;
+mod figures;
 mod guard;
 mod pair;
 mod phone;
@@ -27,4 +28,5 @@ mod swarm;
 mod transfer;
 mod transfer_swarm;
 mod trunks;
+mod why;
 mod world;

@@ -141,8 +141,19 @@ fn sheet(report: &Report) -> Sheet {
 
 fn queues(report: &Report) -> Sheet {
     let headings = vec![
-        "period", "queue", "offered", "answered", "abandoned", "short", "overflowed", "lost", "service_level",
-        "wait_mean_s", "wait_longest_s", "talk_s", "overflowed_by_exit",
+        "period",
+        "queue",
+        "offered",
+        "answered",
+        "abandoned",
+        "short",
+        "overflowed",
+        "lost",
+        "service_level",
+        "wait_mean_s",
+        "wait_longest_s",
+        "talk_s",
+        "overflowed_by_exit",
     ];
     let mut rows = Vec::new();
     for row in &report.rows {
@@ -170,8 +181,17 @@ fn queues(report: &Report) -> Sheet {
 
 fn users(report: &Report) -> Sheet {
     let headings = vec![
-        "period", "user", "offered", "answered", "missed", "rejected", "failed", "queue_talk_s", "calls_in",
-        "calls_out", "own_talk_s",
+        "period",
+        "user",
+        "offered",
+        "answered",
+        "missed",
+        "rejected",
+        "failed",
+        "queue_talk_s",
+        "calls_in",
+        "calls_out",
+        "own_talk_s",
     ];
     let mut rows = Vec::new();
     for row in &report.rows {
@@ -287,7 +307,18 @@ fn csv(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
+    use crate::model::change::Change;
+    use crate::model::event::Event;
+    use crate::model::event::Fields;
+    use crate::model::id::LineId;
+    use crate::model::report::Plan;
+    use crate::model::server::Language;
+    use crate::shell::http::log;
+    use crate::shell::store::Store;
+    use crate::switch::periods::cut;
 
     #[test]
     fn a_day_as_the_end_is_the_whole_of_it() {
@@ -296,5 +327,77 @@ mod tests {
         assert_eq!(to("2027-03-28"), Ok(at("2027-03-29 00:00")));
         assert_eq!(to("2027-03-28 16:00"), Ok(at("2027-03-28 16:00")));
         assert!(from("28.03.2027").is_err());
+    }
+
+    /// A queue's events around the night in which the clock is put forward: 2027-03-28 has 23 hours.
+    fn record(store: &Store) {
+        let salg = |fields: Fields| Fields { line: Some(LineId::Queue("salg".into())), ..fields };
+        let out = |result: &str, wait_ms: u64| Fields {
+            result: Some(result.into()),
+            wait_ms: Some(wait_ms),
+            target_ms: Some(20_000),
+            ..salg(Fields::default())
+        };
+        let joined = || ("queue.joined", salg(Fields::default()));
+        let kari = |fields: Fields| Fields { agent: Some("kari".into()), ..fields };
+        let talk = kari(salg(Fields { talk_ms: Some(95_500), ..Fields::default() }));
+        let rows = [
+            // 23:59:59 of the day before, in winter time.
+            ("2027-03-27T22:59:59Z", joined()),
+            ("2027-03-27T23:00:00Z", joined()),
+            ("2027-03-27T23:00:04Z", ("queue.counted", kari(out("answered", 4_000)))),
+            ("2027-03-28T01:30:00Z", ("talk.ended", talk)),
+            ("2027-03-28T02:00:00Z", joined()),
+            ("2027-03-28T02:00:30Z", ("queue.abandoned", out("abandoned", 30_000))),
+            ("2027-03-28T03:00:00Z", ("queue.turned_away", out("full", 0))),
+            // Midnight in summer time.
+            ("2027-03-28T22:00:00Z", joined()),
+        ];
+        for ((at, (name, fields)), seq) in rows.into_iter().zip(1..) {
+            store.record(&Change::Decision(Box::new(Event {
+                company: "fjord".into(),
+                seq,
+                at: at.parse().unwrap(),
+                call: None,
+                event: name.into(),
+                why: "".into(),
+                fields,
+            })));
+        }
+    }
+
+    fn report(store: &Store, subject: Subject, by: Option<Every>) -> Report {
+        let zone = TimeZone::get("Europe/Oslo").unwrap();
+        let at = |text: &str| from(text).unwrap().to_zoned(zone.clone()).unwrap();
+        let plan = Plan {
+            subject,
+            company: "fjord".into(),
+            zone: "Europe/Oslo".into(),
+            language: Language::En,
+            id: None,
+            periods: cut(&at("2027-03-27"), &at("2027-03-30"), by).unwrap(),
+        };
+        log::report(store, plan).unwrap()
+    }
+
+    #[test]
+    fn a_report_over_the_night_of_the_clock_change_counts_by_local_days() {
+        let data = tempfile::TempDir::new().unwrap();
+        let (store, _) = Store::open(data.path()).unwrap();
+        record(&store);
+        let expected = "\
+period,queue,offered,answered,abandoned,short,overflowed,lost,service_level,wait_mean_s,wait_longest_s,talk_s,overflowed_by_exit
+2027-03-27,queue:salg,1,0,0,0,0,0,0.0 %,-,0,0,-
+2027-03-28,queue:salg,3,1,1,0,1,0,33.3 %,4,4,95,full 1
+2027-03-29,queue:salg,1,0,0,0,0,0,0.0 %,-,0,0,-
+";
+        assert_eq!(csv(&report(&store, Subject::Queue, Some(Every::Day))), expected);
+        let people = csv(&report(&store, Subject::User, None));
+        assert_eq!(people.lines().nth(1), Some("kari,0,1,0,0,0,95,0,0,0"));
+        let gone = report(&store, Subject::Abandoned, None);
+        assert_eq!(csv(&gone).lines().nth(1), Some("2027-03-28 04:00:30.000,queue:salg,-,30,abandoned,-"));
+        let told = text(&report(&store, Subject::Queue, Some(Every::Day)));
+        assert!(told.starts_with("fjord, 2027-03-27 – 2027-03-29 (Europe/Oslo)\n"), "{told}");
+        assert!(told.contains("service level: answered within the target / (offered − short)"), "{told}");
     }
 }

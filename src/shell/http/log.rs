@@ -24,7 +24,7 @@ const ABANDONED_MAX: usize = 10_000;
 ///
 /// # Errors
 /// When the log cannot be read.
-pub(super) fn report(store: &Store, plan: Plan) -> anyhow::Result<Report> {
+pub(crate) fn report(store: &Store, plan: Plan) -> anyhow::Result<Report> {
     let mut rows = Vec::new();
     let mut abandoned = Vec::new();
     for period in plan.periods {
@@ -91,7 +91,9 @@ fn only(figures: &mut Figures, subject: Subject, id: Option<&str>) {
         Subject::Menu => {
             figures.steps = all.steps;
             figures.steps.retain(|step, _| {
-                id.is_none_or(|id| **step == *id || step.strip_prefix(id).is_some_and(|rest| rest.starts_with('/')))
+                id.is_none_or(|id| {
+                    **step == *id || step.strip_prefix(id).is_some_and(|rest| rest.starts_with('/'))
+                })
             });
         }
     }

@@ -40,6 +40,18 @@ pub struct Inspected {
 }
 
 impl Queues {
+    /// Lines in which somebody waits while an agent is free for them.
+    pub fn still(&self, now: Now) -> Vec<LineKey> {
+        let waiting = self.lines.iter().filter(|(_, line)| !line.order.is_empty());
+        waiting.map(|(key, _)| key).filter(|key| self.stalls(now, key)).cloned().collect()
+    }
+
+    /// Dispatches a line as if something had changed in it.
+    pub fn look_again(&mut self, now: Now, line: LineKey) {
+        self.dirty.insert(line);
+        self.handle_timeout(now);
+    }
+
     /// What is known of an agent at a line; none when the line does not list them.
     pub fn inspect(&self, now: Now, agent: &AgentKey, key: &LineKey) -> Option<Inspected> {
         let (line, who) = (self.lines.get(key)?, self.agents.get(agent)?);
