@@ -18,6 +18,7 @@ use crate::model::event::Fields;
 use crate::model::figures::Figures;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
+use crate::model::id::Number;
 use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::call::Call;
@@ -283,8 +284,8 @@ pub(crate) fn started(call: &Call) -> Fields {
 }
 
 /// The company's own number, when the call came from outside: whom its people call is for the call record.
-fn dialled(cdr: &Cdr) -> Option<crate::model::id::Number> {
-    (cdr.direction == Direction::In).then(|| crate::model::id::Number::new(&cdr.to))
+fn dialled(cdr: &Cdr) -> Option<Number> {
+    (cdr.direction == Direction::In).then(|| Number::new(&cdr.to))
 }
 
 /// Who, as one word, and the text that begins with it.

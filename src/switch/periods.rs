@@ -10,6 +10,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::model::Config;
+use crate::model::company::Company;
 use crate::model::report::Every;
 use crate::model::report::Period;
 use crate::model::report::Plan;
@@ -64,7 +65,7 @@ pub fn plan(config: &Config, ask: ReportAsk, now: Timestamp) -> Result<Plan, (St
 }
 
 /// Numbers and steps are not looked up: those of last month may be gone.
-fn known(company: &crate::model::company::Company, subject: Subject, id: &str) -> Result<(), (String, bool)> {
+fn known(company: &Company, subject: Subject, id: &str) -> Result<(), (String, bool)> {
     let there = match subject {
         Subject::Queue | Subject::Abandoned => match id.split_once(':') {
             Some(("group", id)) => company.groups.contains_key(id),

@@ -19,8 +19,19 @@ fn line(event: &Event, of_call: &[Event], language: Language) -> WhyLine {
         at: event.at,
         seq: event.seq,
         event: event.event.clone(),
-        code: event.code().to_owned(),
+        code: code(event),
         text: sentence(event, of_call, language),
+    }
+}
+
+/// The reason code; of a step its result, since its text is a sentence.
+fn code(event: &Event) -> String {
+    let of = &event.fields;
+    match (&*event.event, &of.result, of.key) {
+        ("flow.step", Some(result), _) => result.to_string(),
+        ("flow.step", None, Some(key)) => format!("key_{key}"),
+        ("flow.step", None, None) => "step".to_owned(),
+        _ => event.code().to_owned(),
     }
 }
 
@@ -151,10 +162,29 @@ fn step(event: &Event, language: Language) -> String {
     }
     for (english, norwegian) in STEP_WORDS {
         if let Some(rest) = why.strip_prefix(english) {
-            return format!("{norwegian}{}", exits(rest));
+            let rest = if *english == "hours " { hours(rest) } else { rest.to_owned() };
+            return format!("{norwegian}{}", exits(&rest));
         }
     }
     exits(why)
+}
+
+/// The rule of the hours that decided.
+fn hours(text: &str) -> String {
+    let words = [
+        (": open", ": åpent"),
+        (": closed", ": stengt"),
+        (": holiday", ": helligdag"),
+        (": lunch", ": lunsj"),
+        ("(set by hand", "(satt for hånd"),
+        ("(closure", "(avvik"),
+        ("(own date", "(egen dato"),
+        ("(public holiday", "(offentlig fridag"),
+        ("(named day", "(navngitt dag"),
+        ("(week", "(uken"),
+        ("(default", "(standard"),
+    ];
+    words.iter().fold(text.to_owned(), |text, (english, norwegian)| text.replacen(english, norwegian, 1))
 }
 
 /// Where a step leads: the last words of many.
@@ -310,7 +340,7 @@ mod tests {
                     "hours \"kontor\": closed (public holiday)",
                     Fields { step: Some("hoved/apent".into()), ..none() },
                 ),
-                "hoved/apent: åpningstidene \"kontor\": closed (public holiday)",
+                "hoved/apent: åpningstidene \"kontor\": stengt (offentlig fridag)",
                 "hoved/apent: hours \"kontor\": closed (public holiday)",
             ),
             (

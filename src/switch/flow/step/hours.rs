@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::event::Fields;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
 use crate::model::hours::Category;
@@ -19,7 +20,8 @@ pub fn enter(stage: &mut Stage<'_>, hours: &HoursId, exits: &BTreeMap<Category, 
         stage.tell(format!("hours \"{hours}\" do not exist: closed"));
         return exits.get("closed").cloned().map_or(Turn::End(HangupCause::Normal), Turn::Go);
     };
-    stage.tell(sentence(hours, &state));
+    let fields = Fields { result: Some((*state.category).into()), ..Fields::default() };
+    stage.tell_with(sentence(hours, &state), fields);
     let exit = exits.get(&state.category).or_else(|| exits.get("closed")).cloned();
     let Some(exit) = exit else { return Turn::End(HangupCause::Normal) };
     match &state.play {
