@@ -5,7 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::board;
+use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
+use crate::model::figures::Figures;
 use crate::model::figures::LineFigures;
 use crate::model::hours::HoursView;
 use crate::model::id::AgentKey;
@@ -17,6 +19,13 @@ use crate::model::id::LineId;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
+use crate::model::report::Plan;
+use crate::model::report::Report;
+use crate::model::report::ReportAsk;
+use crate::model::report::WhyAsk;
+use crate::model::report::WhyLine;
+use crate::model::report::WhyNot;
+use crate::model::report::WhyNotAsk;
 
 /// An order or a question.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -100,6 +109,17 @@ pub enum Command {
     Board(board::Order),
     /// What would happen to a call.
     Simulate(Simulate),
+    /// What has been counted today.
+    Figures {
+        /// Whose.
+        company: CompanyId,
+    },
+    /// What has been over some time; the core cuts it into periods, and the store counts.
+    Report(ReportAsk),
+    /// Why a call went as it did; answered from the store's log.
+    Why(WhyAsk),
+    /// Why a user is not rung.
+    WhyNot(WhyNotAsk),
     /// No new calls; ends when the last call is over.
     Drain,
 }
@@ -171,6 +191,27 @@ pub enum Answer {
     Told {
         /// The sentences.
         steps: Vec<Told>,
+    },
+    /// To `Figures`.
+    Figures {
+        /// Since midnight in the company's zone.
+        figures: Box<Figures>,
+    },
+    /// The core's part of the answer to `Report`.
+    Planned(Plan),
+    /// To `Report`.
+    Report(Box<Report>),
+    /// To `Why`.
+    Why {
+        /// The call's record, once it has ended.
+        cdr: Option<Box<Cdr>>,
+        /// Its decisions, in order.
+        lines: Vec<WhyLine>,
+    },
+    /// To `WhyNot`.
+    WhyNot {
+        /// By queue or group.
+        lines: Vec<WhyNot>,
     },
     /// It could not be done.
     Refused {

@@ -19,6 +19,7 @@ pub mod number;
 pub mod parking;
 pub mod prompt;
 pub mod queue;
+pub mod report;
 pub mod ring_group;
 pub mod server;
 pub mod service_number;

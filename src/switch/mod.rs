@@ -57,13 +57,16 @@ mod pager;
 mod park;
 mod peers;
 pub mod people;
+pub mod periods;
 mod pickup;
 mod ports;
 mod presentation;
 mod publish;
 pub mod queue;
 mod reach;
+mod reaches;
 mod reasons;
+mod recent;
 pub mod record_prompt;
 mod recording;
 mod redirect;
@@ -88,7 +91,10 @@ mod toggling;
 mod transfer;
 mod trunks;
 mod watch;
+mod watchdog;
 mod whisper;
+pub mod why;
+mod why_not;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -153,6 +159,7 @@ use crate::switch::service_number::WrongPins;
 use crate::switch::spending::Spending;
 use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
+use crate::switch::watchdog::Watchdog;
 use crate::switch::whisper::Whispering;
 use crate::time::Now;
 use crate::time::Timers;
@@ -422,6 +429,7 @@ pub struct Switch {
     asked: HashMap<AskId, Asked>,
     outputs: VecDeque<Output>,
     ledger: Ledger,
+    watchdog: Watchdog,
     next_call: u64,
     next_leg: u64,
     next_attempt: u64,
@@ -489,6 +497,7 @@ impl Switch {
             asked: HashMap::new(),
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
+            watchdog: Watchdog::default(),
             next_call: u64::try_from(now.utc.as_microsecond()).unwrap_or(0),
             next_leg: 0,
             next_attempt: 0,
@@ -619,7 +628,8 @@ impl Switch {
                 self.tell_refused();
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
                 self.queues.check_invariants();
-                self.divergence += self.audit();
+                self.divergence += self.audit() + self.queues.divergence() as u64;
+                self.watch_queues(now);
             }
         }
     }

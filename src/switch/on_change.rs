@@ -18,6 +18,7 @@ use crate::time::Now;
 impl Switch {
     /// A fact of an earlier life of this process, given back by the store.
     pub(crate) fn on_change(&mut self, now: Now, change: Change) {
+        self.ledger.learn_fact(&change);
         match change {
             Change::AgentLogin { .. }
             | Change::AgentPaused { .. }

@@ -200,6 +200,9 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         sms: None,
         webhooks: BTreeMap::new(),
         extensions: Default::default(),
+        services: BTreeMap::new(),
+        service_pin: false,
+        feature_keys: Default::default(),
     };
     Arc::new(Config {
         companies: [(company.id.clone(), Arc::new(company))].into_iter().collect(),

@@ -109,7 +109,7 @@ fn while_the_attendant_talks_a_returned_call_waits_first_in_the_switchboards_que
     assert!(waits(&world), "the caller is there");
     assert!(rung_from(&world, kari).is_none(), "Kari is not rung in her call");
     let joined = world.changes.iter().filter_map(|change| match change {
-        sentral::model::change::Change::Decision { event, why, .. } => Some(format!("{event} {why}")),
+        sentral::model::change::Change::Decision(event) => Some(format!("{} {}", event.event, event.why)),
         _ => None,
     });
     let joined: Vec<String> = joined.filter(|told| told.contains("queue:board")).collect();

@@ -424,6 +424,8 @@ impl World {
                 while self.switch.poll_output().is_some() {}
             }
         }
+        self.switch.tell_started(self.now);
+        self.carry_out();
     }
 
     fn next_event(&self) -> Option<Instant> {

@@ -109,6 +109,9 @@ type Place = (&'static str, String);
 /// What a batch leaves in a place: line number and fact, or nothing.
 type Pending = BTreeMap<Place, Option<(u64, String)>>;
 
+/// Call records of a batch, and what completes them: RTP packets received and sent, and lost.
+type Records<'a> = BTreeMap<CallId, (&'a Cdr, Option<((u64, u64), u64)>)>;
+
 /// What a fact does to the tables.
 enum Effect<'a> {
     Record(&'a Cdr),
@@ -147,14 +150,19 @@ impl Database {
         let transaction = self.connection.transaction()?;
         let mut pending = Pending::new();
         let mut log = Vec::new();
+        let mut records = Records::new();
         for Line { n, change } in lines {
             if *n <= applied {
                 continue;
             }
             applied = *n;
             match effect(change) {
-                Effect::Record(cdr) => insert_cdr(&transaction, cdr)?,
-                Effect::Complete { call, rtp, lost } => complete_cdr(&transaction, call, rtp, lost)?,
+                Effect::Record(cdr) => _ = records.entry(cdr.id).or_insert((cdr, None)),
+                // Most records are completed in the batch that begins them, and written once.
+                Effect::Complete { call, rtp, lost } => match records.get_mut(&call) {
+                    Some((_, completed)) => *completed = Some((rtp, lost)),
+                    None => complete_cdr(&transaction, call, rtp, lost)?,
+                },
                 Effect::Put(place) => {
                     pending.insert(place, Some((*n, serde_json::to_string(change)?)));
                 }
@@ -170,6 +178,7 @@ impl Database {
             }
         }
         write_state(&transaction, pending)?;
+        write_records(&transaction, records)?;
         events::insert(&transaction, log.into_iter())?;
         transaction
             .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('applied', ?1)")?
@@ -386,9 +395,23 @@ fn write_state(transaction: &Transaction<'_>, pending: Pending) -> rusqlite::Res
     Ok(())
 }
 
-fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<()> {
+fn write_records(transaction: &Transaction<'_>, records: Records<'_>) -> anyhow::Result<()> {
+    for (call, (cdr, completed)) in records {
+        let Some((rtp, lost)) = completed else {
+            insert_cdr(transaction, cdr)?;
+            continue;
+        };
+        if !insert_cdr(transaction, &Cdr { rtp, rtp_lost: lost, ..cdr.clone() })? {
+            complete_cdr(transaction, call, rtp, lost)?;
+        }
+    }
+    Ok(())
+}
+
+/// False when there is a record of that call already, which stays.
+fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<bool> {
     let direction = serde_json::to_value(cdr.direction)?;
-    transaction
+    let rows = transaction
         .prepare_cached(
             "INSERT OR IGNORE INTO cdr (id, company, direction, from_number, to_number, started, answered, ended,
              result, queue, answered_by, wait_ms, talk_ms, json)
@@ -410,7 +433,7 @@ fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<()> {
             cdr.talk_ms.cast_signed(),
             serde_json::to_string(cdr)?,
         ])?;
-    Ok(())
+    Ok(rows > 0)
 }
 
 fn complete_cdr(
