@@ -246,6 +246,7 @@ impl Switch {
             return;
         }
         of.ending = true;
+        self.callback_ended(now, call);
         self.end_segments(now, call);
         let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {

@@ -81,6 +81,8 @@ pub(crate) enum Purpose {
     Offer(OfferId, UserKey),
     /// A call out through a trunk, asked for by one of ours.
     Outbound,
+    /// A caller of a queue who has asked to be called back, while the agent waits.
+    CallBack,
 }
 
 /// Rings users and numbers for a flow step.
@@ -238,7 +240,7 @@ impl Switch {
         self.hunt(now, call, attempt, out, &trunks);
     }
 
-    fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
+    pub(crate) fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
         self.next_attempt += 1;
         let id = AttemptId(self.next_attempt);
         let attempt =
@@ -280,6 +282,7 @@ impl Switch {
         match purpose {
             Purpose::Offer(offer, _) => self.queue_input(now, queue::Input::OfferRinging(offer)),
             Purpose::Dial => self.ring_caller(now, call),
+            Purpose::CallBack => {}
             Purpose::Outbound => {
                 // Of several callees that send early media, who spoke last is heard (RFC 3960 §3.2).
                 let early = !response.body.is_empty()
@@ -331,6 +334,7 @@ impl Switch {
         self.stop_play(leg);
         match purpose {
             Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
+            Purpose::CallBack => self.called_back(now, call, leg),
             Purpose::Offer(offer, _) => {
                 // One agent, one offer: what else of the agent rings is answered elsewhere.
                 self.give_up_others(now, call, attempt, leg);
@@ -380,6 +384,7 @@ impl Switch {
                 let outcome = if timed_out { Outcome::NoAnswer } else { outcome(&outcomes) };
                 self.run_program(now, call, Event::Dialled(outcome));
             }
+            Purpose::CallBack => self.callback_missed(now, call),
             Purpose::Outbound => {
                 let worst = outcomes.iter().copied().max_by_key(|s| weight(*s));
                 let status = if timed_out { 480 } else { worst.unwrap_or(503) };

@@ -260,6 +260,7 @@ impl DryRun<'_> {
             | Action::Login { .. }
             | Action::Pause { .. }
             | Action::WrapUpEnd
+            | Action::KeepPlace { .. }
             | Action::SetName(_)
             | Action::SetTag { .. }
             | Action::SetPriority(_)

@@ -326,6 +326,8 @@ pub struct Switch {
     by_dialog: HashMap<DialogId, LegId>,
     by_stream: HashMap<StreamId, LegId>,
     offers: HashMap<OfferId, (CallId, AttemptId)>,
+    /// Kept places of queues that are being served.
+    callbacks: callback::Callbacks,
     recordings: HashMap<RecordId, PendingRecording>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
@@ -394,6 +396,7 @@ impl Switch {
             by_dialog: HashMap::new(),
             by_stream: HashMap::new(),
             offers: HashMap::new(),
+            callbacks: callback::Callbacks::default(),
             recordings: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),

@@ -151,6 +151,12 @@ pub enum Action {
     },
     /// The calling user's wrap-up ends.
     WrapUpEnd,
+    /// The caller hangs up and is called back on this number in turn; answered by [`QueueExit::CallbackTaken`], or
+    /// not at all when the queue does not allow it.
+    KeepPlace {
+        /// Norwegian, and confirmed by the caller.
+        number: Number,
+    },
     /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
     FlipToggle(ToggleId),
     /// The caller's shown name from here on.
