@@ -242,6 +242,33 @@ fn every_way_for_a_queue_to_behave_may_stand_in_a_type_and_be_written_anew_in_th
 }
 
 #[test]
+fn what_a_queue_cannot_be_is_refused_with_what_to_write() {
+    let errors = |queue: &str| {
+        let company = format!("[company]\nname = \"A\"\n[users.u]\n{queue}");
+        told(&load_all(&BTreeMap::from([(PathBuf::from(COMPANY), company)]))).0.join("\n")
+    };
+    let form = errors(
+        "[queues.q]\nagents = { u = { tier = 1, skil = 3 } }\nstrategy = \"widning\"\nwidening = { start = 0 }\n\
+         callback = { key = \"10\" }\nauto_pause = { on = [\"no_anser\"] }\nhigh_traffic = { play = \"x\" }\n\
+         overflow = \"hangup\"\n[groups.g]\nmembers = [\"u\"]\nstrategy = \"pull\"\n",
+    );
+    for part in [
+        "unknown key \"skil\"",
+        "unknown word \"widning\" – did you mean \"widening\"?",
+        "\"10\" is no key of a telephone",
+        "unknown word \"no_anser\" – did you mean \"no_answer\"?",
+        "say when there is much to do",
+        "nobody waits in a ring group",
+    ] {
+        assert!(form.contains(part), "{part} in\n{form}");
+    }
+    let twice = errors(
+        "[queues.q]\nagents = [\"u\"]\ncallback = true\nkeys = { 1 = \"hangup\" }\noverflow = \"hangup\"\n",
+    );
+    assert!(twice.contains("key 1 asks for a call-back"), "{twice}");
+}
+
+#[test]
 fn the_built_in_types_need_no_file() {
     let queue =
         |id: &str| format!("[queues.{id}]\ntype = \"{id}\"\nagents = [\"u\"]\noverflow = \"hangup\"\n");

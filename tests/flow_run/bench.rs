@@ -336,6 +336,7 @@ impl Bench {
             Action::Pause { reason: Some(reason) } => format!("pause {reason}"),
             Action::Pause { reason: None } => "unpause".into(),
             Action::WrapUpEnd => "wrap-up end".into(),
+            Action::KeepPlace { number } => format!("keep place {number}"),
             Action::FlipToggle(toggle) => format!("flip {toggle}"),
             Action::SetName(name) => format!("name {name}"),
             Action::SetLanguage(language) => format!("language {language:?}"),

@@ -11,6 +11,7 @@
     reason = "tests may fail loudly and have a clock"
 )]
 
+mod callback;
 mod calls;
 mod diagnosis;
 mod events;
