@@ -18,6 +18,7 @@ use sentral::model::flow::Destination;
 use sentral::model::flow::Exit;
 use sentral::model::flow::Step;
 use sentral::model::id::Number;
+use sentral::model::queue::AutoPause;
 use sentral::model::queue::Queue;
 use sentral::model::queue::Strategy as QueueStrategy;
 use sentral::model::trunk::TrunkTransport;
@@ -259,6 +260,81 @@ fn a_setting_of_a_queue_wins_over_its_company_s_type_and_that_over_the_operator_
     let queue = &config.companies["prove"].queues["q"];
     let seconds = |length: Duration| length.as_secs();
     assert_eq!((seconds(queue.ring), seconds(queue.wrap_up), queue.max_calls), (12, 11, 1));
+}
+
+#[test]
+fn every_way_for_a_queue_to_behave_may_stand_in_a_type_and_be_written_anew_in_the_queue() {
+    let all = "strategy = \"widening\"\nwidening = { start = 2, add = 3, every = \"5s\" }\n\
+               reject_retry = \"never\"\nunreachable_retry = \"10s\"\nwrap_up_extend = \"1m\"\nrejoin = \"2m\"\n\
+               ignore_dnd = true\nfollow_forward = true\noutbound_number = \"+4736000100\"\n\
+               prefer_last_agent = { within = \"30d\", wait = \"20s\" }\n\
+               callback = { key = \"5\", offer_after = \"30s\", min_position = 3, attempts = 4, retry = \"5m\", within_hours = false }\n\
+               high_traffic = { waiting = 4 }\n\
+               auto_pause = { after = 2, on = [\"no_answer\", \"rejected\"], scope = \"agent\", return_after = \"15m\" }\n";
+    let agents = "agents = { u = { tier = 2, skill = 9, auto_login = true } }\noverflow = \"hangup\"\n";
+    let company = format!(
+        "[company]\nname = \"A\"\n[users.u]\n[queues.a]\ntype = \"alt\"\n{agents}[queues.b]\n{all}{agents}\
+         [queues.c]\ntype = \"alt\"\ncallback = false\nauto_pause = false\nprefer_last_agent = false\n\
+         high_traffic = false\nreject_retry = \"9s\"\n{agents}"
+    );
+    let texts = BTreeMap::from([
+        (PathBuf::from("queue_types.toml"), format!("[queue_types.alt]\n{all}")),
+        (PathBuf::from(COMPANY), company),
+    ]);
+    let loaded = load_all(&texts);
+    assert_eq!(told(&loaded).0, Vec::<String>::new());
+    let config = loaded.config.expect("no errors");
+    let queues = &config.companies["prove"].queues;
+    let (typed, written) = (&queues["a"], &queues["b"]);
+    assert_eq!(Queue { name: typed.name.clone(), ..written.clone() }, *typed);
+    assert_eq!(written.reject_retry, None);
+    assert_eq!(written.callback.map(|callback| (callback.key, callback.attempts)), Some(('5', 4)));
+    assert!(written.auto_pause.everywhere && written.auto_pause.on.rejected && !written.auto_pause.on.busy);
+    assert_eq!(written.agents[0].skill, 9);
+    let off = &queues["c"];
+    assert_eq!((off.callback, off.prefer_last_agent, &off.high_traffic), (None, None, &None));
+    assert_eq!(off.auto_pause, AutoPause::OFF);
+}
+
+#[test]
+fn what_a_queue_cannot_be_is_refused_with_what_to_write() {
+    let errors = |queue: &str| {
+        let company = format!("[company]\nname = \"A\"\n[users.u]\n{queue}");
+        told(&load_all(&BTreeMap::from([(PathBuf::from(COMPANY), company)]))).0.join("\n")
+    };
+    let form = errors(
+        "[queues.q]\nagents = { u = { tier = 1, skil = 3 } }\nstrategy = \"widning\"\nwidening = { start = 0 }\n\
+         callback = { key = \"10\" }\nauto_pause = { on = [\"no_anser\"] }\nhigh_traffic = { play = \"x\" }\n\
+         overflow = \"hangup\"\n[groups.g]\nmembers = [\"u\"]\nstrategy = \"pull\"\n",
+    );
+    for part in [
+        "unknown key \"skil\"",
+        "unknown word \"widning\" – did you mean \"widening\"?",
+        "\"10\" is no key of a telephone",
+        "unknown word \"no_anser\" – did you mean \"no_answer\"?",
+        "say when there is much to do",
+        "nobody waits in a ring group",
+    ] {
+        assert!(form.contains(part), "{part} in\n{form}");
+    }
+    let twice = errors(
+        "[queues.q]\nagents = [\"u\"]\ncallback = true\nkeys = { 1 = \"hangup\" }\noverflow = \"hangup\"\n",
+    );
+    assert!(twice.contains("key 1 asks for a call-back"), "{twice}");
+}
+
+#[test]
+fn the_built_in_types_need_no_file() {
+    let queue =
+        |id: &str| format!("[queues.{id}]\ntype = \"{id}\"\nagents = [\"u\"]\noverflow = \"hangup\"\n");
+    let types = ["standard", "alle-ringer", "prioritert", "sentralbord"];
+    let company = format!("[company]\nname = \"A\"\n[users.u]\n{}", types.map(queue).concat());
+    let texts = BTreeMap::from([(PathBuf::from(COMPANY), company)]);
+    let config = load_all(&texts).config.expect("no errors");
+    let strategy = |id: &str| config.companies["prove"].queues[id].strategy;
+    let expect =
+        [QueueStrategy::LongestIdle, QueueStrategy::RingAll, QueueStrategy::InOrder, QueueStrategy::Pull];
+    assert_eq!(types.map(strategy), expect);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #[path = "flow_run/bench.rs"]
 mod bench;
+#[path = "flow_run/callback.rs"]
+mod callback;
 #[path = "flow_run/services.rs"]
 mod services;
 #[path = "flow_run/swarm.rs"]

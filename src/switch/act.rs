@@ -30,6 +30,7 @@ use crate::switch::Timer;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::call::Waiting;
+use crate::switch::callback::Offered;
 use crate::switch::callback::callback_prompts;
 use crate::switch::callback::eta_prompt;
 use crate::switch::callback::immediate;
@@ -175,6 +176,7 @@ impl Switch {
                 self.queue_input(now, queue::Input::WrapUpEnd { agent });
             }
             Action::PinGiven { user, right } => self.pin_given(now, call, user, right),
+            Action::KeepPlace { number } => self.keep_place(now, call, number),
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
             Action::ToggleUntil { toggle, until } => self.toggle_until(now, call, toggle, until),
             Action::Ask { what, timeout, names, tags } => {
@@ -254,7 +256,13 @@ impl Switch {
     }
 
     /// Plays to the caller; `listener` learns when it is over.
-    fn play_to_caller(&mut self, call: CallId, items: Vec<PlayItem>, repeat: u32, listener: Listener) {
+    pub(crate) fn play_to_caller(
+        &mut self,
+        call: CallId,
+        items: Vec<PlayItem>,
+        repeat: u32,
+        listener: Listener,
+    ) {
         let Some(of) = self.calls.get(&call) else { return };
         let play = self.play(of.caller, items, repeat);
         if let Some(of) = self.calls.get_mut(&call) {
@@ -330,18 +338,23 @@ impl Switch {
             any = true;
             self.on_queue(now, output);
         }
+        self.forget_uncarried();
         any
     }
 
     fn on_queue(&mut self, now: Now, output: queue::Output) {
         match output {
+            queue::Output::Offer { offer, entry, agent, line, callback: Some(number), .. } => {
+                self.offer_callback(now, offer, Offered { line, entry, agent, number });
+            }
             queue::Output::Offer { offer, entry, agent, .. } => self.ring_agent(now, entry, offer, &agent),
-            queue::Output::Withdraw { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Withdraw { offer, why } => {
+                self.withdraw_callback(now, offer);
+                self.withdraw(now, offer, reasons::withdrawn(&why));
+            }
             queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
             queue::Output::Connect { offer, entry, .. } => self.whisper_or_connect(now, offer, entry),
-            queue::Output::DialBack { entry, .. } => {
-                self.queue_input(now, queue::Input::CallbackFailed { entry })
-            }
+            queue::Output::DialBack { offer, entry, number, .. } => self.dial_back(now, offer, entry, number),
             queue::Output::Say { entry, what } => self.announce(now, entry, &what),
             queue::Output::Hush { entry } => {
                 if let Some(of) = self.calls.get_mut(&entry)

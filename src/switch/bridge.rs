@@ -258,6 +258,7 @@ impl Switch {
         }
         of.ending = true;
         self.consultation_over(now, call, &ending);
+        self.callback_ended(now, call);
         self.end_segments(now, call);
         let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {

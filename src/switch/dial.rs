@@ -85,6 +85,8 @@ pub(crate) enum Purpose {
     Outbound,
     /// The own phones of who wants to call.
     Originate,
+    /// A caller of a queue who has asked to be called back, while the agent waits.
+    CallBack,
 }
 
 /// Rings users and numbers for a flow step.
@@ -270,7 +272,7 @@ impl Switch {
         match purpose {
             Purpose::Offer(offer, _) => self.queue_input(now, queue::Input::OfferRinging(offer)),
             Purpose::Dial => self.ring_caller(now, call),
-            Purpose::Originate => {}
+            Purpose::Originate | Purpose::CallBack => {}
             Purpose::Outbound => {
                 // Of several callees that send early media, who spoke last is heard (RFC 3960 §3.2).
                 let early = !response.body.is_empty()
@@ -325,6 +327,7 @@ impl Switch {
         match purpose {
             Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
             Purpose::Originate => self.originated(now, call, leg),
+            Purpose::CallBack => self.called_back(now, call, leg),
             Purpose::Offer(offer, _) => {
                 // One agent, one offer: what else of the agent rings is answered elsewhere.
                 self.give_up_others(now, call, attempt, leg);
@@ -382,6 +385,7 @@ impl Switch {
                 let outcome = if timed_out { Outcome::NoAnswer } else { outcome(&outcomes) };
                 self.run_program(now, call, Event::Dialled(outcome));
             }
+            Purpose::CallBack => self.callback_missed(now, call),
             Purpose::Outbound => {
                 let worst = outcomes.iter().copied().max_by_key(|s| weight(*s));
                 let status = if timed_out { 480 } else { worst.unwrap_or(503) };

@@ -284,6 +284,7 @@ impl DryRun<'_> {
             | Action::Pause { .. }
             | Action::WrapUpEnd
             | Action::PinGiven { .. }
+            | Action::KeepPlace { .. }
             | Action::SetName(_)
             | Action::SetTag { .. }
             | Action::SetPriority(_)

@@ -123,7 +123,9 @@ impl Switch {
                 if let Some(delay) = delay.filter(|_| more) {
                     self.timers.set(Timer::PostDial(leg), now.mono + delay);
                 }
-                if let (Purpose::Outbound, Some(of)) = (purpose, self.calls.get_mut(&call)) {
+                if let (Purpose::Outbound | Purpose::CallBack, Some(of)) =
+                    (purpose, self.calls.get_mut(&call))
+                {
                     of.cdr.trunk = Some(gateway.trunk);
                 }
                 return true;

@@ -406,6 +406,8 @@ pub struct Switch {
     wrong_pins: BTreeMap<UserKey, WrongPins>,
     /// Agents who hear something before the caller is connected.
     whispers: HashMap<LegId, Whispering>,
+    /// Kept places of queues that are being served.
+    callbacks: callback::Callbacks,
     recordings: HashMap<RecordId, PendingRecording>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
@@ -481,6 +483,7 @@ impl Switch {
             whispers: HashMap::new(),
             keying: HashMap::new(),
             wrong_pins: BTreeMap::new(),
+            callbacks: callback::Callbacks::default(),
             recordings: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),

@@ -351,6 +351,7 @@ impl Bench {
             Action::PinGiven { user, right } => format!("pin of {user} {right}"),
             Action::WrapUpEnd => "wrap-up end".into(),
             Action::People(deed) => format!("{deed:?}"),
+            Action::KeepPlace { number } => format!("keep place {number}"),
             Action::FlipToggle(toggle) => format!("flip {toggle}"),
             Action::ToggleUntil { toggle, until } => format!("on {toggle} until {until}"),
             Action::Ask { what, timeout, names, tags } => {

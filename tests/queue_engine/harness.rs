@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use sentral::model::Config;
+use sentral::model::change::Change;
 use sentral::model::change::Source;
 use sentral::model::company::Company;
 use sentral::model::company::Record;
@@ -15,6 +16,7 @@ use sentral::model::id::GroupId;
 use sentral::model::id::LineId;
 use sentral::model::id::LineKey;
 use sentral::model::id::NodeId;
+use sentral::model::id::Number;
 use sentral::model::id::QueueId;
 use sentral::model::queue::AutoPause;
 use sentral::model::queue::Confirm;
@@ -71,6 +73,15 @@ pub(crate) fn group_key(id: &str) -> LineKey {
 /// A caller whose number is hidden.
 pub(crate) fn caller(number: u64) -> Caller {
     Caller { entry: call(number), priority: None, waited_since: None, ring: None, open: true, number: None }
+}
+
+/// A caller with a number of their own.
+pub(crate) fn known(number: u64) -> Caller {
+    Caller { number: Some(phone(number)), ..caller(number) }
+}
+
+pub(crate) fn phone(number: u64) -> Number {
+    Number::new(&format!("+4790000{number:03}"))
 }
 
 /// A queue with the defaults of the configuration, silent, whose agents are logged in; `kari:2` is in tier 2.
@@ -322,6 +333,7 @@ impl World {
                 Output::Offer { offer, entry, agent, .. } => open.push((*offer, *entry, agent.clone())),
                 Output::Withdraw { offer, .. }
                 | Output::Refuse { offer, .. }
+                | Output::DialBack { offer, .. }
                 | Output::Connect { offer, .. } => open.retain(|made| made.0 != *offer),
                 _ => {}
             }
@@ -356,6 +368,35 @@ impl World {
 
     pub(crate) fn is_ready(&self, user: &str) -> bool {
         matches!(self.state(user), AgentState::Ready(_))
+    }
+
+    /// Events of this name told so far, each with its reason.
+    pub(crate) fn events(&self, name: &str) -> Vec<String> {
+        let told = |output: &Output| match output {
+            Output::Event { event, why, .. } if *event == name => Some(why.clone()),
+            _ => None,
+        };
+        self.said.iter().filter_map(told).collect()
+    }
+
+    /// Facts told so far, but those about agents' days.
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        let change = |output: &Output| match output {
+            Output::Change(change) => Some(change.clone()),
+            _ => None,
+        };
+        self.said.iter().filter_map(change).collect()
+    }
+
+    pub(crate) fn take(&mut self, number: u64, user: &str) {
+        self.input(Input::Take { entry: call(number), agent: agent(user) });
+    }
+
+    /// The places in a queue, the first first: call and state.
+    pub(crate) fn waiting(&self, line: &LineKey) -> Vec<(CallId, String)> {
+        let views = self.queues.views(self.now, None);
+        let view = views.into_iter().find(|view| view.line == line.line).expect("there is such a line");
+        view.callers.into_iter().map(|caller| (caller.entry, caller.state)).collect()
     }
 
     /// Exits taken so far, in order.

@@ -13,6 +13,7 @@
 
 mod answer_window;
 mod call_back;
+mod callback;
 mod calls;
 mod contacts;
 mod diagnosis;

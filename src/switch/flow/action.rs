@@ -166,6 +166,12 @@ pub enum Action {
         /// It was.
         right: bool,
     },
+    /// The caller hangs up and is called back on this number in turn; answered by [`QueueExit::CallbackTaken`], or
+    /// not at all when the queue does not allow it.
+    KeepPlace {
+        /// Norwegian, and confirmed by the caller.
+        number: Number,
+    },
     /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
     FlipToggle(ToggleId),
     /// Turns a toggle on until a moment; answered by [`Event::Toggled`].

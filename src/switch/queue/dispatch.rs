@@ -42,6 +42,9 @@ impl Queues {
     pub(super) fn dispatch(&mut self, now: Now) {
         while !self.dirty.is_empty() {
             let lines = std::mem::take(&mut self.dirty);
+            for line in &lines {
+                self.release_exhausted(now, line);
+            }
             let mut wants: Vec<Want> = lines.iter().filter_map(|line| self.next_want(now, line)).collect();
             while let Some(first) = most_urgent(&wants) {
                 let want = wants.swap_remove(first);
@@ -179,17 +182,30 @@ impl Queues {
         free.collect()
     }
 
-    /// Callers for whom nobody rings and nobody will: they do not listen to ringing or music for nothing.
-    fn release_hopeless(&mut self, now: Now, key: &LineKey) {
+    /// Callers of a queue for whom everybody has been rung in vain, where that is the end.
+    fn release_exhausted(&mut self, now: Now, key: &LineKey) {
         let Some(line) = self.lines.get(key) else { return };
         let rules = &line.rules;
-        let leaving: Vec<(CallId, ExitReason)> = if rules.group {
-            self.living(line).filter_map(|call| Some((call, self.hopeless(now, key, line, call)?))).collect()
-        } else if rules.exits_unanswered || rules.reject_retry.is_none() {
-            self.living(line).filter_map(|call| Some((call, self.exhausted(now, key, line, call)?))).collect()
-        } else {
+        if rules.group || !(rules.exits_unanswered || rules.reject_retry.is_none()) {
             return;
-        };
+        }
+        let leaving: Vec<(CallId, ExitReason)> = self
+            .living(line)
+            .filter_map(|call| Some((call, self.exhausted(now, key, line, call)?)))
+            .collect();
+        for (call, exit) in leaving {
+            self.exit(now, call, exit);
+        }
+    }
+
+    /// Callers of a group for whom nobody rings and nobody will: they do not listen to ringing for nothing.
+    fn release_hopeless(&mut self, now: Now, key: &LineKey) {
+        let Some(line) = self.lines.get(key) else { return };
+        if !line.rules.group {
+            return;
+        }
+        let leaving: Vec<(CallId, ExitReason)> =
+            self.living(line).filter_map(|call| Some((call, self.hopeless(now, key, line, call)?))).collect();
         for (call, exit) in leaving {
             self.exit(now, call, exit);
         }

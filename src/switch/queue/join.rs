@@ -55,14 +55,13 @@ impl Queues {
         let merged = kept.and_then(|kept| self.merge(now, kept));
         let Some(line) = self.lines.get_mut(&key) else { return };
         let before = caller.number.as_ref().and_then(|number| line.hung_up.take(number, now.utc));
-        if let Some(before) = before {
-            since = since.min(before);
-        }
         let mut own = caller.priority;
         let mut seq = self.next_seq;
+        if let Some((old, old_seq)) = before {
+            (since, seq) = (since.min(old), old_seq);
+        }
         if let Some((place, priority)) = merged {
-            since = since.min(place.since);
-            seq = place.seq;
+            (since, seq) = (since.min(place.since), place.seq);
             own = own.max(priority);
         }
         let place = Place { priority: Reverse(own.unwrap_or(line.rules.priority)), since, seq };

@@ -54,7 +54,8 @@ impl Queues {
             && let Some(line) = self.lines.get_mut(&entry.line)
             && !line.rules.rejoin.is_zero()
         {
-            line.hung_up.keep_for(number, entry.place.since, now.utc, line.rules.rejoin);
+            let place = (entry.place.since, entry.place.seq);
+            line.hung_up.keep_for(number, place, now.utc, line.rules.rejoin);
         }
         match why {
             Left::HungUp => self.abandoned(call, &entry.line, wait),

@@ -261,8 +261,8 @@ pub(super) struct Line {
     pub(super) dice: u64,
     /// Answered calls of the last hour, oldest first.
     pub(super) samples: VecDeque<Sample>,
-    /// Who hung up while waiting, with the place they had and until when it is theirs.
-    pub(super) hung_up: Memory<(Instant, Timestamp)>,
+    /// Who hung up while waiting, with the place they had (but for its priority) and until when it is theirs.
+    pub(super) hung_up: Memory<((Instant, u64), Timestamp)>,
     /// Which agent callers talked with last.
     pub(super) served_by: Memory<AgentKey>,
 }

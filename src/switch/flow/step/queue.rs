@@ -9,7 +9,10 @@ use crate::model::event::Fields;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
+use crate::model::id::Number;
 use crate::model::id::QueueId;
+use crate::model::number;
+use crate::model::number::Class;
 use crate::model::queue::Queue;
 use crate::switch::flow::State;
 use crate::switch::flow::Turn;
@@ -18,6 +21,12 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::flow::leads_to;
 use crate::switch::flow::stage::Stage;
+use crate::switch::say::What;
+
+/// How often a caller may enter a number.
+const ENTRIES: u32 = 3;
+/// Digits of a number, with 00 and country code.
+const DIGITS: usize = 15;
 
 /// What the step says; a queue reached as a destination has none of its own.
 #[derive(Clone, Debug)]
@@ -46,6 +55,21 @@ pub struct Waiting {
     company: Arc<Company>,
     exits: BTreeMap<Arc<str>, Exit>,
     keys: BTreeMap<char, Exit>,
+    /// What the caller is being asked about a call-back; they wait on meanwhile.
+    asking: Option<Asking>,
+}
+
+/// What a caller who wants to be called back is asked.
+#[derive(Clone, Debug)]
+enum Asking {
+    /// Whether this number is right: 1 confirms, 2 is for another one, any other key for none.
+    Confirm(Number),
+    /// For a number, ended by the hash key.
+    Enter {
+        digits: String,
+        /// How often something wrong was entered.
+        wrong: u32,
+    },
 }
 
 /// Answers and joins: welcome, music and announcements must be heard.
@@ -55,7 +79,7 @@ pub fn enter(stage: &mut Stage<'_>, queue: &QueueId, options: Options) -> Turn {
     let Options { priority, carry_wait, exits, keys } = options;
     stage.add(Action::Enqueue { queue: queue.clone(), priority, carry_wait });
     let company = stage.ctx.company.clone();
-    Turn::Wait(State::Queue(Waiting { queue: queue.clone(), company, exits, keys }))
+    Turn::Wait(State::Queue(Waiting { queue: queue.clone(), company, exits, keys, asking: None }))
 }
 
 impl Waiting {
@@ -63,6 +87,17 @@ impl Waiting {
     /// `overflow`, else the call ends with the reason.
     pub fn on(&mut self, stage: &mut Stage<'_>, event: Event) -> Turn {
         match event {
+            Event::Digit(key) if self.asking.is_some() => self.asked(stage, key),
+            Event::Digit(key) if self.callback_key(stage) == Some(key) => {
+                stage.add(Action::Key(key));
+                stage.tell_with(
+                    "callback: asks to be called back",
+                    Fields { key: Some(key), ..Fields::default() },
+                );
+                let number = stage.ctx.caller.number.clone().filter(|_| !stage.ctx.caller.hidden);
+                self.ask(stage, number.filter(may_be_called));
+                Turn::Stay
+            }
             Event::Digit(key) => {
                 let Some(exit) = self
                     .keys
@@ -81,6 +116,64 @@ impl Waiting {
             Event::Queue(exit) => self.back(stage, exit),
             _ => Turn::Stay,
         }
+    }
+
+    /// The key that asks for a call-back, where it has no other meaning in the step.
+    fn callback_key(&self, stage: &Stage<'_>) -> Option<char> {
+        let key = self.settings(stage)?.callback?.key;
+        (!self.keys.contains_key(&key)).then_some(key)
+    }
+
+    /// Asks whether the number is right, or for one.
+    fn ask(&mut self, stage: &mut Stage<'_>, number: Option<Number>) {
+        let mut prompts = Vec::new();
+        self.asking = Some(match number {
+            Some(number) => {
+                prompts.push(stage.system("queue/callback-number"));
+                prompts.extend(stage.said(&What::Phone(&number)));
+                prompts.push(stage.system("queue/callback-confirm"));
+                Asking::Confirm(number)
+            }
+            None => {
+                prompts.push(stage.system("queue/callback-enter"));
+                Asking::Enter { digits: String::new(), wrong: 0 }
+            }
+        });
+        stage.play(prompts, 1);
+    }
+
+    /// The caller's answer, key by key.
+    fn asked(&mut self, stage: &mut Stage<'_>, key: char) -> Turn {
+        match (self.asking.take(), key) {
+            (Some(Asking::Confirm(number)), '1') => {
+                stage.stop_play();
+                stage.add(Action::KeepPlace { number });
+            }
+            (Some(Asking::Confirm(_)), '2') => self.ask(stage, None),
+            (Some(Asking::Enter { digits, wrong }), '#') => {
+                let number = number::read(&digits).filter(may_be_called);
+                if number.is_some() {
+                    self.ask(stage, number);
+                } else if wrong + 1 < ENTRIES {
+                    let says = [stage.system("queue/callback-wrong"), stage.system("queue/callback-enter")];
+                    stage.play(says.into(), 1);
+                    self.asking = Some(Asking::Enter { digits: String::new(), wrong: wrong + 1 });
+                } else {
+                    stage.play(vec![stage.system("queue/callback-kept")], 1);
+                }
+            }
+            (Some(Asking::Enter { mut digits, wrong }), '0'..='9') => {
+                stage.stop_play();
+                if digits.len() < DIGITS {
+                    digits.push(key);
+                }
+                self.asking = Some(Asking::Enter { digits, wrong });
+            }
+            (Some(Asking::Confirm(_) | Asking::Enter { .. }) | None, _) => {
+                stage.play(vec![stage.system("queue/callback-kept")], 1);
+            }
+        }
+        Turn::Stay
     }
 
     /// The queue as it is, else as it was.
@@ -125,6 +218,11 @@ impl Waiting {
             }
         }
     }
+}
+
+/// Whether somebody may be called back there: at home, and not dearer than other calls.
+fn may_be_called(number: &Number) -> bool {
+    matches!(number::class(number), Class::Fixed | Class::Mobile)
 }
 
 /// An exit, and those that stand in for it when it is not written.
