@@ -35,6 +35,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     until: Timestamp,
+    /// The colleague was in a call then, or has been since.
+    ready: bool,
     /// The asker is being rung.
     call: Option<CallId>,
 }
@@ -51,7 +53,9 @@ impl Switch {
         user: Option<UserId>,
     ) -> Result<Option<Said>, Refusal> {
         let named = user.map(|user| UserKey { company: by.company.clone(), user });
-        let wanted = named.or_else(|| self.between.missed.get(by).cloned()).ok_or(Refusal::NobodyToCall)?;
+        let missed = self.between.missed.get(by).cloned();
+        let wanted = named.or_else(|| missed.as_ref().map(|(user, _)| user.clone()));
+        let wanted = wanted.ok_or(Refusal::NobodyToCall)?;
         if wanted == *by {
             return Err(Refusal::NobodyToCall);
         }
@@ -61,6 +65,11 @@ impl Switch {
         }
         let until = now.utc.checked_add(LASTS).unwrap_or(now.utc);
         self.change_wish(now, by, &wanted, Some(until), "order");
+        let was_busy = missed.is_some_and(|(user, busy)| user == wanted && busy);
+        let ready = was_busy || self.is_talking(&wanted, None);
+        if let Some(wish) = self.between.wishes.get_mut(&(by.clone(), wanted)) {
+            wish.ready = ready;
+        }
         Ok(Some(Said::CallBackOn))
     }
 
@@ -109,7 +118,7 @@ impl Switch {
         let pair = (asker.clone(), wanted.clone());
         match until {
             Some(until) if *until > now.utc => {
-                self.between.wishes.insert(pair, Wish { until: *until, call: None });
+                self.between.wishes.insert(pair, Wish { until: *until, ready: false, call: None });
             }
             Some(_) | None => {
                 self.between.wishes.remove(&pair);
@@ -143,13 +152,13 @@ impl Switch {
 
     /// A leg of this user is gone: those who wait for that are looked at in a moment.
     pub(crate) fn put_down(&mut self, now: Now, user: &UserKey) {
-        let pairs: Vec<(UserKey, UserKey)> = self
-            .between
-            .wishes
-            .iter()
-            .filter(|((asker, wanted), wish)| wish.call.is_none() && (asker == user || wanted == user))
-            .map(|(pair, _)| pair.clone())
-            .collect();
+        let mut pairs: Vec<(UserKey, UserKey)> = Vec::new();
+        for (pair, wish) in &mut self.between.wishes {
+            wish.ready |= pair.1 == *user;
+            if wish.ready && wish.call.is_none() && (pair.0 == *user || pair.1 == *user) {
+                pairs.push(pair.clone());
+            }
+        }
         for (asker, wanted) in pairs {
             self.timers.set(Timer::People(Deadline::CallBack(asker, wanted)), now.mono + PAUSE);
         }
@@ -198,7 +207,7 @@ impl Switch {
     }
 
     /// Who wanted to be called back has answered: the wish is fulfilled, whatever comes of the call.
-    pub(crate) fn wish_answered(&mut self, now: Now, call: CallId, _asker: &UserKey) {
+    pub(crate) fn wish_answered(&mut self, now: Now, call: CallId) {
         self.end_wish_of(now, call, "answered");
     }
 
@@ -214,6 +223,7 @@ impl Switch {
         self.end_wish_of(now, of.id, "no_answer");
         let Some(by) = of.caller_user().filter(|by| by.company == of.company) else { return };
         if of.cdr.connected.is_some() {
+            self.between.missed.remove(&by);
             return;
         }
         let company = self.config.companies.get(&of.company);
@@ -222,7 +232,8 @@ impl Switch {
             dialled
         {
             let missed = UserKey { company: by.company.clone(), user: user.clone() };
-            self.between.missed.insert(by, missed);
+            let busy = self.is_talking(&missed, None);
+            self.between.missed.insert(by, (missed, busy));
         }
     }
 }

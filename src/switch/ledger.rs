@@ -227,6 +227,8 @@ impl Switch {
             | Change::Refused { .. }
             | Change::Alarm { .. }
             | Change::DevicePassword { .. }
+            | Change::BusyCallback { .. }
+            | Change::HotDesk { .. }
             | Change::MessageMarked { .. }
             | Change::MessageDeleted { .. }
             | Change::Trunk { .. } => {}

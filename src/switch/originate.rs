@@ -117,7 +117,7 @@ impl Switch {
         of.only = if let Target::Phone { only, .. } = &click.target { Some(only.clone()) } else { None };
         of.program = Some(Program::to(click.target));
         self.stop_play(winner);
-        self.wish_answered(now, call, &click.user);
+        self.wish_answered(now, call);
         self.update_busy(now, call);
         self.run_program(now, call, Event::Start);
     }

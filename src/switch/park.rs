@@ -196,10 +196,6 @@ impl Switch {
         by: &UserKey,
         slot: u32,
     ) -> Result<Option<Said>, Refusal> {
-        self.free_slot(&by.company, Some(slot)).map_or_else(
-            |refusal| if refusal == Refusal::SlotTaken { Ok(()) } else { Err(refusal) },
-            |_| Err(Refusal::SlotEmpty),
-        )?;
         let parked = self.between.parked.get(&(by.company.clone(), slot)).ok_or(Refusal::SlotEmpty)?;
         let into = parked.call;
         let company = by.company.clone();

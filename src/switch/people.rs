@@ -262,8 +262,8 @@ pub(crate) struct Between {
     pub(crate) parked: BTreeMap<(CompanyId, u32), Parked>,
     /// Who wants to be called back.
     pub(crate) wishes: Wishes,
-    /// Whom a user reached last in vain.
-    pub(crate) missed: HashMap<UserKey, UserKey>,
+    /// Whom a user reached last in vain, and whether they were in a call.
+    pub(crate) missed: HashMap<UserKey, (UserKey, bool)>,
     /// Who is logged in at a shared phone, and until when.
     pub(crate) desks: BTreeMap<Aor, (UserId, Option<Timestamp>)>,
     /// Takes of recordings in the making, and their files.
