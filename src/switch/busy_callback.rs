@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::change::Change;
+use crate::model::company::Extension;
+use crate::model::flow::Destination;
 use crate::model::id::CallId;
+use crate::model::id::Number;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::server::Language;
@@ -167,7 +170,7 @@ impl Switch {
     /// Rings the asker when both are free.
     pub(crate) fn call_back_due(&mut self, now: Now, asker: &UserKey, wanted: &UserKey) {
         let pair = (asker.clone(), wanted.clone());
-        if !self.between.wishes.get(&pair).is_some_and(|wish| wish.call.is_none()) {
+        if self.between.wishes.get(&pair).is_none_or(|wish| wish.call.is_some()) {
             return;
         }
         if self.is_talking(asker, None) || self.is_talking(wanted, None) {
@@ -184,13 +187,13 @@ impl Switch {
             Language::En => "Call-back",
         };
         let number = person.ext.clone().or_else(|| person.number.clone());
-        let number = number.unwrap_or_else(|| crate::model::id::Number::new(""));
+        let number = number.unwrap_or_else(|| Number::new(""));
         let name = Some(format!("{word}: {}", person.name).into());
         let click = Click {
             user: asker.clone(),
             target: Target::Inside {
                 company: wanted.company.clone(),
-                destination: crate::model::flow::Destination::User(wanted.user.clone()),
+                destination: Destination::User(wanted.user.clone()),
             },
             dialled: number.clone(),
             shown: Shown { number, name, hidden: false, own: None, sent_on: false },
@@ -228,9 +231,7 @@ impl Switch {
         }
         let company = self.config.companies.get(&of.company);
         let dialled = company.and_then(|company| company.extensions.get(of.facts.dialled.as_str()));
-        if let Some(crate::model::company::Extension::To(crate::model::flow::Destination::User(user))) =
-            dialled
-        {
+        if let Some(Extension::To(Destination::User(user))) = dialled {
             let missed = UserKey { company: by.company.clone(), user: user.clone() };
             let busy = self.is_talking(&missed, None);
             self.between.missed.insert(by, (missed, busy));
