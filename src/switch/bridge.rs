@@ -337,6 +337,7 @@ impl Switch {
     /// Ends a call whose caller goes on in another.
     pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
         self.give_up_attempts(now, call, None, &reasons::elsewhere());
+        self.end_segments(now, call);
         self.timers.clear(&Timer::Program(call));
         let Some(mut of) = self.calls.remove(&call) else { return };
         for user in std::mem::take(&mut of.busy) {

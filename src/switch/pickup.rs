@@ -3,10 +3,11 @@
 //! Who is in a pick-up group is open to the others in it; who is in none is open to the whole company. Supervisors,
 //! administrators and the switchboard may take any. A queue's call counts for who takes it, who must be its agent.
 
+use std::sync::Arc;
+
 use crate::model::company::Company;
 use crate::model::id::CallId;
 use crate::model::id::LineId;
-use crate::model::id::LineKey;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::user::Role;
@@ -87,10 +88,7 @@ impl Switch {
         let mut ringing: Vec<Ringing> = calls
             .filter_map(|call| {
                 let users = self.rung_users(call);
-                let line = call.waiting.as_ref().map(|waiting: &_| {
-                    let line: &LineKey = &waiting.line;
-                    line.line.clone()
-                });
+                let line = call.waiting.as_ref().map(|waiting| waiting.line.line.clone());
                 (!users.is_empty()).then_some(Ringing { call: call.id, users, line })
             })
             .collect();
@@ -123,7 +121,7 @@ fn fits(company: &Company, person: &User, ringing: &Ringing, wanted: Option<&Rin
 }
 
 /// The pick-up groups of those who are rung.
-fn groups_of(company: &Company, ringing: &Ringing) -> Vec<std::sync::Arc<str>> {
+fn groups_of(company: &Company, ringing: &Ringing) -> Vec<Arc<str>> {
     let users = ringing.users.iter().filter_map(|user| company.users.get(user));
     let of_users = users.flat_map(|user| user.pickup_groups.iter().cloned());
     let of_line = ringing.line.as_ref().and_then(|line| match line {

@@ -11,11 +11,13 @@ use crate::model::board::ParkedView;
 use crate::model::board::PersonState;
 use crate::model::board::Reachable;
 use crate::model::board::TransferredView;
+use crate::model::change::Change;
 use crate::model::change::Source;
 use crate::model::command::Answer;
 use crate::model::company::Company;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
 use crate::model::id::LineId;
 use crate::model::id::LineKey;
 use crate::model::id::Number;
@@ -38,6 +40,7 @@ use crate::switch::route::Target;
 use crate::switch::service::Service;
 use crate::switch::transfer::Referral;
 use crate::time::Now;
+use crate::time::Timestamp;
 
 impl Switch {
     /// Carries out an order about people's calls.
@@ -106,7 +109,7 @@ impl Switch {
                     )
                 };
                 let toggle = of.night.clone().ok_or_else(none)?;
-                let change = crate::model::change::Change::ToggleSet {
+                let change = Change::ToggleSet {
                     company,
                     toggle,
                     on,
@@ -144,7 +147,7 @@ impl Switch {
     fn talk_named(&self, user: &UserKey, call: Option<CallId>) -> Result<Talk, (String, bool)> {
         let talks = self.talks_of(user, None);
         let named = talks.iter().copied().filter(|talk| call.is_none_or(|call| talk.call == call));
-        let active = named.clone().filter(|talk| !talk.held).next_back();
+        let active = named.clone().rfind(|talk| !talk.held);
         active.or_else(|| named.clone().next_back()).ok_or_else(|| {
             (format!("user \"{}\" has no such call; `sentral calls` lists them", user.user), true)
         })
@@ -291,7 +294,7 @@ impl Switch {
         &mut self,
         now: Now,
         company: &CompanyId,
-        device: &crate::model::id::DeviceId,
+        device: &DeviceId,
         user: Option<UserId>,
     ) -> Result<Answer, (String, bool)> {
         let of = self.config.companies.get(company);
@@ -425,7 +428,7 @@ impl Switch {
         _now: Now,
         company: &Company,
         user: &UserId,
-    ) -> (Option<Reachable>, Option<crate::time::Timestamp>) {
+    ) -> (Option<Reachable>, Option<Timestamp>) {
         let forwarded = company.users.get(user).is_some_and(|user| user.forward_always.is_some());
         (forwarded.then_some(Reachable::Forwarded), None)
     }
