@@ -324,6 +324,7 @@ impl Model {
                 return;
             }
             Change::ToggleSet { .. } => "toggle".into(),
+            Change::PersonalSet { setting, .. } => format!("personal {}", setting.name()),
             Change::MessageLeft { message } => format!("message {}", message.id),
             Change::MessageMarked { id, state, .. } => {
                 if let Some((_, Change::MessageLeft { message })) =

@@ -17,8 +17,10 @@ use crate::model::id::LineKey;
 use crate::model::id::MailboxKey;
 use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
+use crate::model::id::UserKey;
 use crate::model::mailbox::Message;
 use crate::model::mailbox::MessageState;
+use crate::model::personal::Setting;
 
 /// Who or what changed an agent's or toggle's state.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -242,6 +244,17 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Somebody set something for themselves.
+    PersonalSet {
+        /// Who.
+        user: UserKey,
+        /// What.
+        setting: Setting,
+        /// By whom.
+        by: Source,
+        /// When.
+        at: Timestamp,
+    },
     /// A message was left.
     MessageLeft {
         /// The message.
@@ -285,6 +298,7 @@ impl Change {
             | Change::Unbound { .. }
             | Change::DevicePassword { .. }
             | Change::ToggleSet { .. }
+            | Change::PersonalSet { .. }
             | Change::MessageLeft { .. }
             | Change::MessageMarked { .. }
             | Change::MessageDeleted { .. } => true,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::cdr::Direction;
+use crate::model::flow::Destination;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
@@ -13,6 +14,9 @@ use crate::model::id::LineId;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
+use crate::model::personal::Condition;
+use crate::model::personal::Standing;
+use crate::model::personal::Wish;
 
 /// An order or a question.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -56,6 +60,20 @@ pub enum Command {
         user: UserId,
         /// Why.
         reason: Option<Arc<str>>,
+    },
+    /// Users with what they have set for themselves.
+    Users {
+        /// Only of this company.
+        company: Option<CompanyId>,
+    },
+    /// Sets something for a user.
+    Personal {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+        /// What.
+        wish: Wish,
     },
     /// Sets a toggle.
     Toggle {
@@ -122,6 +140,11 @@ pub enum Answer {
     Agents {
         /// The agents.
         agents: Vec<AgentView>,
+    },
+    /// To `Users`.
+    Users {
+        /// The users.
+        users: Vec<PersonView>,
     },
     /// To `Devices`.
     Devices {
@@ -257,6 +280,33 @@ pub struct AgentView {
     pub paused: Option<String>,
     /// By queue or group: state in words.
     pub lines: Vec<(LineId, String)>,
+}
+
+/// A user, with what is in force for them now.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PersonView {
+    /// Whose.
+    pub company: CompanyId,
+    /// Who.
+    pub user: UserId,
+    /// Shown name.
+    pub name: String,
+    /// Extension.
+    pub ext: Option<Number>,
+    /// Whether calls reach them.
+    pub standing: Standing,
+    /// Where calls go, and when.
+    pub forwards: Vec<(Condition, Destination)>,
+    /// Seconds until nobody answers.
+    pub rings_after_s: u64,
+    /// The mobile rings, too.
+    pub mobile_rings: bool,
+    /// A second call rings.
+    pub call_waiting: bool,
+    /// Shows no number.
+    pub hides_number: bool,
+    /// Shows this number otherwise.
+    pub shows: Option<Number>,
 }
 
 /// A device.

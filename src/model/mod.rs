@@ -12,6 +12,7 @@ pub mod hours;
 pub mod id;
 pub mod mailbox;
 pub mod number;
+pub mod personal;
 pub mod prompt;
 pub mod queue;
 pub mod ring_group;

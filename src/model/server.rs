@@ -258,8 +258,19 @@ pub struct Codes {
     pub own_number: Option<Arc<str>>,
     /// Hide own number for this call: `code + number`.
     pub hide_number: Option<Arc<str>>,
-    /// Forward all, no answer, unreachable, busy: GSM codes (accepted and checked; carried out by a later version).
+    /// Forward all, no answer, unreachable, busy, in the form of mobiles: the digits between the stars count, so that
+    /// `**21*` is also ended by `##21#` and asked for by `*#21#`.
     pub forward: [Option<Arc<str>>; 4],
+    /// Do not disturb, in the same form.
+    pub do_not_disturb: Option<Arc<str>>,
+    /// The mobile rings, too, in the same form.
+    pub mobile: Option<Arc<str>>,
+    /// Absence, in the same form: `*28*1500#` until three o'clock.
+    pub absence: Option<Arc<str>>,
+    /// Call waiting, in the same form.
+    pub call_waiting: Option<Arc<str>>,
+    /// Speed dial: `code + the digits that stand for a number`.
+    pub speed: Option<Arc<str>>,
     /// Pick up, park, record a prompt, hot-desk log in (accepted and checked; carried out by a later version).
     pub later: BTreeMap<Arc<str>, Arc<str>>,
 }
@@ -279,11 +290,24 @@ impl Default for Codes {
             own_number: code("*78"),
             hide_number: code("*31*"),
             forward: [code("**21*"), code("**61*"), code("**62*"), code("**67*")],
+            do_not_disturb: code("*26"),
+            mobile: code("*27"),
+            absence: code("*28"),
+            call_waiting: code("*45"),
+            speed: code("*0"),
             later: [("pickup", "*8"), ("park", "*7"), ("record_prompt", "*60"), ("hot_desk", "*70")]
                 .into_iter()
                 .map(|(name, text)| (name.into(), text.into()))
                 .collect(),
         }
+    }
+}
+
+impl Codes {
+    /// Those by which people set something for themselves.
+    pub fn personal(&self) -> impl Iterator<Item = &Option<Arc<str>>> {
+        let others = [&self.do_not_disturb, &self.mobile, &self.absence, &self.call_waiting];
+        self.forward.iter().chain(others)
     }
 }
 

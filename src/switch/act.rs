@@ -89,7 +89,13 @@ impl Switch {
             let line = LineKey { company: of.company.clone(), line: line.clone() };
             presence_of(&self.queues.state(now, &agent, &line))
         };
-        let world = World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &presence, random };
+        let world = World {
+            toggles: &self.toggles,
+            mailboxes: &self.mailboxes,
+            people: &self.people,
+            presence: &presence,
+            random,
+        };
         let context =
             Context { config: &self.config, company, now: now.utc, caller: &of.facts, world: &world };
         Some(ask(&context))
@@ -135,8 +141,23 @@ impl Switch {
             }
             Action::Dial { to, ring, confirm, show } => {
                 of.asked = true;
+                of.find = None;
                 self.ring_unless_early(now, call);
                 self.dial(now, call, Dial { to, ring, confirm, show });
+            }
+            Action::Find { user, rings, long } => {
+                of.asked = true;
+                self.ring_unless_early(now, call);
+                self.find(now, call, user, rings, long);
+            }
+            Action::SentOn { by, why } => {
+                of.sent_on_by = Some(by);
+                of.find = None;
+                of.why = why.unwrap_or(of.why);
+            }
+            Action::SetPersonal(setting) => {
+                let Some(user) = of.caller_user() else { return };
+                self.set_personal(now, &user, setting, Source::Code);
             }
             Action::Outbound { number, trunks, emergency, hide } => {
                 of.asked = true;
@@ -489,12 +510,14 @@ impl Switch {
     /// Tells the queues what can be said of an agent now.
     pub(crate) fn refresh_agent(&mut self, now: Now, agent: &UserKey) {
         let Some(company) = self.config.companies.get(&agent.company) else { return };
-        let Some(person) = company.users.get(&agent.user) else { return };
+        let Some(person) = self.people.person(company, &agent.user, now.utc) else { return };
+        let standing = self.people.standing(company, &agent.user, now.utc);
         let facts = queue::Facts {
-            reachable: crate::switch::reach::reachable(person, self.devices_of(agent), &self.location),
+            reachable: crate::switch::reach::reachable(&person, self.devices_of(agent), &self.location),
             in_call: self.in_call.contains_key(agent),
-            do_not_disturb: false,
-            forwarded: person.forward_always.is_some(),
+            do_not_disturb: standing.do_not_disturb,
+            absent: standing.absent.is_some(),
+            forwarded: standing.forwarded.is_some(),
         };
         self.queue_input(now, queue::Input::Facts { agent: agent.clone(), facts });
     }

@@ -159,7 +159,11 @@ impl Switch {
         let emergency = emergency || number::class(&number) == Class::Emergency;
         let shown = match emergency {
             true => identity::shown_emergency(&company, user),
-            false => identity::shown_outside(&company, user, hide),
+            false => {
+                let person = user.and_then(|user| self.people.person(&company, user, now.utc));
+                let hide = hide || person.as_ref().is_some_and(|person| person.hide);
+                identity::shown_of(&company, person.as_deref(), hide)
+            }
         };
         let attempt = self.new_attempt(call, Purpose::Outbound);
         let out = Outbound { number, shown, confirm: false, user: None, diversions: Vec::new(), emergency };
@@ -180,8 +184,11 @@ impl Switch {
         present: Option<(Shown, Extra)>,
     ) -> bool {
         let Some(company) = self.config.companies.get(&user.company).cloned() else { return false };
-        let Some(person) = company.users.get(&user.user) else { return false };
-        let mut contacts = reach::contacts(person, self.devices_of(user), &self.location);
+        let Some(person) = self.person_in(now, call, &company, &user.user) else { return false };
+        if present.is_none() && self.engaged(&person, user, call) {
+            return true;
+        }
+        let mut contacts = reach::contacts(&person, self.devices_of(user), &self.location);
         if let Some(only) = self.calls.get(&call).and_then(|of| of.only.as_ref()) {
             contacts.retain(|contact| matches!(contact, Contact::Device(flows) if only.is_bound_by(flows)));
         }
@@ -222,7 +229,9 @@ impl Switch {
             self.ring_user(now, call, attempt, &key, confirm, None);
             return;
         }
-        let Some(trunks) = self.trunks_to(now, call, &phone, user.as_ref()) else { return };
+        let Some(of) = self.calls.get(&call) else { return };
+        let payer = user.clone().or_else(|| of.sender());
+        let Some(trunks) = self.trunks_to(now, call, &phone, payer.as_ref()) else { return };
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let emergency = number::class(&phone) == Class::Emergency;

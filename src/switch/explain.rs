@@ -227,6 +227,11 @@ impl DryRun<'_> {
                 self.tell(format!("rings for {} s: {}", ring.as_secs(), list(&names, "nobody")));
                 *next = Some(self.unanswered(program));
             }
+            Action::Find { user, long, .. } => {
+                let name = self.rings(&Destination::User(user));
+                self.tell(format!("searches for {} s: {name}", long.as_secs()));
+                *next = Some(self.unanswered(program));
+            }
             Action::Outbound { number, trunks, .. } => {
                 let trunks: Vec<String> = trunks.iter().flatten().map(|trunk| trunk.to_string()).collect();
                 self.tell(format!("calls {} through {}", number::pretty(&number), list(&trunks, "no trunk")));
@@ -252,6 +257,8 @@ impl DryRun<'_> {
             // Their decisions were told already.
             Action::Ring
             | Action::LeaveQueue
+            | Action::SentOn { .. }
+            | Action::SetPersonal(_)
             | Action::StopRecord
             | Action::KeepMessage
             | Action::DropMessage

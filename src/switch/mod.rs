@@ -41,6 +41,7 @@ mod outgoing;
 mod overload;
 mod pager;
 mod peers;
+pub mod personal;
 mod ports;
 mod presentation;
 mod publish;
@@ -57,10 +58,12 @@ pub mod secrecy;
 pub mod service;
 mod spared;
 pub mod spending;
+pub mod star;
 mod subscriptions;
 mod transfer;
 mod trunks;
 mod watch;
+pub mod wish;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -109,6 +112,7 @@ use crate::switch::mailbox::Mailboxes;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
+use crate::switch::personal::People;
 use crate::switch::ports::Ports;
 use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
@@ -282,6 +286,8 @@ enum Timer {
     Subscription(DialogId),
     /// A subscription may be told again.
     Notify(DialogId),
+    /// Somebody's absence, or do not disturb, ends.
+    Personal(UserKey),
     /// A publication of a user ends.
     Publication(UserKey),
     /// A pager message has waited for its receivers long enough.
@@ -315,6 +321,7 @@ pub struct Switch {
     passwords: HashMap<Aor, Arc<str>>,
     queues: Queues,
     mailboxes: Mailboxes,
+    people: People,
     toggles: Toggles,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
@@ -383,6 +390,7 @@ impl Switch {
             passwords: HashMap::new(),
             queues,
             mailboxes: Mailboxes::default(),
+            people: People::default(),
             toggles: Toggles::default(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
@@ -511,6 +519,7 @@ impl Switch {
             Timer::PostDial(leg) => self.post_dial_timeout(now, leg),
             Timer::Subscription(dialog) => self.subscription_over(now, dialog),
             Timer::Notify(dialog) => self.notify_due(dialog),
+            Timer::Personal(user) => self.personal_changed(now, &user),
             Timer::Publication(user) => self.publications_over(now, &user),
             Timer::Message(transaction) => self.message_timeout(now, transaction),
             Timer::OldMessages => {

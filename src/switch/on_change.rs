@@ -28,6 +28,10 @@ impl Switch {
                 self.passwords.insert(Aor { domain, device }, password);
             }
             Change::ToggleSet { .. } => self.toggles.apply(&change),
+            Change::PersonalSet { ref user, .. } => {
+                self.people.apply(&change);
+                self.personal_changed(now, user);
+            }
             Change::MessageLeft { .. } | Change::MessageMarked { .. } | Change::MessageDeleted { .. } => {
                 self.mailboxes.apply(&change);
             }

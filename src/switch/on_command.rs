@@ -63,6 +63,10 @@ impl Switch {
                 }
                 Err(refused) => refused,
             },
+            Command::Users { company } => Answer::Users { users: self.person_views(now, company.as_ref()) },
+            Command::Personal { company, user, wish } => {
+                self.order_personal(now, &company, &user, &wish, &Source::Cli)
+            }
             Command::Toggle { company, toggle, on, until } => {
                 self.order_toggle(now, &company, &toggle, on, until)
             }
@@ -251,8 +255,13 @@ impl Switch {
             Some(company) => presence(company, line, user),
             None => crate::switch::flow::action::Presence::LoggedOut,
         };
-        let world =
-            World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &in_company, random: 0 };
+        let world = World {
+            toggles: &self.toggles,
+            mailboxes: &self.mailboxes,
+            people: &self.people,
+            presence: &in_company,
+            random: 0,
+        };
         explain::simulate(&self.config, &world, simulate, simulate.at.unwrap_or(now.utc))
     }
 }

@@ -25,6 +25,7 @@ use crate::model::trunk::Via;
 use crate::switch::gruu::Instance;
 use crate::switch::mailbox;
 use crate::switch::service::Service;
+use crate::switch::star;
 
 /// Who dials.
 #[derive(Clone, Copy, Debug)]
@@ -227,6 +228,15 @@ fn from_user(config: &Config, company: &Company, user: &UserId, dialled: &str) -
     if number::is_emergency(dialled) {
         return emergency(config, company, dialled);
     }
+    if let Some(star) = star::read(&company.codes, dialled) {
+        return Ok(Target::Service { company: company.id.clone(), service: Service::Star(star) });
+    }
+    if let Some(number) = speed(company, user, dialled) {
+        return match number::is_emergency(number.as_str()) {
+            true => emergency(config, company, number.as_str()),
+            false => inside_or_outside(config, company, user, number.as_str(), false),
+        };
+    }
     if let Some(code) = code(company, dialled) {
         return match code? {
             Code::Service(service) => Ok(Target::Service { company: company.id.clone(), service }),
@@ -236,6 +246,13 @@ fn from_user(config: &Config, company: &Company, user: &UserId, dialled: &str) -
         };
     }
     inside_or_outside(config, company, user, dialled, false)
+}
+
+/// The number that a speed dial stands for: the user's own, else the company's.
+fn speed<'a>(company: &'a Company, user: &UserId, dialled: &str) -> Option<&'a Number> {
+    let digits = dialled.strip_prefix(company.codes.speed.as_deref()?)?;
+    let own = company.users.get(user).and_then(|user| user.speed.get(digits));
+    own.or_else(|| company.speed.get(digits))
 }
 
 /// An extension, a public number of any company, or the outside.
@@ -335,8 +352,7 @@ fn code<'a>(company: &Company, dialled: &'a str) -> Option<Result<Code<'a>, NoRo
         (&codes.hide_number, "hide_number", Must),
     ];
     let known = known.iter().filter_map(|(code, name, argument)| Some((code.as_deref()?, *name, *argument)));
-    let later =
-        codes.forward.iter().flatten().chain(codes.later.values()).map(|code| (&**code, "later", May));
+    let later = codes.later.values().map(|code| (&**code, "later", May));
     let fits = |(code, _, argument): &(&str, &str, Argument)| {
         dialled.strip_prefix(code).is_some_and(|rest| rest.is_empty() || *argument != Never)
     };
@@ -389,7 +405,7 @@ fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
 fn unknown(company: &Company, dialled: &str) -> NoRoute {
     let begins = |whole: &str| whole.len() > dialled.len() && whole.starts_with(dialled);
     let codes = &company.codes;
-    let codes = [
+    let each = [
         &codes.login,
         &codes.logout,
         &codes.pause,
@@ -401,8 +417,8 @@ fn unknown(company: &Company, dialled: &str) -> NoRoute {
         &codes.own_number,
         &codes.hide_number,
     ];
-    let code = codes.into_iter().flatten().any(|code| begins(code));
-    if code || company.extensions.keys().any(|ext| begins(ext.as_str())) {
+    let code = each.into_iter().flatten().any(|code| begins(code));
+    if code || star::begins(codes, dialled) || company.extensions.keys().any(|ext| begins(ext.as_str())) {
         NoRoute::Incomplete
     } else {
         NoRoute::Unknown

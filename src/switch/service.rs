@@ -17,6 +17,8 @@ use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
 use crate::switch::mailbox;
 use crate::switch::say::What;
+use crate::switch::star;
+use crate::switch::star::Star;
 
 /// A caller who forgets the echo is let go after this.
 const ECHO_MAX: Duration = Duration::from_secs(300);
@@ -42,11 +44,14 @@ pub enum Service {
     Echo,
     /// The caller's number is read back.
     OwnNumber,
+    /// Sets something for the caller, or reads it back.
+    Star(Star),
 }
 
 /// The program of a service code.
 pub fn program(service: Service) -> Program {
     match service {
+        Service::Star(star) => Program::Star(star::Run::new(star)),
         Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
         service => Program::Service(Run::new(service)),
     }
@@ -75,7 +80,7 @@ enum State {
 }
 
 impl Run {
-    /// Carries out any code but that of voicemail, for which see [`program`].
+    /// Carries out any code but those that have programs of their own, for which see [`program`].
     pub fn new(service: Service) -> Run {
         Run { service, state: State::Start, held: Held::default() }
     }
@@ -147,7 +152,7 @@ impl Run {
                 stage.timer(ECHO_MAX);
             }
             Service::OwnNumber => self.own_number(stage, &user),
-            Service::Voicemail(_) => self.done(stage),
+            Service::Voicemail(_) | Service::Star(_) => self.done(stage),
         }
     }
 

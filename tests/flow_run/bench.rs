@@ -27,6 +27,7 @@ use sentral::switch::flow::action::Toggles;
 use sentral::switch::flow::action::World;
 use sentral::switch::identity;
 use sentral::switch::mailbox::Mailboxes;
+use sentral::switch::personal::People;
 use sentral::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -149,6 +150,7 @@ pub(crate) struct Bench {
     pub(crate) facts: CallerFacts,
     pub(crate) toggles: Toggles,
     pub(crate) mailboxes: Mailboxes,
+    pub(crate) people: People,
     pub(crate) now: Timestamp,
     pub(crate) random: u32,
     /// Decisions, `at: why`.
@@ -173,6 +175,7 @@ impl Bench {
             },
             toggles: Toggles::default(),
             mailboxes: Mailboxes::default(),
+            people: People::default(),
             now: "2026-11-23T10:00:00+01:00".parse().expect("a time"),
             random: 0,
             steps: Vec::new(),
@@ -261,6 +264,7 @@ impl Bench {
         let world = World {
             toggles: &self.toggles,
             mailboxes: &self.mailboxes,
+            people: &self.people,
             presence: &|_, _| Presence::Ready,
             random: self.random,
         };
@@ -321,6 +325,9 @@ impl Bench {
                 let to: Vec<String> = to.iter().map(Destination::to_string).collect();
                 format!("dial {} {}", to.join(","), secs(ring))
             }
+            Action::Find { user, rings, long } => format!("find {user} {rings:?} {}", secs(long)),
+            Action::SentOn { .. } => return None,
+            Action::SetPersonal(setting) => format!("set {}", setting.name()),
             Action::Outbound { number, .. } => format!("outbound {number}"),
             Action::Record { mailbox, max, min, .. } => {
                 format!("record {mailbox} {} min {}", secs(max), secs(min))

@@ -101,6 +101,7 @@ fn a_dry_run_tells_every_decision_and_what_follows() {
         let world = World {
             toggles: &bench.toggles,
             mailboxes: &bench.mailboxes,
+            people: &bench.people,
             presence: &|_, user| if user.as_str() == "kari" { Presence::Ready } else { Presence::LoggedOut },
             random: 0,
         };

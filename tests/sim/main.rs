@@ -16,6 +16,7 @@ mod diagnosis;
 mod events;
 mod guard;
 mod pair;
+mod personal;
 mod phone;
 mod queue;
 mod races;

@@ -17,6 +17,7 @@ mod status;
 mod toggle;
 mod trace;
 mod trunks;
+mod users;
 mod when;
 
 use std::path::PathBuf;
@@ -85,6 +86,8 @@ enum Verb {
     Queues(queues::Args),
     /// Agents and their states; logs them in and out, pauses them
     Agents(agents::Args),
+    /// People and what they have set for themselves: forwarding, absence, do not disturb
+    Users(users::Args),
     /// Telephones and where they are registered; has one fetch its configuration
     Devices(devices::Args),
     /// Carriers and whether they can be used
@@ -173,6 +176,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Calls(args) => calls::run(args, &context),
         Verb::Queues(args) => queues::run(args, &context),
         Verb::Agents(args) => agents::run(args, &context),
+        Verb::Users(args) => users::run(args, &context),
         Verb::Devices(args) => devices::run(args, &context),
         Verb::Trunks => trunks::run(&context),
         Verb::Toggle(args) => toggle::run(args, &context),
@@ -227,6 +231,8 @@ mod tests {
             "sentral agents login fjord kari queue:salg",
             "sentral agents pause fjord kari --reason lunsj",
             "sentral toggle fjord natt on --until 2h",
+            "sentral users forward fjord kari no-answer +4736000391 --after 15",
+            "sentral users absence fjord kari ferie --until 2h --to user:ola",
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",

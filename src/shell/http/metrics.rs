@@ -111,6 +111,7 @@ pub fn count(change: &Change) {
         | Change::Unbound { .. }
         | Change::DevicePassword { .. }
         | Change::ToggleSet { .. }
+        | Change::PersonalSet { .. }
         | Change::MessageMarked { .. }
         | Change::MessageDeleted { .. } => {}
     }

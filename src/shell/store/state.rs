@@ -28,7 +28,8 @@ use crate::model::mailbox::MessageState;
 use crate::shell::store::journal::Line;
 
 /// Steps from version to version of the schema; `user_version` counts those taken. Only ever add to its end.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE cdr (
         id TEXT PRIMARY KEY, company TEXT, direction TEXT NOT NULL, from_number TEXT NOT NULL,
@@ -49,10 +50,22 @@ const MIGRATIONS: &[&str] = &["
         event TEXT NOT NULL, why TEXT NOT NULL);
     CREATE INDEX decision_call ON decision (call);
     CREATE INDEX decision_at ON decision (at);
-"];
+",
+    "
+    CREATE TABLE personal (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
+];
 /// The tables of state, all of one shape.
-const STATE_TABLES: [&str; 7] =
-    ["agent_login", "agent_pause", "round_robin", "binding", "device_password", "toggle", "message"];
+const STATE_TABLES: [&str; 8] = [
+    "agent_login",
+    "agent_pause",
+    "round_robin",
+    "binding",
+    "device_password",
+    "toggle",
+    "message",
+    "personal",
+];
 /// Decisions kept at most.
 const DECISIONS_MAX: i64 = 1_000_000;
 /// Decisions are kept this long.
@@ -289,6 +302,9 @@ fn effect(change: &Change) -> Effect<'_> {
         }
         Change::ToggleSet { company, toggle, .. } => {
             Effect::Put(place("toggle", &[company.as_str(), toggle.as_str()]))
+        }
+        Change::PersonalSet { user, setting, .. } => {
+            Effect::Put(place("personal", &[user.company.as_str(), user.user.as_str(), setting.name()]))
         }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
         Change::MessageMarked { mailbox, id, state } => Effect::Mark(message(mailbox, id), *state),

@@ -21,13 +21,17 @@ use crate::model::id::QueueId;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::mailbox::MessageState;
+use crate::model::personal::Setting;
 use crate::model::prompt::PromptKey;
 use crate::model::queue::Confirm;
 use crate::model::server::Language;
 use crate::model::trunk::Via;
+use crate::model::user::Rings;
 use crate::switch::diversion::Diversion;
+use crate::switch::diversion::Why;
 use crate::switch::hours::ByHand;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::personal::People;
 use crate::time::Timestamp;
 
 /// What a program wants done on its call. Actions of one list are carried out in order.
@@ -88,6 +92,24 @@ pub enum Action {
         /// Which number the dialled see.
         show: Show,
     },
+    /// Rings a part of what a user has, as a step of a search; answered like [`Action::Dial`].
+    Find {
+        /// Who.
+        user: UserId,
+        /// What of theirs.
+        rings: Vec<Rings>,
+        /// How long.
+        long: Duration,
+    },
+    /// A user sends the call on from here: what follows is on their rights, and carriers are told why.
+    SentOn {
+        /// Who.
+        by: UserId,
+        /// Why, when it is not what came of ringing them.
+        why: Option<Why>,
+    },
+    /// The calling user sets something for themselves.
+    SetPersonal(Setting),
     /// A caller of ours rings out; answered by [`Event::Dialled`] when all trunks failed.
     Outbound {
         /// Whom: E.164 or a short number.
@@ -279,6 +301,8 @@ pub struct World<'a> {
     pub toggles: &'a Toggles,
     /// Voicemail.
     pub mailboxes: &'a Mailboxes,
+    /// What people have set for themselves.
+    pub people: &'a People,
     /// How an agent of the company stands in a queue or ring group, for dry runs.
     pub presence: &'a dyn Fn(&LineId, &UserId) -> Presence,
     /// Drawn from the generator for each event; shares out calls.

@@ -44,6 +44,7 @@ use crate::switch::flow::step::voicemail;
 use crate::switch::mailbox;
 use crate::switch::route::Target;
 use crate::switch::service;
+use crate::switch::star;
 
 /// Transitions of one call; then it ends with an apology.
 const TRANSITIONS_MAX: u32 = 100;
@@ -61,6 +62,8 @@ pub enum Program {
     Service(service::Run),
     /// Listening to voicemail.
     Mailbox(mailbox::Listen),
+    /// A code by which somebody sets something for themselves.
+    Star(star::Run),
 }
 
 impl Program {
@@ -84,6 +87,7 @@ impl Program {
             Program::Flow(run) => run.handle(ctx, event),
             Program::Service(run) => run.handle(ctx, event),
             Program::Mailbox(listen) => listen.handle(ctx, event),
+            Program::Star(run) => run.handle(ctx, event),
         }
     }
 }
@@ -374,7 +378,7 @@ impl Run {
             }
             Step::Group { group, ring, exits } => group::enter(stage, &group, ring, &exits),
             Step::Dial { to, ring, confirm, show, forwarding, exits } => {
-                dial::enter(stage, dial::Ringing { to, forwarding, exits }, ring, confirm, show)
+                dial::enter(stage, dial::Ringing::new(to, forwarding, exits), ring, confirm, show)
             }
             Step::Voicemail { mailbox, greeting, max, min, next, full } => {
                 voicemail::enter(stage, &mailbox, voicemail::Options { greeting, max, min, next, full })

@@ -96,6 +96,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         rooms: rooms(file.take("rooms")),
         parking: parking(file.table("parking")),
         contacts: contacts(file.take("contacts")),
+        speed: user::speed(file.take("speed")),
         codes: server::codes(file.take("codes"), &server.codes),
         webhooks: server::webhooks(file.take("webhooks")),
         allow: about.take("allow").map(fraud::classes).unwrap_or_default(),

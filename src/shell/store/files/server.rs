@@ -265,6 +265,11 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("forward_no_answer", no_answer),
         ("forward_unreachable", unreachable),
         ("forward_busy", busy),
+        ("do_not_disturb", &mut codes.do_not_disturb),
+        ("mobile", &mut codes.mobile),
+        ("absence", &mut codes.absence),
+        ("call_waiting", &mut codes.call_waiting),
+        ("speed", &mut codes.speed),
     ];
     for (name, code) in named {
         if let Some(written) = table.take(name).and_then(service_code) {
