@@ -15,6 +15,8 @@ mod forks;
 mod net;
 #[path = "endpoint/races.rs"]
 mod races;
+#[path = "seeds/mod.rs"]
+mod seeds;
 #[path = "endpoint/strangers.rs"]
 mod strangers;
 #[path = "endpoint/swarm.rs"]

@@ -1,6 +1,6 @@
 //! The 49 messages of RFC 4475 and the 12 of RFC 5118 (IPv6), bit by bit as their appendices have them: what we read of
 //! the sound ones, what we answer to the others. Where the RFC leaves a choice, the row says which one is ours.
-//! `tests/bad_input.rs` sends them to a daemon.
+//! `tests/network/bad_input.rs` sends them to a daemon.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

@@ -385,17 +385,17 @@ mod tests {
 
     #[test]
     fn requests_go_to_the_first_route_or_the_target_and_keep_a_way_that_leads_there() {
-        let here = hop(Transport::Udp, "192.0.2.9:5060", None);
-        let stream = hop(Transport::Tcp, "192.0.2.9:41000", Some(7));
+        let here = Hop::to(Transport::Udp, "192.0.2.9:5060", None);
+        let stream = Hop::to(Transport::Tcp, "192.0.2.9:41000", Some(7));
         let rows = [
             (here, "sip:192.0.2.9;lr", here),
-            (here, "sip:192.0.2.9:5070", hop(Transport::Udp, "192.0.2.9:5070", None)),
-            (here, "sip:192.0.2.9;transport=tcp", hop(Transport::Tcp, "192.0.2.9:5060", None)),
+            (here, "sip:192.0.2.9:5070", Hop::to(Transport::Udp, "192.0.2.9:5070", None)),
+            (here, "sip:192.0.2.9;transport=tcp", Hop::to(Transport::Tcp, "192.0.2.9:5060", None)),
             // A name would have to be looked up.
             (here, "sip:proxy.example;lr", here),
             // A stream to the same machine is used again.
             (stream, "sip:192.0.2.9:5060;transport=tcp", stream),
-            (stream, "sip:192.0.2.10;transport=tcp", hop(Transport::Tcp, "192.0.2.10:5060", None)),
+            (stream, "sip:192.0.2.10;transport=tcp", Hop::to(Transport::Tcp, "192.0.2.10:5060", None)),
             // IPv6 cannot be reached from here.
             (here, "sip:[2001:db8::1]", here),
         ];
@@ -421,7 +421,7 @@ mod tests {
         ];
         for (contact, source, via, expect) in rows {
             let via = via.map(|via| Via::parse(via).unwrap());
-            let hop = hop(Transport::Udp, source, None);
+            let hop = Hop::to(Transport::Udp, source, None);
             assert_eq!(
                 behind_nat(&Uri::parse(contact).unwrap(), &hop, via.as_ref()),
                 expect,
@@ -454,14 +454,5 @@ mod tests {
         assert_eq!(uri.to_string(), "sip:p1");
         let routes: Vec<String> = routes.iter().map(NameAddr::to_string).collect();
         assert_eq!(routes, ["<sip:p2;lr>", "<sip:a@a.example>"]);
-    }
-
-    fn hop(transport: Transport, remote: &str, connection: Option<u64>) -> Hop {
-        Hop {
-            transport,
-            local: "10.0.0.1:5060".parse().unwrap(),
-            remote: remote.parse().unwrap(),
-            connection: connection.map(crate::sip::ConnectionId),
-        }
     }
 }

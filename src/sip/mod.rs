@@ -90,6 +90,19 @@ pub struct Hop {
     pub connection: Option<ConnectionId>,
 }
 
+#[cfg(test)]
+impl Hop {
+    /// From 10.0.0.1 to `remote`.
+    fn to(transport: Transport, remote: &str, connection: Option<u64>) -> Hop {
+        Hop {
+            transport,
+            local: SocketAddr::from(([10, 0, 0, 1], 5060)),
+            remote: remote.parse().expect("an address and a port"),
+            connection: connection.map(ConnectionId),
+        }
+    }
+}
+
 /// Bytes to send along a hop: one whole message, or a keep-alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {

@@ -85,20 +85,11 @@ mod tests {
     fn our_contact_has_the_external_address_of_its_family_and_names_streams() {
         let external = Some("198.51.100.7".parse().unwrap());
         let settings = Settings { external, ..Settings::default() };
-        let udp = hop(Transport::Udp, "192.0.2.9:5060", None);
+        let udp = Hop::to(Transport::Udp, "192.0.2.9:5060", None);
         assert_eq!(settings.contact(Some("100"), &udp), "sip:100@198.51.100.7:5060");
-        let tcp = hop(Transport::Tcp, "192.0.2.9:5060", None);
+        let tcp = Hop::to(Transport::Tcp, "192.0.2.9:5060", None);
         assert_eq!(settings.contact(None, &tcp), "sip:198.51.100.7:5060;transport=tcp");
         let v6 = Hop { local: "[2001:db8::2]:5060".parse().unwrap(), ..udp };
         assert_eq!(settings.contact(Some("100"), &v6), "sip:100@[2001:db8::2]:5060");
-    }
-
-    fn hop(transport: Transport, remote: &str, connection: Option<u64>) -> Hop {
-        Hop {
-            transport,
-            local: "10.0.0.1:5060".parse().unwrap(),
-            remote: remote.parse().unwrap(),
-            connection: connection.map(crate::sip::ConnectionId),
-        }
     }
 }

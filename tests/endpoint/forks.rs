@@ -15,7 +15,8 @@ use crate::net::A;
 use crate::net::Net;
 use crate::net::header;
 use crate::net::word;
-use crate::races::each_seed;
+use crate::races::SEEDS;
+use crate::seeds;
 
 /// An answer of one callee.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ struct Answer {
 
 #[test]
 fn the_first_2xx_of_several_callees_is_the_call_and_every_other_is_acknowledged_and_ended() {
-    each_seed(&["one answer", "two answers", "answer after CANCEL", "cancelled"], |seed| {
+    seeds::race(SEEDS, &["one answer", "two answers", "answer after CANCEL", "cancelled"], |seed| {
         let mut rng = Rng::from_seed(seed ^ 0xf04c);
         let mut net = Net::new();
         net.lose =

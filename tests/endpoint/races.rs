@@ -24,9 +24,10 @@ use crate::net::Net;
 use crate::net::dialog;
 use crate::net::header;
 use crate::net::offer;
+use crate::seeds;
 
 /// Seeds of an ordinary run of each race.
-const SEEDS: u64 = 400;
+pub(crate) const SEEDS: u64 = 400;
 
 /// What a user does.
 #[derive(Clone, Copy, Debug)]
@@ -56,25 +57,9 @@ struct Race {
     wants: [Option<Act>; 2],
 }
 
-/// Runs a race for each seed; each outcome in `must` has to come about, or it was no race.
-pub(crate) fn each_seed(must: &[&str], run: impl Fn(u64) -> &'static str + std::panic::RefUnwindSafe) {
-    let read = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = read("SIM_SEED");
-    let count = read("SIM_SEEDS").unwrap_or(SEEDS);
-    let mut seen = BTreeSet::new();
-    for seed in seed.map_or(0..count, |seed| seed..seed + 1) {
-        let outcome = std::panic::catch_unwind(|| run(seed));
-        seen.insert(outcome.unwrap_or_else(|_| panic!("failed with SIM_SEED={seed}")));
-    }
-    if seed.is_none() && count >= SEEDS {
-        let missing: Vec<_> = must.iter().filter(|outcome| !seen.contains(**outcome)).collect();
-        assert!(missing.is_empty(), "never came about: {missing:?}");
-    }
-}
-
 #[test]
 fn of_cancel_and_200_the_first_at_the_callee_decides_and_nobody_is_left_up() {
-    each_seed(&["answered", "cancelled"], |seed| {
+    seeds::race(SEEDS, &["answered", "cancelled"], |seed| {
         let mut race = Race::new(seed);
         race.hangs_up = true;
         race.weather(&[0, 100, 300, 600], 900);
@@ -109,7 +94,7 @@ fn of_cancel_and_200_the_first_at_the_callee_decides_and_nobody_is_left_up() {
 
 #[test]
 fn a_bye_waits_for_the_ack_and_byes_of_both_sides_end_quietly() {
-    each_seed(&["waited", "crossed", "told"], |seed| {
+    seeds::race(SEEDS, &["waited", "crossed", "told"], |seed| {
         let mut race = Race::new(seed);
         race.slow_ms = 700;
         if seed.is_multiple_of(2) {
@@ -147,7 +132,7 @@ fn a_bye_waits_for_the_ack_and_byes_of_both_sides_end_quietly() {
 
 #[test]
 fn a_bye_that_meets_a_reinvite_or_an_update_ends_both_sides() {
-    each_seed(&["told", "gone", "changed first"], |seed| {
+    seeds::race(SEEDS, &["told", "gone", "changed first"], |seed| {
         let mut race = Race::new(seed);
         race.establish();
         race.weather(&[0, 100, 300], 500);
@@ -177,7 +162,7 @@ fn a_bye_that_meets_a_reinvite_or_an_update_ends_both_sides() {
 
 #[test]
 fn offers_that_cross_are_refused_and_both_get_through_one_after_the_other() {
-    each_seed(&["crossed", "one at a time"], |seed| {
+    seeds::race(SEEDS, &["crossed", "one at a time"], |seed| {
         let mut race = Race::new(seed);
         race.establish();
         race.weather(&[0, 100, 200], 400);
@@ -198,7 +183,7 @@ fn offers_that_cross_are_refused_and_both_get_through_one_after_the_other() {
 
 #[test]
 fn a_second_reinvite_inside_an_unanswered_one_gets_500_and_a_time_to_wait() {
-    each_seed(&["unanswered", "not acknowledged"], |seed| {
+    seeds::race(SEEDS, &["unanswered", "not acknowledged"], |seed| {
         let mut race = Race::new(seed);
         race.establish();
         race.slow_ms = 900;
@@ -229,7 +214,7 @@ fn a_second_reinvite_inside_an_unanswered_one_gets_500_and_a_time_to_wait() {
 
 #[test]
 fn reliable_answers_arrive_once_in_order_and_no_prack_is_refused_while_the_call_stands() {
-    each_seed(&["answered", "cancelled"], |seed| {
+    seeds::race(SEEDS, &["answered", "cancelled"], |seed| {
         let mut race = Race::new(seed);
         race.weather(&[0, 100, 300], 700);
         race.hangs_up = false;
@@ -261,7 +246,7 @@ fn reliable_answers_arrive_once_in_order_and_no_prack_is_refused_while_the_call_
 
 #[test]
 fn the_same_invite_by_two_ways_is_one_call_and_the_second_way_is_told_482() {
-    each_seed(&["first way", "second way"], |seed| {
+    seeds::race(SEEDS, &["first way", "second way"], |seed| {
         let mut race = Race::new(seed);
         race.net.lose = Box::new(|sent, _| sent.line.starts_with("INVITE"));
         race.call(Extra::new());

@@ -18,6 +18,7 @@ use crate::net::Net;
 use crate::net::dialog;
 use crate::net::offer;
 use crate::net::word;
+use crate::seeds;
 
 /// What somebody means to do.
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +50,9 @@ struct Swarm {
 
 #[test]
 fn random_calls_over_a_bad_network_leave_nothing_behind() {
-    let seed = std::env::var("SIM_SEED").ok().and_then(|text| text.parse().ok());
-    let count = std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
-    let seeds = seed.map_or(0..count, |seed| seed..seed + 1);
-    let mut heard = BTreeSet::new();
-    for seed in seeds {
-        let run = std::panic::catch_unwind(|| Swarm::new(seed).run());
-        heard.append(&mut run.unwrap_or_else(|_| panic!("failed with SIM_SEED={seed}")));
-    }
+    let runs = seeds::each(600, |seed| Swarm::new(seed).run());
+    let swept = runs.len() >= 500;
+    let heard: BTreeSet<String> = runs.into_iter().flatten().collect();
     // A swarm in which these never happen proves nothing.
     const RARE: [&str; 10] = [
         "Bye",
@@ -70,7 +66,7 @@ fn random_calls_over_a_bad_network_leave_nothing_behind() {
         "ReofferFailed 488",
         "ReofferFailed 491",
     ];
-    if seed.is_none() && count >= 500 {
+    if swept {
         let missing: Vec<_> = RARE.iter().filter(|word| !heard.contains(**word)).collect();
         assert!(missing.is_empty(), "never happened: {missing:?}");
     }

@@ -22,6 +22,8 @@ mod queue;
 mod races;
 mod registration;
 mod secrecy;
+#[path = "../seeds/mod.rs"]
+mod seeds;
 mod swarm;
 mod transfer;
 mod transfer_swarm;

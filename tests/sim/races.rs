@@ -13,13 +13,14 @@ use sentral::switch::Input;
 
 use crate::phone::Answer;
 use crate::phone::Stage;
+use crate::seeds;
+use crate::trunks::two;
 use crate::world::COMPANY;
 use crate::world::SECOND;
 use crate::world::TRUNK;
 use crate::world::Weather;
 use crate::world::World;
 use crate::world::config;
-use crate::world::config_and_trunks;
 use crate::world::config_with;
 use crate::world::noon;
 
@@ -34,7 +35,7 @@ type Act = (usize, Box<dyn FnOnce(&mut World)>);
 
 #[test]
 fn a_refer_against_the_bye_of_the_other_party_leaves_nobody_up() {
-    each_seed(&["referred first", "over first"], |seed| {
+    seeds::race(SEEDS, &["referred first", "over first"], |seed| {
         let Talking { mut world, carrier, kari, call, line } = talking(seed);
         let ola = world.registered("ola");
         world.phones[ola].answer = Answer::After(Duration::from_millis(world.rng.below(400) as u64));
@@ -56,7 +57,7 @@ fn a_refer_against_the_bye_of_the_other_party_leaves_nobody_up() {
 
 #[test]
 fn a_blind_transfer_survives_that_the_answer_crosses_the_bye_of_who_transfers() {
-    each_seed(&["moved", "over", "given back"], |seed| {
+    seeds::race(SEEDS, &["moved", "over", "given back"], |seed| {
         let Talking { mut world, carrier, kari, call, line } = talking(seed);
         let ola = world.registered("ola");
         let refuses = world.rng.below(3) == 0;
@@ -114,7 +115,7 @@ fn a_blind_transfer_survives_that_the_answer_crosses_the_bye_of_who_transfers() 
 
 #[test]
 fn an_attended_transfer_while_the_consulted_party_answers_or_hangs_up() {
-    each_seed(&["joined", "joined, then over", "stayed"], |seed| {
+    seeds::race(SEEDS, &["joined", "joined, then over", "stayed"], |seed| {
         let Talking { mut world, carrier, kari, call, line } = talking(seed);
         let ola = world.registered("ola");
         let leaves = world.rng.below(3) > 0;
@@ -162,7 +163,7 @@ fn an_attended_transfer_while_the_consulted_party_answers_or_hangs_up() {
 
 #[test]
 fn a_pick_up_against_the_cancel_of_the_caller_and_the_answer_of_the_phone_that_rings() {
-    each_seed(&["picked up", "too late", "caller gone"], |seed| {
+    seeds::race(SEEDS, &["picked up", "too late", "caller gone"], |seed| {
         let mut world = World::new(seed);
         let carrier = world.carrier();
         let (kari, ola) = (world.registered("kari"), world.registered("ola"));
@@ -214,7 +215,7 @@ fn a_pick_up_against_the_cancel_of_the_caller_and_the_answer_of_the_phone_that_r
 
 #[test]
 fn a_party_that_holds_while_it_is_transferred_holds_who_is_reached() {
-    each_seed(&["held", "talk"], |seed| {
+    seeds::race(SEEDS, &["held", "talk"], |seed| {
         let Talking { mut world, carrier, kari, call, line } = talking(seed);
         let ola = world.registered("ola");
         world.phones[ola].answer = Answer::After(Duration::from_millis(world.rng.below(900) as u64));
@@ -254,7 +255,7 @@ fn a_party_that_holds_while_it_is_transferred_holds_who_is_reached() {
 
 #[test]
 fn an_agent_who_answers_as_the_caller_hangs_up_is_free_again() {
-    each_seed(&["answered", "not answered"], |seed| {
+    seeds::race(SEEDS, &["answered", "not answered"], |seed| {
         let mut world = World::new(seed);
         let carrier = world.carrier();
         let kari = world.registered("kari");
@@ -280,7 +281,7 @@ fn an_agent_who_answers_as_the_caller_hangs_up_is_free_again() {
 
 #[test]
 fn a_session_refresh_that_meets_a_reinvite_of_the_phone_ends_no_call() {
-    each_seed(&["met", "missed"], |seed| {
+    seeds::race(SEEDS, &["met", "missed"], |seed| {
         let company = config_with(&[("server.toml", SESSIONS)]);
         let mut world = World::at(seed, noon(), company);
         let carrier = world.carrier();
@@ -317,7 +318,7 @@ fn a_session_refresh_that_meets_a_reinvite_of_the_phone_ends_no_call() {
 
 #[test]
 fn a_redirection_against_the_cancel_of_the_caller_ends_everywhere() {
-    each_seed(&["redirected first", "cancelled first"], |seed| {
+    seeds::race(SEEDS, &["redirected first", "cancelled first"], |seed| {
         let mut world = World::new(seed);
         let carrier = world.carrier();
         let (kari, ola) = (world.registered("kari"), world.registered("ola"));
@@ -338,8 +339,8 @@ fn a_redirection_against_the_cancel_of_the_caller_ends_everywhere() {
 
 #[test]
 fn a_late_answer_of_a_gateway_that_was_left_ends_and_the_next_has_the_call() {
-    each_seed(&["first", "second"], |seed| {
-        let mut world = World::at(seed, noon(), config_and_trunks(COMPANY, TWO));
+    seeds::race(SEEDS, &["first", "second"], |seed| {
+        let mut world = World::at(seed, noon(), two("", ""));
         let (a, b) = (world.carrier_at(TRUNK), world.carrier_at(SECOND));
         let ola = world.registered("ola");
         world.phones[a].answer = Answer::Late(Duration::from_millis(3500 + world.rng.below(900) as u64));
@@ -371,7 +372,7 @@ fn a_late_answer_of_a_gateway_that_was_left_ends_and_the_next_has_the_call() {
 
 #[test]
 fn the_last_early_media_is_heard_and_the_one_who_answers_wins() {
-    each_seed(&["own SDP", "SDP of its 183"], |seed| {
+    seeds::race(SEEDS, &["own SDP", "SDP of its 183"], |seed| {
         let mut world = World::new(seed);
         let ola = world.registered("ola");
         world.phones[ola].call(world.now, "36000777", false);
@@ -445,19 +446,6 @@ ports = "20000-20799"
 codecs = ["pcma", "pcmu", "g722"]
 "#;
 
-const TWO: &str = r#"
-[trunks.a]
-server = "198.51.100.9:5060"
-trusted = ["198.51.100.9"]
-health = false
-[trunks.b]
-server = "198.51.100.10:5060"
-trusted = ["198.51.100.10"]
-health = false
-[routes]
-norway = { to = ["+47"], via = ["a", "b"] }
-"#;
-
 /// A carrier's caller who talks with Kari.
 struct Talking {
     world: World,
@@ -477,22 +465,6 @@ fn talking(seed: u64) -> Talking {
     world.run(S);
     let line = world.phones[kari].line(&Stage::Up).unwrap();
     Talking { world, carrier, kari, call, line }
-}
-
-/// Runs a race for each seed; each outcome in `must` has to come about, or it was no race.
-fn each_seed(must: &[&str], run: impl Fn(u64) -> &'static str + std::panic::RefUnwindSafe) {
-    let read = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = read("SIM_SEED");
-    let count = read("SIM_SEEDS").unwrap_or(SEEDS);
-    let mut seen = BTreeSet::new();
-    for seed in seed.map_or(0..count, |seed| seed..seed + 1) {
-        let outcome = std::panic::catch_unwind(|| run(seed));
-        seen.insert(outcome.unwrap_or_else(|_| panic!("replay with SIM_SEED={seed}")));
-    }
-    if seed.is_none() && count >= SEEDS {
-        let missing: Vec<_> = must.iter().filter(|outcome| !seen.contains(**outcome)).collect();
-        assert!(missing.is_empty(), "never came about: {missing:?}");
-    }
 }
 
 /// A network of some kind.

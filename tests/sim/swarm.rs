@@ -9,6 +9,7 @@ use sentral::switch::Input;
 
 use crate::phone::Answer;
 use crate::phone::Stage;
+use crate::seeds;
 use crate::world::COMPANY;
 use crate::world::Weather;
 use crate::world::World;
@@ -19,18 +20,7 @@ const SEEDS: u64 = 1000;
 
 #[test]
 fn whatever_happens_no_call_is_stuck_and_nothing_is_left() {
-    if let Ok(seed) = std::env::var("SIM_SEED") {
-        return one(seed.parse().expect("SIM_SEED is a number"));
-    }
-    let seeds =
-        std::env::var("SIM_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("SIM_SEEDS is a number"));
-    for seed in 0..seeds {
-        let run = std::panic::catch_unwind(|| one(seed));
-        if let Err(panic) = run {
-            eprintln!("replay with SIM_SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
+    seeds::each(SEEDS, one);
 }
 
 fn one(seed: u64) {

@@ -9,6 +9,7 @@ use sentral::switch::Input;
 
 use crate::phone::Answer;
 use crate::phone::Stage;
+use crate::seeds;
 use crate::world::COMPANY;
 use crate::world::Weather;
 use crate::world::World;
@@ -21,15 +22,7 @@ const S: Duration = Duration::from_secs(1);
 
 #[test]
 fn however_calls_are_moved_about_nobody_is_left_talking_to_nobody() {
-    let read = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let count = read("SIM_SEEDS").unwrap_or(SEEDS);
-    for seed in read("SIM_SEED").map_or(0..count, |seed| seed..seed + 1) {
-        let run = std::panic::catch_unwind(|| one(seed));
-        if let Err(panic) = run {
-            eprintln!("replay with SIM_SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
+    seeds::each(SEEDS, one);
 }
 
 #[test]

@@ -51,7 +51,8 @@ health = false
 norway = { to = ["+47"], via = ["a"] }
 "#;
 
-fn two(a: &str, b: &str) -> Arc<Config> {
+/// Both carriers, `a` before `b`, with what is written of each.
+pub(crate) fn two(a: &str, b: &str) -> Arc<Config> {
     let company = COMPANY
         .replace("name = \"Per\"\n", "name = \"Per\"\nnumber = \"+4736000104\"\n")
         .replace("name = \"Kari\"\n", "name = \"Kari\"\nsite = \"oslo\"\n");

@@ -125,6 +125,8 @@ enum Failure {
     NotRunning(String),
     /// 78, as in sysexits.h.
     Config(Vec<String>),
+    /// 0: who read our output has seen enough, and so there is nothing left to do.
+    ReaderGone,
 }
 
 /// The configuration is not sound: an error that ends `serve` and `demo` with exit code 78.
@@ -155,6 +157,7 @@ pub fn run() -> ExitCode {
                 Failure::NotFound(why) => (3, vec![format!("sentral: {why}")]),
                 Failure::NotRunning(why) => (4, vec![format!("sentral: {why}")]),
                 Failure::Config(problems) => (78, problems),
+                Failure::ReaderGone => (0, Vec::new()),
             };
             for line in lines {
                 eprintln!("{line}");

@@ -1,4 +1,4 @@
-//! Writing answers: aligned tables for people, JSON for programs. A reader who has gone away is no error.
+//! Writing answers: aligned tables for people, JSON for programs. A reader who has gone away ends the program, and is no error.
 
 use std::io;
 use std::io::Write as _;
@@ -9,12 +9,11 @@ use crate::shell::cli::Failure;
 
 /// Writes text to standard output.
 pub(super) fn text(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Error(anyhow::Error::new(error).context("cannot write to standard output")))
-        }
-        _ => Ok(()),
-    }
+    let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::ReaderGone,
+        _ => Failure::Error(anyhow::Error::new(error).context("cannot write to standard output")),
+    })
 }
 
 /// Writes a value as JSON.

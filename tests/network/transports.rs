@@ -1,19 +1,10 @@
 //! The daemon over TLS, WebSocket and streams that misbehave: who is let in, who is known by a certificate, what is
 //! answered, and who is shut out.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
 
-#[path = "transports/authority.rs"]
 mod authority;
-mod daemon;
-#[path = "transports/phone.rs"]
 mod phone;
 
 use std::fs;
-use std::fs::File;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -21,28 +12,26 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::net::UdpSocket;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::authority::Authority;
 use crate::daemon::Site;
 use crate::daemon::free_ports;
+use crate::daemon::phone::Phone as Baresip;
 use crate::daemon::wait_until;
-use crate::phone::OnStream;
-use crate::phone::Phone;
-use crate::phone::SDP;
-use crate::phone::Secure;
-use crate::phone::Wire;
-use crate::phone::header;
-use crate::phone::is_closed;
-use crate::phone::tcp;
-use crate::phone::tls;
-use crate::phone::tls_accepted;
-use crate::phone::web;
+use crate::transports::authority::Authority;
+use crate::transports::phone::OnStream;
+use crate::transports::phone::Phone;
+use crate::transports::phone::SDP;
+use crate::transports::phone::Secure;
+use crate::transports::phone::Wire;
+use crate::transports::phone::header;
+use crate::transports::phone::is_closed;
+use crate::transports::phone::tcp;
+use crate::transports::phone::tls;
+use crate::transports::phone::tls_accepted;
+use crate::transports::phone::web;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -396,64 +385,17 @@ fn a_silent_connection_is_closed_unless_somebody_is_registered_over_it() {
 fn a_real_phone_calls_over_tls() {
     let secured = Secured::new("");
     let daemon = secured.site.start();
-    let folder = secured.site.folder().join("baresip");
-    fs::create_dir_all(&folder).expect("a folder");
-    let (first, sip) = (free_ports(24), secured.tls);
-    let modules =
-        ["/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules", "/usr/lib64/baresip/modules"];
-    let modules =
-        modules.into_iter().find(|place| fs::exists(place).unwrap_or(false)).expect("they are there");
-    let config = format!(
-        "poll_method epoll\nsip_listen 127.0.0.1:{first}\nnet_interface 127.0.0.1\nsip_trans_def tls\n\
-         sip_verify_server no\naudio_player aubridge,anna\naudio_source ausine,440\naudio_alert aubridge,alert\n\
-         ausrc_srate 48000\nauplay_srate 8000\nausrc_channels 2\nauplay_channels 1\nrtp_ports {}-{}\n\
-         module_path {modules}\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\nmodule_tmp account.so\n\
-         module_app menu.so\nmodule ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{}\n",
-        first + 4,
-        first + 23,
-        first + 2,
-    );
-    let account =
-        format!("<sip:anna@{sip};transport=tls>;auth_user=anna;auth_pass=anna-hemmelig;audio_codecs=pcma\n");
-    for (file, text) in [("config", &*config), ("accounts", &account), ("contacts", "")] {
-        fs::write(folder.join(file), text).expect("room on the disk");
-    }
-    let output = File::create(folder.join("output")).expect("a file");
-    let process = Command::new("baresip")
-        .args(["-4", "-f"])
-        .arg(&folder)
-        .current_dir(&folder)
-        .stdin(Stdio::null())
-        .stdout(output.try_clone().expect("a second handle"))
-        .stderr(output)
-        .spawn()
-        .expect("baresip is installed (package baresip)");
-    let process = Running(process);
+    let tls = ("tls", secured.tls);
+    let mut phone = Baresip::over(&secured.site, tls, "anna", 440, "");
     let status = || secured.site.ask(&["status"]);
     wait_until("the phone is registered", PATIENCE, || (status()?["bindings"] == 1).then_some(()));
-    let mut control = TcpStream::connect((Ipv4Addr::LOCALHOST, first + 2)).expect("it listens");
-    let mut order = |command: &str, params: &str| {
-        let order = serde_json::json!({ "command": command, "params": params, "token": "t" }).to_string();
-        write!(control, "{}:{order},", order.len()).expect("the phone runs");
-    };
-    order("dial", &format!("sip:*77@{sip};transport=tls"));
+    phone.order("dial", &format!("sip:*77@{};transport=tls", secured.tls));
     wait_until("the call is up", PATIENCE, || (status()?["calls"] == 1).then_some(()));
-    order("hangup", "");
+    phone.order("hangup", "");
     wait_until("the call is over", PATIENCE, || {
         let calls = secured.site.ask(&["cdr"])?;
         (calls[0]["result"] == "answered").then_some(())
     });
-    drop(process);
+    drop(phone);
     daemon.end();
-}
-
-/// A program that ends with its test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

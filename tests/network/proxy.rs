@@ -1,17 +1,6 @@
 //! Kamailio as the edge proxy between real telephones (baresip) and the exchange: registrations leave a Path (RFC 3327),
 //! calls to a phone follow it, and all that belongs to a call follows the Record-Route, from either side (RFC 3261 §12.2,
 //! §16). What passed the proxy is read from its log; a request that went round it would be missing there.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
-
-mod daemon;
-#[path = "daemon/phone.rs"]
-mod phone;
-#[path = "daemon/sipp.rs"]
-mod sipp;
 
 use std::fs;
 use std::fs::File;
@@ -28,9 +17,9 @@ use std::time::Duration;
 use crate::daemon::Daemon;
 use crate::daemon::Site;
 use crate::daemon::free_ports;
+use crate::daemon::phone::Phone;
+use crate::daemon::sipp::Sipp;
 use crate::daemon::wait_until;
-use crate::phone::Phone;
-use crate::sipp::Sipp;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,14 +1,5 @@
 //! Strangers and their mistakes, over the network: every message of RFC 4475 and RFC 5118 to a running daemon, over UDP
 //! and TCP, and each refusal with the header that it must bear. Afterwards the daemon serves as if nothing had been.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
-
-mod daemon;
-#[path = "daemon/line.rs"]
-mod line;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,9 +24,10 @@ use sentral::sip::header::Via;
 use sentral::sip::message::Name;
 use sentral::sip::message::ParseError;
 
+use crate::daemon;
 use crate::daemon::Site;
-use crate::line::Line;
-use crate::line::header;
+use crate::daemon::line::Line;
+use crate::daemon::line::header;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -328,7 +320,7 @@ fn a_phone_that_sends_its_digits_one_by_one_is_told_to_go_on() {
     let site = Site::new();
     let daemon = site.start();
     let line = Line::new([127, 0, 0, 1], site.sip);
-    line::register(&line, "anna", line.address);
+    daemon::line::register(&line, "anna", line.address);
     let dial = |dialled: &str, at: &str| {
         let invite = REQUEST
             .replace("sip:+4736000130", &format!("sip:{dialled}"))
@@ -395,7 +387,7 @@ fn site_v6() -> (Site, SocketAddr) {
 /// A phone can still register.
 fn still_serves(site: &Site) {
     let line = Line::new([127, 0, 0, 1], site.sip);
-    line::register(&line, "anna", line.address);
+    daemon::line::register(&line, "anna", line.address);
 }
 
 const PROBE: &str = "torture-probe";

@@ -30,7 +30,6 @@ impl Sipp {
     }
 
     /// A phone that waits for calls. Tells where once it does.
-    #[allow(dead_code, reason = "not every program that plays a caller plays a phone")]
     pub(crate) fn phone(site: &Site, scenario: &str, options: &[&str]) -> (Sipp, std::net::SocketAddr) {
         let free =
             UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");

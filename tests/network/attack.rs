@@ -1,17 +1,5 @@
 //! Attacks on a real daemon, bounded, on the loopback interface: ten calls stay up, a known phone registers and calls
 //! after each, and memory does not grow with what attackers send. The figures are printed.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
-
-mod daemon;
-#[path = "daemon/line.rs"]
-#[allow(dead_code, reason = "the phone of a siege registers by itself")]
-mod line;
-#[path = "daemon/siege.rs"]
-mod siege;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
@@ -32,18 +20,18 @@ use socket2::Socket;
 use socket2::Type;
 
 use crate::daemon::Site;
+use crate::daemon::line::Line;
+use crate::daemon::line::header;
+use crate::daemon::siege::Party;
+use crate::daemon::siege::Siege;
+use crate::daemon::siege::TONE;
+use crate::daemon::siege::Tally;
+use crate::daemon::siege::authorization;
+use crate::daemon::siege::drain;
+use crate::daemon::siege::request;
+use crate::daemon::siege::transact;
+use crate::daemon::siege::uri;
 use crate::daemon::wait_until;
-use crate::line::Line;
-use crate::line::header;
-use crate::siege::Party;
-use crate::siege::Siege;
-use crate::siege::TONE;
-use crate::siege::Tally;
-use crate::siege::authorization;
-use crate::siege::drain;
-use crate::siege::request;
-use crate::siege::transact;
-use crate::siege::uri;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);

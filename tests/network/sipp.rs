@@ -1,19 +1,4 @@
 //! Calls over the network: SIPp plays phones and carrier against the real daemon, scenario by scenario.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
-
-mod daemon;
-#[path = "daemon/ear.rs"]
-mod ear;
-#[path = "daemon/line.rs"]
-mod line;
-#[path = "daemon/sipp.rs"]
-mod sipp;
-#[path = "daemon/tone.rs"]
-mod tone;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,12 +14,13 @@ use sentral::sip::digest;
 use sentral::sip::header::Algorithm;
 use sentral::sip::header::Challenge;
 
+use crate::daemon;
 use crate::daemon::Site;
+use crate::daemon::ear::Ear;
+use crate::daemon::line::Line;
+use crate::daemon::line::header;
+use crate::daemon::sipp::Sipp;
 use crate::daemon::wait_until;
-use crate::ear::Ear;
-use crate::line::Line;
-use crate::line::header;
-use crate::sipp::Sipp;
 
 /// Where carriers' media ends.
 const CARRIER: [u8; 4] = [127, 0, 0, 2];
@@ -63,7 +49,7 @@ fn sha_256_is_offered_only_where_it_is_configured() {
         fs::write(&file, text.replace("[sip]\n", &format!("[sip]\n{line}\n"))).expect("room on the disk");
         let daemon = site.start();
         let phone = Line::new(PHONE, site.sip);
-        assert_eq!(line::register(&phone, "anna", phone.address), algorithm);
+        assert_eq!(daemon::line::register(&phone, "anna", phone.address), algorithm);
         daemon.end();
     }
 }
@@ -530,7 +516,7 @@ fn caller(site: &Site, scenario: &str, number: &str) -> String {
 }
 
 fn register(site: &Site, device: &str, contact: SocketAddr) {
-    line::register(&Line::new(PHONE, site.sip), device, contact);
+    daemon::line::register(&Line::new(PHONE, site.sip), device, contact);
 }
 
 /// How many answers to the first INVITE are in SIPp's list of messages.

@@ -1,15 +1,4 @@
 //! Two real telephones (baresip) call each other through the daemon; what each hears is measured.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
-
-mod daemon;
-#[path = "daemon/phone.rs"]
-mod phone;
-#[path = "daemon/tone.rs"]
-mod tone;
 
 use std::fs;
 use std::fs::File;
@@ -18,11 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::daemon::Site;
+use crate::daemon::phone::Phone;
+use crate::daemon::phone::RATE;
+use crate::daemon::tone::level_db;
+use crate::daemon::tone::pitch;
 use crate::daemon::wait_until;
-use crate::phone::Phone;
-use crate::phone::RATE;
-use crate::tone::level_db;
-use crate::tone::pitch;
 
 /// 20 ms.
 const FRAME: usize = 160;

@@ -32,14 +32,25 @@ pub(crate) struct Phone {
 }
 
 impl Phone {
-    /// Starts a telephone with parameters of its account, such as `;answermode=auto`.
+    /// Starts a telephone over UDP with parameters of its account, such as `;answermode=auto`.
     pub(crate) fn start(site: &Site, name: &'static str, hz: u32, account: &str) -> Phone {
+        Phone::over(site, ("udp", site.sip), name, hz, account)
+    }
+
+    /// Starts a telephone that registers over a transport, whatever certificate it is shown.
+    pub(crate) fn over(
+        site: &Site,
+        (transport, server): (&str, SocketAddr),
+        name: &'static str,
+        hz: u32,
+        account: &str,
+    ) -> Phone {
         let folder = site.folder().join(name);
         fs::create_dir_all(&folder).expect("a folder");
         let first = free_ports(24);
         let (sip, control) = (first, first + 2);
         let config = format!(
-            "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\nsip_trans_def udp\n\
+            "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\nsip_trans_def {transport}\nsip_verify_server no\n\
              audio_player aubridge,{name}\naudio_source ausine,{hz}\naudio_alert aubridge,{name}-alert\n\
              ausrc_srate 48000\nauplay_srate {RATE}\nausrc_channels 2\nauplay_channels 1\n\
              rtp_ports {}-{}\nmodule_path {}\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\nmodule srtp.so\n\
@@ -51,8 +62,8 @@ impl Phone {
             folder.display(),
         );
         let account = format!(
-            "<sip:{name}@{}>;auth_user={name};auth_pass={name}-hemmelig;audio_codecs=pcma{account}\n",
-            site.sip
+            "<sip:{name}@{server};transport={transport}>;auth_user={name};auth_pass={name}-hemmelig;\
+             audio_codecs=pcma{account}\n",
         );
         for (file, text) in [("config", &*config), ("accounts", &account), ("contacts", "")] {
             fs::write(folder.join(file), text).expect("room on the disk");

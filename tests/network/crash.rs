@@ -1,13 +1,4 @@
 //! A daemon killed in the middle of its work: what it has confirmed stands when it is started again.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
-
-mod daemon;
-#[path = "daemon/line.rs"]
-mod line;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -15,10 +6,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::daemon::Site;
+use crate::daemon::line::Line;
+use crate::daemon::line::header;
+use crate::daemon::line::register;
 use crate::daemon::wait_until;
-use crate::line::Line;
-use crate::line::header;
-use crate::line::register;
 
 /// A new call so often: 50 in a second.
 const EVERY: Duration = Duration::from_millis(20);

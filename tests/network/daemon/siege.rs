@@ -12,8 +12,8 @@ use sentral::sip::message::Message;
 
 use crate::daemon::Daemon;
 use crate::daemon::Site;
-use crate::line::Line;
-use crate::line::header;
+use crate::daemon::line::Line;
+use crate::daemon::line::header;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);

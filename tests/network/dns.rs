@@ -1,14 +1,6 @@
 //! Names of carriers (RFC 3263), asked of a name server on loopback: NAPTR, SRV and A records, how long they are
 //! believed, and a carrier that is found by them.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    clippy::unwrap_used,
-    reason = "real sockets and processes are the point"
-)]
 
-mod daemon;
-#[path = "dns/server.rs"]
 mod server;
 
 use std::fs;
@@ -21,12 +13,12 @@ use sentral::shell::net::resolve::Resolver;
 use sentral::sip::Transport;
 
 use crate::daemon::Site;
-use crate::server::A;
-use crate::server::AAAA;
-use crate::server::NAPTR;
-use crate::server::SRV;
-use crate::server::Server;
-use crate::server::Zone;
+use crate::dns::server::A;
+use crate::dns::server::AAAA;
+use crate::dns::server::NAPTR;
+use crate::dns::server::SRV;
+use crate::dns::server::Server;
+use crate::dns::server::Zone;
 
 /// A carrier with a dead first server.
 fn carrier() -> Zone {

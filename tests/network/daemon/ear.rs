@@ -8,8 +8,8 @@ use std::time::Instant;
 use sentral::media::codec::g711::decode_alaw;
 use sentral::media::rtp;
 
-use crate::tone::level_db;
-use crate::tone::pitch;
+use crate::daemon::tone::level_db;
+use crate::daemon::tone::pitch;
 
 /// 200 ms at 8 kHz: what is listened to at a time.
 const STRETCH: usize = 1600;

@@ -1,16 +1,5 @@
 //! Diagnosis with the real daemon: a call's ladder by its number, a pcap file, and copies to a HEP server; nowhere
 //! a proof of a password.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "real sockets and processes are the point"
-)]
-
-mod daemon;
-#[path = "daemon/line.rs"]
-mod line;
-#[path = "daemon/sipp.rs"]
-mod sipp;
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -19,13 +8,15 @@ use std::net::TcpStream;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
+use std::process::Stdio;
 use std::time::Duration;
 
+use crate::daemon;
 use crate::daemon::Site;
+use crate::daemon::line::Line;
+use crate::daemon::line::header;
+use crate::daemon::sipp::Sipp;
 use crate::daemon::wait_until;
-use crate::line::Line;
-use crate::line::header;
-use crate::sipp::Sipp;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -36,7 +27,7 @@ fn a_call_is_shown_with_all_its_legs_in_ladder_file_and_hep() {
     configure(&site, &format!("[hep]\nserver = \"{}\"\nid = 77\n", hep.local_addr().expect("it is bound")));
     let daemon = site.start();
     let (phone, at) = Sipp::phone(&site, "phone-answers", &["-m", "1"]);
-    line::register(&Line::new([127, 0, 0, 1], site.sip), "anna", at);
+    daemon::line::register(&Line::new([127, 0, 0, 1], site.sip), "anna", at);
     let options = ["-m", "1", "-d", "300", "-key", "ear_port", "9"];
     Sipp::caller(&site, "caller-hangs-up", "+4736000101", &options).succeeds();
     phone.succeeds();
@@ -139,6 +130,26 @@ fn streams_and_unreadable_messages_are_in_the_ring_too() {
     assert_eq!(header(answer["text"].as_str().expect("text"), "Call-ID"), "stream");
     assert_eq!(find("unreadable").expect("what nobody reads")["text"], "this is no SIP");
     drop(stream);
+    daemon.end();
+}
+
+#[test]
+fn a_live_trace_ends_when_nobody_reads_it_any_more() {
+    let site = Site::new();
+    let daemon = site.start();
+    let mut live = Command::new(env!("CARGO_BIN_EXE_sentral"))
+        .args(["trace", "--live", "--config"])
+        .arg(site.folder().join("config"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the daemon's program");
+    drop(live.stdout.take());
+    let carrier = Line::new([127, 0, 0, 2], site.sip);
+    let status = wait_until("it ends", PATIENCE, || {
+        carrier.send("this is no SIP");
+        live.try_wait().expect("our own child")
+    });
+    assert!(status.success(), "{status}");
     daemon.end();
 }
 

@@ -1,0 +1,19 @@
+//! The real daemon over real sockets: phones, carriers, proxies, name servers, attackers and power cuts, all on the
+//! loopback interface. One program, so that it is linked once; its tests run one after the other.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "real sockets and processes are the point"
+)]
+
+mod attack;
+mod bad_input;
+mod crash;
+mod daemon;
+mod dns;
+mod phones;
+mod proxy;
+mod sipp;
+mod trace;
+mod transports;
