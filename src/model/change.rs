@@ -17,9 +17,13 @@ use crate::model::id::LineKey;
 use crate::model::id::MailboxKey;
 use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
+use crate::model::id::UserId;
 use crate::model::id::UserKey;
+use crate::model::mailbox::Handling;
 use crate::model::mailbox::Message;
 use crate::model::mailbox::MessageState;
+use crate::model::mailbox::Occasion;
+use crate::model::missed::Missed;
 use crate::model::personal::Setting;
 
 /// Who or what changed an agent's or toggle's state.
@@ -269,6 +273,53 @@ pub enum Change {
         /// Now.
         state: MessageState,
     },
+    /// Somebody of a team sees to a message, or nobody any longer.
+    MessageHandled {
+        /// Where.
+        mailbox: MailboxKey,
+        /// Which.
+        id: Arc<str>,
+        /// Who and how far.
+        handling: Option<Handling>,
+    },
+    /// A box has a greeting of its own, or no longer.
+    GreetingSet {
+        /// Where.
+        mailbox: MailboxKey,
+        /// For whom.
+        occasion: Occasion,
+        /// Its file under the data folder; none takes it away.
+        file: Option<Arc<str>>,
+        /// Ends by itself.
+        until: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A box has another PIN than the configured one.
+    PinSet {
+        /// Where.
+        mailbox: MailboxKey,
+        /// In clear, like the passwords of devices.
+        pin: Arc<str>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A caller of a queue was not answered, or somebody sees to one: the whole item.
+    Missed {
+        /// The item.
+        missed: Missed,
+    },
+    /// An item of the call-back list is gone.
+    MissedCleared {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        id: Arc<str>,
+        /// `answered`, `called_back`, `done`, `expired`, `crowded`.
+        why: Arc<str>,
+        /// Who, when somebody did it.
+        by: Option<UserId>,
+    },
     /// A message was deleted; its file goes with it.
     MessageDeleted {
         /// Where.
@@ -301,6 +352,11 @@ impl Change {
             | Change::PersonalSet { .. }
             | Change::MessageLeft { .. }
             | Change::MessageMarked { .. }
+            | Change::MessageHandled { .. }
+            | Change::GreetingSet { .. }
+            | Change::PinSet { .. }
+            | Change::Missed { .. }
+            | Change::MissedCleared { .. }
             | Change::MessageDeleted { .. } => true,
             Change::CallStarted { .. }
             | Change::CallLeg { .. }

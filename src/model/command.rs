@@ -11,9 +11,13 @@ use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
 use crate::model::id::LineId;
+use crate::model::id::MailboxId;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
+use crate::model::mailbox::Message;
+use crate::model::mailbox::Progress;
+use crate::model::missed::Missed;
 use crate::model::personal::Condition;
 use crate::model::personal::Standing;
 use crate::model::personal::Wish;
@@ -75,6 +79,22 @@ pub enum Command {
         /// What.
         wish: Wish,
     },
+    /// About the messages of a voicemail box.
+    Inbox {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        mailbox: MailboxId,
+        /// What.
+        order: InboxOrder,
+    },
+    /// About callers of queues whom nobody has answered.
+    Missed {
+        /// Whose.
+        company: CompanyId,
+        /// What.
+        order: MissedOrder,
+    },
     /// Sets a toggle.
     Toggle {
         /// Whose.
@@ -103,6 +123,68 @@ pub enum Command {
     Simulate(Simulate),
     /// No new calls; ends when the last call is over.
     Drain,
+}
+
+/// An order about the messages of a box.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum InboxOrder {
+    /// What lies there?
+    List,
+    /// Somebody sees to a message.
+    Handle {
+        /// Which.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+        /// How far; none puts it back.
+        progress: Option<Progress>,
+        /// For colleagues, else as before.
+        note: Option<Arc<str>>,
+    },
+    /// A message is deleted.
+    Delete {
+        /// Which.
+        id: Arc<str>,
+    },
+    /// Rings a user, then whoever left the message.
+    Call {
+        /// Which message.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+    },
+}
+
+/// An order about the call-back list.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum MissedOrder {
+    /// Who is on it?
+    List,
+    /// Somebody sees to a caller.
+    Take {
+        /// The number, or `hidden`.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+        /// For colleagues, else as before.
+        note: Option<Arc<str>>,
+    },
+    /// A caller is seen to.
+    Done {
+        /// The number, or `hidden`.
+        id: Arc<str>,
+        /// By whom.
+        by: UserId,
+    },
+    /// Rings a user, then the caller.
+    Call {
+        /// The number.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+    },
 }
 
 /// A dry run.
@@ -145,6 +227,16 @@ pub enum Answer {
     Users {
         /// The users.
         users: Vec<PersonView>,
+    },
+    /// To `Inbox`.
+    Messages {
+        /// Newest first.
+        messages: Vec<Message>,
+    },
+    /// To `Missed`.
+    Missed {
+        /// Newest first.
+        missed: Vec<Missed>,
     },
     /// To `Devices`.
     Devices {

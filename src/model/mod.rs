@@ -11,6 +11,7 @@ pub mod fraud;
 pub mod hours;
 pub mod id;
 pub mod mailbox;
+pub mod missed;
 pub mod number;
 pub mod personal;
 pub mod prompt;

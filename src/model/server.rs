@@ -76,6 +76,8 @@ pub struct Server {
     pub dns_servers: Vec<SocketAddr>,
     /// Bytes of SIP messages that are kept in memory; 0 keeps none.
     pub trace_bytes: usize,
+    /// Where mail is handed over; without one none is sent.
+    pub mail: Option<Arc<MailServer>>,
     /// Capture server that is sent a copy of every message.
     pub hep: Option<Hep>,
     /// Address to show in Via, Contact and SDP behind NAT.
@@ -140,6 +142,7 @@ impl Default for Server {
             tls: Tls::default(),
             dns_servers: Vec::new(),
             trace_bytes: 16_000_000,
+            mail: None,
             hep: None,
             external: None,
             service_route: Vec::new(),
@@ -309,6 +312,35 @@ impl Codes {
         let others = [&self.do_not_disturb, &self.mobile, &self.absence, &self.call_waiting];
         self.forward.iter().chain(others)
     }
+}
+
+/// Where mail is handed over, `[mail]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailServer {
+    /// Host name or address.
+    pub host: Arc<str>,
+    /// Port, when one was written.
+    pub port: Option<u16>,
+    /// How it is encrypted.
+    pub tls: MailTls,
+    /// Account, if it wants one.
+    pub user: Option<Arc<str>>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// Sender.
+    pub from: Arc<str>,
+}
+
+/// How the way to the mail server is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MailTls {
+    /// STARTTLS, and no mail without it (port 587).
+    #[default]
+    StartTls,
+    /// From the first octet (port 465).
+    Always,
+    /// Not at all (port 25): for a server on this machine.
+    Off,
 }
 
 /// A Homer capture server, `[hep]`.

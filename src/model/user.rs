@@ -119,6 +119,10 @@ pub struct User {
 pub struct PersonalMailbox {
     /// 4–8 digits; none means that only the user's own devices may listen, without a PIN.
     pub pin: Option<Secret>,
+    /// Mails to the user hold the message itself.
+    pub email_audio: bool,
+    /// How long a message is kept; none is for ever.
+    pub keep: Option<Duration>,
 }
 
 /// A SIP device.

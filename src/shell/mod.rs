@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod demo;
 pub mod http;
+pub mod mail;
 pub mod media;
 pub mod net;
 pub mod signaling;
@@ -174,6 +175,7 @@ impl Daemon {
             store: Arc::clone(&store),
             resolver,
             data: data.clone(),
+            mailer: mail::Mailer::start(&Handle::current(), &data),
             runtime: Handle::current(),
         };
         let signaling = signaling::start(parts, outputs, inbox.clone(), mouth)?;

@@ -32,6 +32,7 @@ use crate::switch::call::Waiting;
 use crate::switch::clip_name;
 use crate::switch::dial;
 use crate::switch::dial::Dial;
+use crate::switch::flow::Program;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
 use crate::switch::flow::action::Event;
@@ -177,6 +178,41 @@ impl Switch {
             Action::DeleteMessage { mailbox, id } => {
                 let mailbox = MailboxKey { company: of.company.clone(), mailbox };
                 self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
+            }
+            Action::LoadRecorded => {
+                let file = of.recorded.and_then(|record| Some(self.recordings.get(&record)?.file()));
+                match file {
+                    Some(file) => self.ask(Ask::LoadClip { file }, Asked::Clip(call)),
+                    None => self.run_program(now, call, Event::Loaded(false)),
+                }
+            }
+            Action::HearRecorded => {
+                let file = of.recorded.and_then(|record| Some(self.recordings.get(&record)?.file()));
+                let items = file.into_iter().map(PlayItem::Clip).collect();
+                self.play_to_caller(call, items, 1, Listener::Program);
+            }
+            Action::KeepGreeting { mailbox, occasion, days } => {
+                self.keep_greeting(now, call, mailbox, occasion, days);
+            }
+            Action::DropGreeting { mailbox, occasion } => {
+                let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+                self.set_greeting(now, mailbox, occasion, None, None);
+            }
+            Action::PinTried { mailbox, right } => {
+                let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+                self.pin_tried(now, call, &mailbox, right);
+            }
+            Action::SetPin { mailbox, pin } => {
+                let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+                self.change_mailbox(now, Change::PinSet { mailbox, pin, at: now.utc });
+            }
+            Action::SendMessageOn { mailbox, id, to } => {
+                let company = of.company.clone();
+                self.send_message_on(now, &MailboxKey { company, mailbox }, &id, to);
+            }
+            Action::LeadTo(target) => {
+                of.program = Some(Program::to(*target));
+                self.run_program(now, call, Event::Start);
             }
             Action::Login { line, logged_in } => {
                 let Some(agent) = of.caller_user() else { return };
@@ -422,6 +458,8 @@ impl Switch {
     fn left_line(&mut self, now: Now, call: CallId, line: &LineKey, exit: ExitReason, since: Instant) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let joined = of.waiting.take().map_or(since, |waiting| waiting.since);
+        self.note_missed(now, call, line, exit.as_str());
+        let Some(of) = self.calls.get_mut(&call) else { return };
         of.playing = None;
         let caller = of.caller;
         self.note_wait(now, call, joined);

@@ -194,6 +194,7 @@ impl Switch {
         if transferred {
             self.show_parties(now, call);
         }
+        self.reached(now, call);
         tracing::info!(%call, "connected");
     }
 
@@ -258,7 +259,8 @@ impl Switch {
         if let Some(waiting) = &waiting {
             self.note_wait(now, call, waiting.since);
         }
-        if waiting.is_some() {
+        if let Some(waiting) = &waiting {
+            self.note_abandoned(now, call, waiting, ending.by);
             let why = match ending.by {
                 EndedBy::Caller => queue::Left::HungUp,
                 EndedBy::Callee | EndedBy::System => queue::Left::System,

@@ -242,7 +242,8 @@ impl DryRun<'_> {
                     max.as_secs()
                 ));
             }
-            Action::Load(_) => *next = Some(Event::Loaded(true)),
+            Action::LeadTo(target) => self.tell(way(&target)),
+            Action::Load(_) | Action::LoadRecorded => *next = Some(Event::Loaded(true)),
             Action::FlipToggle(toggle) => {
                 let on = self.world.toggles.is_on(&self.company.id, &toggle, self.now);
                 *next = Some(Event::Toggled(!on));
@@ -259,6 +260,12 @@ impl DryRun<'_> {
             | Action::LeaveQueue
             | Action::SentOn { .. }
             | Action::SetPersonal(_)
+            | Action::HearRecorded
+            | Action::KeepGreeting { .. }
+            | Action::DropGreeting { .. }
+            | Action::PinTried { .. }
+            | Action::SetPin { .. }
+            | Action::SendMessageOn { .. }
             | Action::StopRecord
             | Action::KeepMessage
             | Action::DropMessage

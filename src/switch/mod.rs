@@ -20,6 +20,7 @@ mod event;
 pub mod explain;
 pub mod flow;
 mod gate;
+pub mod greeting;
 pub mod gruu;
 pub mod guard;
 mod header_rules;
@@ -28,7 +29,9 @@ pub mod holidays;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod inbox;
 mod leg;
+pub mod letter;
 mod location;
 pub mod mailbox;
 pub mod negotiate;
@@ -105,7 +108,9 @@ use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
 use crate::switch::health::Address;
+use crate::switch::inbox::MissedCalls;
 use crate::switch::leg::Leg;
+use crate::switch::letter::Letter;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
@@ -232,6 +237,15 @@ pub enum Ask {
         /// File under the data folder, and its name in the bank.
         file: Arc<str>,
     },
+    /// Make a copy of a recording.
+    CopyFile {
+        /// File under the data folder.
+        file: Arc<str>,
+        /// The copy's.
+        to: Arc<str>,
+    },
+    /// Send a mail; trying again, if need be, is the shell's.
+    Mail(Box<Letter>),
     /// Delete a recording that is no message.
     DeleteFile {
         /// File under the data folder.
@@ -322,6 +336,7 @@ pub struct Switch {
     queues: Queues,
     mailboxes: Mailboxes,
     people: People,
+    missed: MissedCalls,
     toggles: Toggles,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
@@ -391,6 +406,7 @@ impl Switch {
             queues,
             mailboxes: Mailboxes::default(),
             people: People::default(),
+            missed: MissedCalls::default(),
             toggles: Toggles::default(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
@@ -527,6 +543,7 @@ impl Switch {
                 for (mailbox, id) in self.mailboxes.expired(&self.config, now.utc) {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
+                self.forget_old_missed(now);
             }
             Timer::Charge => {
                 self.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);

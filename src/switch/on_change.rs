@@ -32,9 +32,13 @@ impl Switch {
                 self.people.apply(&change);
                 self.personal_changed(now, user);
             }
-            Change::MessageLeft { .. } | Change::MessageMarked { .. } | Change::MessageDeleted { .. } => {
-                self.mailboxes.apply(&change);
-            }
+            Change::MessageLeft { .. }
+            | Change::MessageMarked { .. }
+            | Change::MessageHandled { .. }
+            | Change::GreetingSet { .. }
+            | Change::PinSet { .. }
+            | Change::MessageDeleted { .. } => self.mailboxes.apply(&change),
+            Change::Missed { .. } | Change::MissedCleared { .. } => self.missed.apply(&change),
             // Told by us and of no use to ourselves.
             Change::CallStarted { .. }
             | Change::CallLeg { .. }

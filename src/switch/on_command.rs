@@ -67,6 +67,8 @@ impl Switch {
             Command::Personal { company, user, wish } => {
                 self.order_personal(now, &company, &user, &wish, &Source::Cli)
             }
+            Command::Inbox { company, mailbox, order } => self.order_inbox(now, &company, &mailbox, &order),
+            Command::Missed { company, order } => self.order_missed(now, &company, &order),
             Command::Toggle { company, toggle, on, until } => {
                 self.order_toggle(now, &company, &toggle, on, until)
             }

@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod demo;
 mod devices;
+mod missed;
 mod print;
 mod queues;
 mod serve;
@@ -18,6 +19,7 @@ mod toggle;
 mod trace;
 mod trunks;
 mod users;
+mod voicemail;
 mod when;
 
 use std::path::PathBuf;
@@ -88,6 +90,10 @@ enum Verb {
     Agents(agents::Args),
     /// People and what they have set for themselves: forwarding, absence, do not disturb
     Users(users::Args),
+    /// Messages of voicemail boxes, and who of a team sees to them
+    Voicemail(voicemail::Args),
+    /// Callers of queues whom nobody has answered
+    Missed(missed::Args),
     /// Telephones and where they are registered; has one fetch its configuration
     Devices(devices::Args),
     /// Carriers and whether they can be used
@@ -180,6 +186,8 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Queues(args) => queues::run(args, &context),
         Verb::Agents(args) => agents::run(args, &context),
         Verb::Users(args) => users::run(args, &context),
+        Verb::Voicemail(args) => voicemail::run(args, &context),
+        Verb::Missed(args) => missed::run(args, &context),
         Verb::Devices(args) => devices::run(args, &context),
         Verb::Trunks => trunks::run(&context),
         Verb::Toggle(args) => toggle::run(args, &context),
@@ -236,6 +244,9 @@ mod tests {
             "sentral toggle fjord natt on --until 2h",
             "sentral users forward fjord kari no-answer +4736000391 --after 15",
             "sentral users absence fjord kari ferie --until 2h --to user:ola",
+            "sentral voicemail take fjord felles 0-5f3a-1 --by kari --note x",
+            "sentral voicemail put-back fjord felles 0-5f3a-1 --by kari",
+            "sentral missed call fjord +4736000777 --by kari",
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",

@@ -112,6 +112,11 @@ pub fn count(change: &Change) {
         | Change::DevicePassword { .. }
         | Change::ToggleSet { .. }
         | Change::PersonalSet { .. }
+        | Change::MessageHandled { .. }
+        | Change::GreetingSet { .. }
+        | Change::PinSet { .. }
+        | Change::Missed { .. }
+        | Change::MissedCleared { .. }
         | Change::MessageMarked { .. }
         | Change::MessageDeleted { .. } => {}
     }

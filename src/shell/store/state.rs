@@ -24,6 +24,7 @@ use crate::model::change::Change;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::MailboxKey;
+use crate::model::mailbox::Handling;
 use crate::model::mailbox::MessageState;
 use crate::shell::store::journal::Line;
 
@@ -53,10 +54,13 @@ const MIGRATIONS: &[&str] = &[
 ",
     "
     CREATE TABLE personal (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE greeting (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE pin (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE missed (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
 ",
 ];
 /// The tables of state, all of one shape.
-const STATE_TABLES: [&str; 8] = [
+const STATE_TABLES: [&str; 11] = [
     "agent_login",
     "agent_pause",
     "round_robin",
@@ -65,6 +69,9 @@ const STATE_TABLES: [&str; 8] = [
     "toggle",
     "message",
     "personal",
+    "greeting",
+    "pin",
+    "missed",
 ];
 /// Decisions kept at most.
 const DECISIONS_MAX: i64 = 1_000_000;
@@ -118,8 +125,14 @@ enum Effect<'a> {
     Complete { call: CallId, rtp: (u64, u64), lost: u64 },
     Put(Place),
     Delete(Place),
-    Mark(Place, MessageState),
+    Mark(Place, Mark<'a>),
     Nothing,
+}
+
+/// What of a message changes where it is kept.
+enum Mark<'a> {
+    State(MessageState),
+    Handling(&'a Option<Handling>),
 }
 
 impl Database {
@@ -165,7 +178,7 @@ impl Database {
                     }
                     pending.insert(place, None);
                 }
-                Effect::Mark(place, state) => mark(&transaction, &mut pending, place, state)?,
+                Effect::Mark(place, what) => mark(&transaction, &mut pending, place, &what)?,
                 Effect::Nothing => {}
             }
         }
@@ -307,7 +320,21 @@ fn effect(change: &Change) -> Effect<'_> {
             Effect::Put(place("personal", &[user.company.as_str(), user.user.as_str(), setting.name()]))
         }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
-        Change::MessageMarked { mailbox, id, state } => Effect::Mark(message(mailbox, id), *state),
+        Change::MessageMarked { mailbox, id, state } => {
+            Effect::Mark(message(mailbox, id), Mark::State(*state))
+        }
+        Change::MessageHandled { mailbox, id, handling } => {
+            Effect::Mark(message(mailbox, id), Mark::Handling(handling))
+        }
+        Change::GreetingSet { mailbox, occasion, .. } => Effect::Put(place(
+            "greeting",
+            &[mailbox.company.as_str(), mailbox.mailbox.as_str(), occasion.as_str()],
+        )),
+        Change::PinSet { mailbox, .. } => {
+            Effect::Put(place("pin", &[mailbox.company.as_str(), mailbox.mailbox.as_str()]))
+        }
+        Change::Missed { missed } => Effect::Put(place("missed", &[missed.company.as_str(), &missed.id])),
+        Change::MissedCleared { company, id, .. } => Effect::Delete(place("missed", &[company.as_str(), id])),
         Change::MessageDeleted { mailbox, id } => Effect::Delete(message(mailbox, id)),
         Change::CallStarted { .. }
         | Change::CallLeg { .. }
@@ -331,7 +358,7 @@ fn mark(
     transaction: &Transaction<'_>,
     pending: &mut Pending,
     place: Place,
-    state: MessageState,
+    what: &Mark<'_>,
 ) -> anyhow::Result<()> {
     let there = match pending.get(&place) {
         Some(pending) => pending.clone(),
@@ -342,7 +369,10 @@ fn mark(
     };
     let Some((n, change)) = there else { return Ok(()) };
     let Change::MessageLeft { mut message } = serde_json::from_str(&change)? else { return Ok(()) };
-    message.state = state;
+    match what {
+        Mark::State(state) => message.state = *state,
+        Mark::Handling(handling) => message.handling = (*handling).clone(),
+    }
     // The line number stays that of the message, so that messages keep their order.
     pending.insert(place, Some((n, serde_json::to_string(&Change::MessageLeft { message })?)));
     Ok(())

@@ -21,6 +21,7 @@ use crate::model::id::QueueId;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::mailbox::MessageState;
+use crate::model::mailbox::Occasion;
 use crate::model::personal::Setting;
 use crate::model::prompt::PromptKey;
 use crate::model::queue::Confirm;
@@ -32,6 +33,7 @@ use crate::switch::diversion::Why;
 use crate::switch::hours::ByHand;
 use crate::switch::mailbox::Mailboxes;
 use crate::switch::personal::People;
+use crate::switch::route::Target;
 use crate::time::Timestamp;
 
 /// What a program wants done on its call. Actions of one list are carried out in order.
@@ -158,6 +160,51 @@ pub enum Action {
         /// Which.
         id: Arc<str>,
     },
+    /// Brings what was just recorded into the media bank; answered by [`Event::Loaded`].
+    LoadRecorded,
+    /// Plays what was just recorded; answered by [`Event::PlayFinished`].
+    HearRecorded,
+    /// What was just recorded is a greeting of a box.
+    KeepGreeting {
+        /// Whose.
+        mailbox: MailboxId,
+        /// For which callers.
+        occasion: Occasion,
+        /// Holds for so many days; 0 until it is taken away.
+        days: u32,
+    },
+    /// A greeting is taken away.
+    DropGreeting {
+        /// Whose.
+        mailbox: MailboxId,
+        /// For which callers.
+        occasion: Occasion,
+    },
+    /// A PIN was keyed in.
+    PinTried {
+        /// Of which box.
+        mailbox: MailboxId,
+        /// It was the right one.
+        right: bool,
+    },
+    /// A box gets a new PIN.
+    SetPin {
+        /// Which.
+        mailbox: MailboxId,
+        /// 4–8 digits; never logged.
+        pin: Arc<str>,
+    },
+    /// A message is put into another box, too.
+    SendMessageOn {
+        /// Where it lies.
+        mailbox: MailboxId,
+        /// Which.
+        id: Arc<str>,
+        /// Where to.
+        to: MailboxId,
+    },
+    /// The call goes where the caller could have dialled; the program ends with it.
+    LeadTo(Box<Target>),
     /// The calling user logs in or out.
     Login {
         /// Where; none is every queue and ring group the user is in.

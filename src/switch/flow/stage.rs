@@ -103,6 +103,12 @@ impl<'a> Stage<'a> {
         self.actions.push(Action::Beep);
     }
 
+    /// What was just recorded, after [`Action::LoadRecorded`].
+    pub fn hear(&mut self) {
+        self.held.playing = true;
+        self.actions.push(Action::HearRecorded);
+    }
+
     /// Silence.
     pub fn stop_play(&mut self) {
         if std::mem::take(&mut self.held.playing) {

@@ -219,6 +219,7 @@ fn mailboxes(section: Option<Value<'_>>) -> BTreeMap<MailboxId, Mailbox> {
             ext: table.take("ext").and_then(read::extension),
             users: table.take("users").map(read::references).unwrap_or_default(),
             email: table.take("email").and_then(server::email),
+            email_audio: table.flag("email_audio").unwrap_or(true),
             greeting: table.take("greeting").and_then(read::reference),
             pin: table.take("pin").and_then(user::pin),
             max_messages: most.unwrap_or(MESSAGES),
@@ -240,11 +241,12 @@ fn own_mailboxes(users: &BTreeMap<UserId, User>, mailboxes: &mut BTreeMap<Mailbo
             ext: None,
             users: vec![id.clone()],
             email: user.email.clone(),
+            email_audio: own.email_audio,
             greeting: None,
             pin: own.pin.clone(),
             max_messages: MESSAGES,
             max_length: SECOND * 180,
-            keep: None,
+            keep: own.keep,
         };
         mailboxes.insert(format!("user:{id}").into(), mailbox);
     }

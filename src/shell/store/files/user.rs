@@ -167,15 +167,18 @@ fn forward(value: Value<'_>, may_wait: bool) -> Option<Forward> {
 /// A user's own box: `true`, `false`, or `{ pin }`.
 fn voicemail(value: Value<'_>) -> Option<PersonalMailbox> {
     if let Some(has) = value.as_flag() {
-        return has.then(PersonalMailbox::default);
+        return has.then_some(PersonalMailbox { pin: None, email_audio: true, keep: None });
     }
     if !value.is_table() {
         return value.refuse("true, false or { pin = \"…\" }");
     }
     let mut table = value.table()?;
     let pin = table.take("pin").and_then(pin);
+    let email_audio = table.flag("email_audio").unwrap_or(true);
+    let keep =
+        table.take("keep").and_then(|value| read::duration_or_never(value, read::DAY..=read::DAY * 3_650));
     table.finish();
-    Some(PersonalMailbox { pin })
+    Some(PersonalMailbox { pin, email_audio, keep: keep.flatten() })
 }
 
 /// A PIN of 4–8 digits.
