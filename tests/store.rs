@@ -24,6 +24,8 @@ use sentral::model::cdr::EndedBy;
 use sentral::model::change::BindingRecord;
 use sentral::model::change::Change;
 use sentral::model::change::Source;
+use sentral::model::event::Event;
+use sentral::model::event::Fields;
 use sentral::model::flow::Destination;
 use sentral::model::id::AgentKey;
 use sentral::model::id::CallId;
@@ -120,7 +122,8 @@ fn a_journal_brought_in_twice_changes_nothing() {
     let journal = |name: &str, lines: &[(u64, Change)]| {
         let mut file = fs::File::create(data.path().join(name)).unwrap();
         for (n, change) in lines {
-            writeln!(file, "{}", serde_json::to_string(&Line { n: *n, change }).unwrap()).unwrap();
+            writeln!(file, "{}", serde_json::to_string(&Line { n: *n, change: change.clone() }).unwrap())
+                .unwrap();
         }
     };
     let old = [(1, ended(1)), (2, paused("kari", Some("lunsj"))), (3, bound("a", 1)), (4, unbound("a"))];
@@ -246,24 +249,73 @@ fn a_database_of_a_later_version_is_refused() {
     assert!(refused.contains("later version"), "{refused}");
 }
 
+fn decided(seq: u64, at: Timestamp) -> Change {
+    Change::Decision(Box::new(Event {
+        company: "fjord".into(),
+        seq,
+        at,
+        call: Some(call(seq % 10)),
+        event: "queue.joined".into(),
+        why: "joined: place 1".into(),
+        fields: Fields { place: Some(1), ..Fields::of_line(LineId::Queue("salg".into())) },
+    }))
+}
+
+/// Numbers of the events that are given back.
+fn seqs(facts: &[Change]) -> Vec<u64> {
+    let seq = |fact: &Change| match fact {
+        Change::Decision(event) => Some(event.seq),
+        _ => None,
+    };
+    facts.iter().filter_map(seq).collect()
+}
+
 #[test]
-fn decisions_are_kept_for_questions_about_a_call() {
+fn events_are_kept_as_they_were_by_call_and_by_time() {
     let data = TempDir::new().unwrap();
     let (store, _) = Store::open(data.path()).unwrap();
-    store.record(&Change::Decision {
-        company: "fjord".into(),
-        seq: 1,
-        at: Timestamp::now(),
-        call: Some(call(5)),
-        event: "queue.joined".into(),
-        why: "sales is open".into(),
-    });
+    let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap();
+    // The clock is set back by two hours half way.
+    let at = |seq: u64| now - Duration::from_secs(if seq <= 15 { 60 * (20 - seq) } else { 7_200 });
+    for seq in 1..=20 {
+        store.record(&decided(seq, at(seq)));
+    }
+    let of_call: Vec<Change> = store
+        .events_of(call(3))
+        .unwrap()
+        .into_iter()
+        .map(|event| Change::Decision(Box::new(event)))
+        .collect();
+    assert_eq!(of_call, [decided(3, at(3)), decided(13, at(13))]);
+    let mut seen = Vec::new();
+    let (from, to) = (now - Duration::from_secs(60 * 10), now);
+    store.events_between(&"fjord".into(), from, to, |event| seen.push(event.seq)).unwrap();
+    assert_eq!(seen, (10..=15).collect::<Vec<_>>());
+    store.events_between(&"annen".into(), from, to, |_| panic!("another company's")).unwrap();
+}
+
+#[test]
+fn events_of_the_last_day_and_the_newest_come_back_and_old_ones_are_trimmed() {
+    let data = TempDir::new().unwrap();
+    let (store, facts) = Store::open(data.path()).unwrap();
+    assert!(facts.is_empty());
+    let now = Timestamp::now();
+    let days_ago = |days: u64| now - Duration::from_secs(days * 86_400);
+    for seq in 1..=10 {
+        store.record(&decided(seq, days_ago(11 - seq)));
+    }
+    drop(store);
+    let (store, facts) = Store::open(data.path()).unwrap();
+    assert_eq!(seqs(&facts), [10], "one day and an hour or two");
+    store.keep_events(Duration::from_secs(5 * 86_400));
     assert!(store.flush());
-    let database = rusqlite::Connection::open(data.path().join("sentral.db")).unwrap();
-    let why: String = database
-        .query_row("SELECT why FROM decision WHERE call = ?1", [call(5).to_string()], |row| row.get(0))
-        .unwrap();
-    assert_eq!(why, "sales is open");
+    let mut kept = Vec::new();
+    store.events_between(&"fjord".into(), Timestamp::UNIX_EPOCH, now, |event| kept.push(event.seq)).unwrap();
+    assert_eq!(kept, (6..=10).collect::<Vec<_>>(), "the old end is gone, without a gap");
+    store.keep_events(Duration::from_secs(1));
+    drop(store);
+    let (_store, facts) = Store::open(data.path()).unwrap();
+    assert_eq!(seqs(&facts), [10], "the newest stays, however old: its number goes on");
 }
 
 /// What a random run does.
@@ -539,6 +591,7 @@ fn left(id: &str, state: MessageState) -> Change {
         at: second(4),
         length_ms: 8_000,
         state,
+        handling: None,
     };
     Change::MessageLeft { message }
 }

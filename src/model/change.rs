@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
+use crate::model::event::Event;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
@@ -128,21 +129,8 @@ pub enum Change {
         /// Gaps in what came from the caller.
         lost: u64,
     },
-    /// A decision of the flow or a queue, with its reason.
-    Decision {
-        /// Whose.
-        company: CompanyId,
-        /// Rising by one per company within a process life.
-        seq: u64,
-        /// When.
-        at: Timestamp,
-        /// About which call.
-        call: Option<CallId>,
-        /// `queue.joined`, `flow.step` …
-        event: Arc<str>,
-        /// Why, in the words of the reason codes.
-        why: Arc<str>,
-    },
+    /// A decision: an event of the company's log.
+    Decision(Box<Event>),
     /// An agent logged in or out of a queue or ring group.
     AgentLogin {
         /// Who.
@@ -173,15 +161,6 @@ pub enum Change {
         line: LineKey,
         /// Who.
         agent: AgentKey,
-    },
-    /// How a call left a queue.
-    QueueDone {
-        /// Which queue or group.
-        line: LineKey,
-        /// `answered`, `abandoned`, `short_abandoned`, `timeout`, `full`, `nobody`, `closed` …
-        result: Arc<str>,
-        /// Milliseconds waited.
-        wait_ms: u64,
     },
     /// A device registered or refreshed.
     Bound {
@@ -363,8 +342,7 @@ impl Change {
             | Change::CallAnswered { .. }
             | Change::CallEnded { .. }
             | Change::CallMedia { .. }
-            | Change::Decision { .. }
-            | Change::QueueDone { .. }
+            | Change::Decision(_)
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::cdr::Direction;
+use crate::model::figures::LineFigures;
 use crate::model::flow::Destination;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
@@ -147,13 +148,6 @@ pub enum InboxOrder {
         /// Which.
         id: Arc<str>,
     },
-    /// Rings a user, then whoever left the message.
-    Call {
-        /// Which message.
-        id: Arc<str>,
-        /// Who.
-        by: UserId,
-    },
 }
 
 /// An order about the call-back list.
@@ -176,13 +170,6 @@ pub enum MissedOrder {
         /// The number, or `hidden`.
         id: Arc<str>,
         /// By whom.
-        by: UserId,
-    },
-    /// Rings a user, then the caller.
-    Call {
-        /// The number.
-        id: Arc<str>,
-        /// Who.
         by: UserId,
     },
 }
@@ -351,14 +338,9 @@ pub struct QueueView {
     pub longest_s: u64,
     /// Agents by state: user, state, reason.
     pub agents: Vec<(UserId, String)>,
-    /// Since start: offered, answered, abandoned, overflowed.
-    pub offered: u64,
-    /// Bridged with an agent.
-    pub answered: u64,
-    /// Left after five seconds or more.
-    pub abandoned: u64,
-    /// Any other exit.
-    pub overflowed: u64,
+    /// What it did since midnight in the company's zone.
+    #[serde(default)]
+    pub today: LineFigures,
 }
 
 /// An agent.

@@ -6,6 +6,8 @@ pub mod check;
 pub mod class;
 pub mod command;
 pub mod company;
+pub mod event;
+pub mod figures;
 pub mod flow;
 pub mod fraud;
 pub mod hours;

@@ -95,6 +95,8 @@ pub struct Server {
     pub media_ports: (u16, u16),
     /// Codecs by name in order of preference, as written; unknown names are refused at load.
     pub codecs: Vec<CodecName>,
+    /// How long events of the log are kept.
+    pub events_keep: Duration,
     /// How long recordings are kept.
     pub keep_recordings: Duration,
     /// Web listener (loaded and checked; served by a later version).
@@ -151,6 +153,7 @@ impl Default for Server {
             sip_session_s: 1800,
             media_ports: (20000, 21999),
             codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
+            events_keep: Duration::from_secs(400 * 86_400),
             keep_recordings: Duration::from_secs(30 * 86_400),
             web_listen: None,
             metrics_listen: None,

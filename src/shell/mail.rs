@@ -187,3 +187,84 @@ fn transport(server: &MailServer) -> anyhow::Result<AsyncSmtpTransport<Tokio1Exe
     }
     Ok(builder.build())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncBufReadExt as _;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::BufReader;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Takes one connection and gives what was sent as data; `greeting` other than 220 turns it away.
+    async fn take_one(listener: &TcpListener, greeting: &str) -> String {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let (reader, mut writer) = stream.into_split();
+        let mut lines = BufReader::new(reader).lines();
+        writer.write_all(greeting.as_bytes()).await.expect("a greeting");
+        let (mut data, mut in_data) = (String::new(), false);
+        while let Ok(Some(line)) = lines.next_line().await {
+            let answer = match (in_data, line.split(' ').next().unwrap_or_default()) {
+                (true, ".") => {
+                    in_data = false;
+                    "250 taken\r\n"
+                }
+                (true, _) => {
+                    data.push_str(&line);
+                    data.push('\n');
+                    continue;
+                }
+                (false, "DATA") => {
+                    in_data = true;
+                    "354 go on\r\n"
+                }
+                (false, "QUIT") => "221 bye\r\n",
+                (false, _) => "250 ok\r\n",
+            };
+            if writer.write_all(answer.as_bytes()).await.is_err() {
+                break;
+            }
+        }
+        data
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_is_turned_away_comes_again_with_its_recording() {
+        let data = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(data.path().join("voicemail")).expect("a folder");
+        std::fs::write(data.path().join("voicemail/m.wav"), b"RIFFaudio").expect("a file");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let server = MailServer {
+            host: "127.0.0.1".into(),
+            port: Some(port),
+            tls: MailTls::Off,
+            user: None,
+            password: None,
+            from: "telefon@prove.example".into(),
+        };
+        let letter = Letter {
+            server: Arc::new(server),
+            to: "kari@prove.example".into(),
+            subject: "Talebeskjed fra 36 00 07 77 til Kari".into(),
+            text: "Du har fått en talebeskjed.\n".into(),
+            audio: Some("voicemail/m.wav".into()),
+        };
+        let mailer = Mailer::with(&Handle::current(), data.path(), Duration::from_millis(1));
+        mailer.post(letter.clone());
+        assert_eq!(take_one(&listener, "421 not now\r\n").await, "");
+        let taken = take_one(&listener, "220 mail\r\n").await;
+        assert!(taken.contains("Subject: Talebeskjed fra 36 00 07 77 til Kari"), "{taken}");
+        assert!(taken.contains("To: kari@prove.example") && taken.contains("audio/wav"), "{taken}");
+        assert!(taken.contains("UklGRmF1ZGlv"), "the recording goes along: {taken}");
+        // A recording that is gone by then does not hold the mail back.
+        std::fs::remove_file(data.path().join("voicemail/m.wav")).expect("it was there");
+        mailer.post(letter);
+        let taken = take_one(&listener, "220 mail\r\n").await;
+        assert!(taken.contains("fått") || taken.contains("f=C3=A5tt"), "{taken}");
+        assert!(!taken.contains("audio/wav"), "{taken}");
+    }
+}

@@ -157,6 +157,8 @@ impl Daemon {
             note_password(&fact, &mut made_passwords);
             switch.handle_input(now, Input::Change(fact));
         }
+        switch.tell_started(now);
+        store.keep_events(config.server.events_keep);
         switch.make_passwords();
         let mut outputs = Vec::new();
         while let Some(output) = switch.poll_output() {

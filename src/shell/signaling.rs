@@ -19,6 +19,7 @@ use crate::media;
 use crate::media::bank::Bank;
 use crate::model::change::Change;
 use crate::model::command;
+use crate::model::event::Event;
 use crate::shell::clock;
 use crate::shell::http::metrics;
 use crate::shell::mail::Mailer;
@@ -302,6 +303,7 @@ impl Signaling {
             self.carry_out(output, &mut commands);
         }
         self.hand_over(&mut commands);
+        self.parts.store.settle();
     }
 
     fn carry_out(&mut self, output: Output, commands: &mut Vec<media::Command>) {
@@ -352,7 +354,8 @@ impl Signaling {
         self.parts.store.record(change);
         metrics::count(change);
         self.inbox.trace.told(change);
-        if let Change::Decision { company, seq, call, event, why, .. } = change {
+        if let Change::Decision(told) = change {
+            let Event { company, seq, call, event, why, .. } = &**told;
             tracing::debug!(%company, seq, call = call.map(tracing::field::display), %event, %why, "decision");
         }
     }

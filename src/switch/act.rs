@@ -12,6 +12,7 @@ use crate::media::tone::Tone;
 use crate::model::cdr::CallResult;
 use crate::model::change::Change;
 use crate::model::change::Source;
+use crate::model::event::Fields;
 use crate::model::flow::HangupCause;
 use crate::model::id::CallId;
 use crate::model::id::LineId;
@@ -236,13 +237,16 @@ impl Switch {
             }
             Action::SetPriority(priority) => of.priority = Some(priority),
             Action::Key(key) => of.cdr.keys.push(key),
-            Action::Step { at, why } => {
+            Action::Step { at, why, fields } => {
+                let at: Arc<str> = at.into();
+                let entered = of.cdr.path.last() != Some(&at);
                 if of.cdr.path.len() < 100 {
-                    of.cdr.path.push(at.as_str().into());
+                    of.cdr.path.push(Arc::clone(&at));
                 }
                 let company = of.company.clone();
-                tracing::debug!(%call, at, why, "step");
-                self.decide(now, &company, Some(call), "flow.step", &format!("{at}: {why}"));
+                tracing::debug!(%call, %at, why, "step");
+                let fields = Fields { step: Some(at), entered, ..*fields };
+                self.decide_with(now, &company, Some(call), "flow.step", &why, fields);
             }
             Action::HangUp(cause) => {
                 let mut ending = ending(cause);
@@ -393,9 +397,10 @@ impl Switch {
                 }
                 self.tell(change);
             }
-            queue::Output::Event { entry, line, event, why } => {
+            queue::Output::Event { entry, line, event, why, mut fields } => {
                 let company = line.company.clone();
-                self.decide(now, &company, Some(entry), event, &format!("{}: {why}", line.line));
+                fields.line.get_or_insert_with(|| line.line.clone());
+                self.decide_with(now, &company, Some(entry), event, &why, *fields);
                 // Whatever the queue decides about a caller may change its lamp.
                 self.watch_changed(&Watched::Line(line));
             }

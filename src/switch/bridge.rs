@@ -247,6 +247,8 @@ impl Switch {
             return;
         }
         of.ending = true;
+        self.end_segments(now, call);
+        let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {
             self.hang_up_leg(now, referral.leg, Vec::new());
         }
@@ -360,6 +362,7 @@ impl Switch {
                 self.less_busy(now, user);
             }
         }
+        self.review_segments(now, call);
         self.watch_call(call);
     }
 

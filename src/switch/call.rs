@@ -32,6 +32,7 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::gruu::Instance;
+use crate::switch::segments::Segment;
 use crate::switch::transfer::Referral;
 
 /// A call, from its INVITE until its last leg is gone.
@@ -63,6 +64,8 @@ pub(crate) struct Call {
     pub(crate) recorded: Option<RecordId>,
     /// When the caller was connected with somebody.
     pub(crate) talking_since: Option<Instant>,
+    /// Our users' parts of the talk that goes on.
+    pub(crate) segments: Vec<Segment>,
     /// The queue or group whose agent talks with the caller.
     pub(crate) served_by: Option<LineKey>,
     /// Somebody was asked to answer.
@@ -160,6 +163,7 @@ impl Call {
             recording: None,
             recorded: None,
             talking_since: None,
+            segments: Vec::new(),
             served_by: None,
             asked: false,
             left_message: false,

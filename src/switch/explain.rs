@@ -200,7 +200,7 @@ impl DryRun<'_> {
     /// Tells what an action would do, and which event it brings about.
     fn action(&mut self, program: &Program, action: Action, next: &mut Option<Event>) {
         match action {
-            Action::Step { at, why } => {
+            Action::Step { at, why, .. } => {
                 self.at = at;
                 self.tell(why);
             }

@@ -206,16 +206,6 @@ impl Switch {
                 self.decide(now, company, None, "missed.cleared", &format!("done: by {by}"));
                 Answer::Done
             }
-            MissedOrder::Call { id, by } => {
-                let number = match self.item_for(company, id, by, None) {
-                    Ok(item) => item.number,
-                    Err(refused) => return refused,
-                };
-                let Some(number) = number else {
-                    return refused("these callers hide their number, so they cannot be called back".into());
-                };
-                self.call_back(now, company, by, &number)
-            }
         }
     }
 
@@ -306,23 +296,7 @@ impl Switch {
                 self.change_mailbox(now, Change::MessageDeleted { mailbox: key, id: id.clone() });
                 Answer::Done
             }
-            InboxOrder::Call { id, by } => {
-                if let Err(refused) = self.known(company, by, None) {
-                    return refused;
-                }
-                let Some(message) = find(id) else { return gone(id) };
-                let Some(number) = message.from else {
-                    return refused("the caller hid the number, so nobody can call back".into());
-                };
-                self.call_back(now, company, by, &number)
-            }
         }
-    }
-}
-
-impl Switch {
-    fn call_back(&mut self, _now: Now, _company: &CompanyId, _by: &UserId, _number: &Number) -> Answer {
-        refused("STUB".into())
     }
 }
 

@@ -18,6 +18,7 @@ mod dial;
 pub mod diversion;
 mod event;
 pub mod explain;
+pub mod figures;
 pub mod flow;
 mod gate;
 pub mod greeting;
@@ -30,6 +31,7 @@ pub mod hours;
 mod hunt;
 pub mod identity;
 mod inbox;
+mod ledger;
 mod leg;
 pub mod letter;
 mod location;
@@ -58,6 +60,7 @@ pub mod route;
 pub mod say;
 mod screen;
 pub mod secrecy;
+mod segments;
 pub mod service;
 mod spared;
 pub mod spending;
@@ -85,7 +88,6 @@ use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::command;
 use crate::model::id::CallId;
-use crate::model::id::CompanyId;
 use crate::model::id::LegId;
 use crate::model::id::LineKey;
 use crate::model::id::NodeId;
@@ -109,6 +111,7 @@ use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
 use crate::switch::health::Address;
 use crate::switch::inbox::MissedCalls;
+use crate::switch::ledger::Ledger;
 use crate::switch::leg::Leg;
 use crate::switch::letter::Letter;
 use crate::switch::location::Aor;
@@ -366,7 +369,7 @@ pub struct Switch {
     timers: Timers<Timer>,
     asked: HashMap<AskId, Asked>,
     outputs: VecDeque<Output>,
-    decisions: HashMap<CompanyId, u64>,
+    ledger: Ledger,
     next_call: u64,
     next_leg: u64,
     next_attempt: u64,
@@ -429,7 +432,7 @@ impl Switch {
             timers: Timers::default(),
             asked: HashMap::new(),
             outputs: VecDeque::new(),
-            decisions: HashMap::new(),
+            ledger: Ledger::default(),
             next_call: u64::try_from(now.utc.as_microsecond()).unwrap_or(0),
             next_leg: 0,
             next_attempt: 0,
@@ -577,19 +580,6 @@ impl Switch {
             }
             (Asked::Nothing | Asked::Trunk(_) | Asked::Clip(_), _) => {}
         }
-    }
-
-    /// Tells a fact.
-    fn tell(&mut self, change: Change) {
-        self.outputs.push_back(Output::Change(change));
-    }
-
-    /// Tells a decision: one event, with a number of its own in the company.
-    fn decide(&mut self, now: Now, company: &CompanyId, call: Option<CallId>, event: &str, why: &str) {
-        let seq = self.decisions.entry(company.clone()).or_insert(0);
-        *seq += 1;
-        let (seq, company) = (*seq, company.clone());
-        self.tell(Change::Decision { company, seq, at: now.utc, call, event: event.into(), why: why.into() });
     }
 
     fn next_leg(&mut self) -> LegId {

@@ -39,14 +39,13 @@ impl Switch {
             | Change::PinSet { .. }
             | Change::MessageDeleted { .. } => self.mailboxes.apply(&change),
             Change::Missed { .. } | Change::MissedCleared { .. } => self.missed.apply(&change),
+            Change::Decision(event) => self.ledger.learn(&self.config, &event),
             // Told by us and of no use to ourselves.
             Change::CallStarted { .. }
             | Change::CallLeg { .. }
             | Change::CallAnswered { .. }
             | Change::CallEnded { .. }
             | Change::CallMedia { .. }
-            | Change::Decision { .. }
-            | Change::QueueDone { .. }
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }

@@ -10,6 +10,7 @@ use crate::model::command::BindingView;
 use crate::model::command::CallView;
 use crate::model::command::Command;
 use crate::model::command::DeviceView;
+use crate::model::command::QueueView;
 use crate::model::command::Simulate;
 use crate::model::command::Status;
 use crate::model::command::Told;
@@ -47,9 +48,7 @@ impl Switch {
                     ))
                 }
             }
-            Command::Queues { company } => {
-                Answer::Queues { queues: self.queues.views(now, company.as_ref()) }
-            }
+            Command::Queues { company } => Answer::Queues { queues: self.queue_views(now, company.as_ref()) },
             Command::Agents { company } => {
                 Answer::Agents { agents: self.queues.agent_views(now, company.as_ref()) }
             }
@@ -173,6 +172,16 @@ impl Switch {
             shut_out: self.guard.shut_out(now.mono),
             alarms: self.alarm_lines(),
         }
+    }
+
+    /// Queues and ring groups, with what the ledger has counted today.
+    fn queue_views(&self, now: Now, company: Option<&CompanyId>) -> Vec<QueueView> {
+        let mut views = self.queues.views(now, company);
+        for view in &mut views {
+            let today = self.ledger.today(&view.company, now.utc);
+            view.today = today.and_then(|of| of.lines.get(&view.line)).cloned().unwrap_or_default();
+        }
+        views
     }
 
     fn call_views(&self, now: Now) -> Vec<CallView> {

@@ -41,6 +41,7 @@ use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
 use crate::switch::header_rules;
 use crate::switch::identity;
+use crate::switch::ledger::started;
 use crate::switch::leg::KeyFrom;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
@@ -288,7 +289,9 @@ impl Switch {
         }
         of.copies = copies.unwrap_or_default();
         of.program = Some(Program::to(target));
+        let (company, fields) = (of.company.clone(), started(&of));
         self.calls.insert(call, of);
+        self.decide_with(now, &company, Some(call), "call.started", "started", fields);
         self.tell_leg(caller);
         self.update_busy(now, call);
         self.run_program(now, call, Event::Start);

@@ -81,7 +81,9 @@ pub fn read(codes: &Codes, dialled: &str) -> Option<Star> {
     let topic = topic(codes, parts.next()?)?;
     let arguments: Vec<Arc<str>> = parts.filter(|part| !part.is_empty()).map(Arc::from).collect();
     let digits = |text: &Arc<str>| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'+');
-    if arguments.len() > 2 || !arguments.iter().all(digits) {
+    // `*31*` with a number behind it hides the own number for one call, and is no setting.
+    let more = matches!(topic, Topic::Forward(_) | Topic::Absence);
+    if arguments.len() > 2 || (!more && rest.contains('*')) || !arguments.iter().all(digits) {
         return None;
     }
     Some(match kind {
@@ -479,6 +481,8 @@ mod tests {
             ("*26#", Some(Star::On(Topic::DoNotDisturb, vec![]))),
             ("#26#", Some(Star::Off(Topic::DoNotDisturb))),
             ("*28*1500#", Some(Star::On(Topic::Absence, vec!["1500".into()]))),
+            ("*31*112", None),
+            ("*26*1#", None),
             ("*31#", Some(Star::On(Topic::Hidden, vec![]))),
             // Other codes, and no codes at all.
             ("*40", None),

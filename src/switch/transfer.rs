@@ -405,7 +405,7 @@ impl Switch {
     }
 
     /// Whose device a leg is; nobody's when it is a carrier's.
-    fn user_of_leg(&self, leg: LegId) -> Option<UserKey> {
+    pub(crate) fn user_of_leg(&self, leg: LegId) -> Option<UserKey> {
         let of = self.legs.get(&leg)?;
         if of.trunk.is_some() {
             return None;

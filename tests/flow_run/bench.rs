@@ -234,6 +234,7 @@ impl Bench {
             at: self.now,
             length_ms: 5000,
             state,
+            handling: None,
         };
         self.mailboxes.apply(&Change::MessageLeft { message });
         self
@@ -280,7 +281,7 @@ impl Bench {
             match action {
                 Action::Answer => self.facts.answered = true,
                 Action::SetLanguage(language) => self.facts.language = *language,
-                Action::Step { at, why } => self.steps.push(format!("{at}: {why}")),
+                Action::Step { at, why, .. } => self.steps.push(format!("{at}: {why}")),
                 Action::MarkMessage { mailbox, id, state } => {
                     let mailbox = MailboxKey { company: "fjell".into(), mailbox: mailbox.clone() };
                     self.mailboxes.apply(&Change::MessageMarked { mailbox, id: id.clone(), state: *state });

@@ -7,6 +7,7 @@
     reason = "real sockets and processes are the point"
 )]
 
+mod acceptance;
 mod attack;
 mod bad_input;
 mod crash;

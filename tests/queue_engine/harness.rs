@@ -6,7 +6,6 @@ use std::time::Duration;
 use std::time::Instant;
 
 use sentral::model::Config;
-use sentral::model::change::Change;
 use sentral::model::change::Source;
 use sentral::model::company::Company;
 use sentral::model::company::Record;
@@ -331,10 +330,12 @@ impl World {
         self.said.iter().filter_map(exit).collect()
     }
 
-    /// Results by `Change::QueueDone`, in order.
+    /// How callers came out, in order.
     pub(crate) fn results(&self) -> Vec<String> {
         let result = |output: &Output| match output {
-            Output::Change(Change::QueueDone { result, .. }) => Some(result.to_string()),
+            Output::Event { event, fields, .. } if is_out(event) => {
+                fields.result.as_ref().map(ToString::to_string)
+            }
             _ => None,
         };
         self.said.iter().filter_map(result).collect()
@@ -365,4 +366,9 @@ impl World {
             _ => None,
         })
     }
+}
+
+/// Whether an event tells how a caller came out.
+pub(crate) fn is_out(event: &str) -> bool {
+    matches!(event, "queue.counted" | "queue.abandoned" | "queue.overflowed" | "queue.turned_away")
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sentral::model::change::Change;
 use sentral::model::change::Source;
 use sentral::model::id::CallId;
 use sentral::model::id::LineId;
@@ -38,6 +37,7 @@ use crate::harness::call;
 use crate::harness::config;
 use crate::harness::group;
 use crate::harness::group_key;
+use crate::harness::is_out;
 use crate::harness::queue;
 use crate::harness::queue_key;
 use crate::harness::s;
@@ -401,7 +401,8 @@ impl Sim {
                     assert!(!rung, "somebody rings for a caller who left");
                     self.speaking.remove(&entry);
                 }
-                Output::Change(Change::QueueDone { result, .. }) => {
+                Output::Event { event, fields, .. } if is_out(event) => {
+                    let result = fields.result.expect("it is told how");
                     *self.results.entry(result.to_string()).or_default() += 1;
                     self.ended += 1;
                 }

@@ -297,7 +297,7 @@ fn who_calls_too_often_is_refused_told_and_alarmed_about_and_emergency_is_not() 
     }
     assert_eq!(dial(&mut world, kari, "22000100"), Stage::Over(603));
     assert!(world.changes.iter().any(|change| matches!(change,
-        Change::Decision { event, why, .. } if &**event == "fraud.limit" && why.contains("calls_per_minute"))));
+        Change::Decision(told) if &*told.event == "fraud.limit" && told.why.contains("calls_per_minute"))));
     let alarms = world.changes.iter().filter(|change| matches!(change, Change::Alarm { .. })).count();
     assert_eq!(alarms, 1);
     world.order(Command::Status);
@@ -374,7 +374,7 @@ fn forwarding_obeys_the_rights_of_who_forwards_and_a_flow_those_of_the_company()
         let barred = world
             .changes
             .iter()
-            .any(|change| matches!(change, Change::Decision { event, .. } if &**event == "call.barred"));
+            .any(|change| matches!(change, Change::Decision(told) if &*told.event == "call.barred"));
         assert_eq!(barred, !rings, "row {at}");
         world.finish();
     }

@@ -15,6 +15,7 @@ mod calls;
 mod diagnosis;
 mod events;
 mod guard;
+mod inbox;
 mod pair;
 mod personal;
 mod phone;

@@ -78,7 +78,7 @@ fn up(world: &World, phone: usize, line: DialogId) -> bool {
 }
 
 fn decided(world: &World, what: &str) -> usize {
-    world.changes.iter().filter(|c| matches!(c, Change::Decision { event, .. } if **event == *what)).count()
+    world.changes.iter().filter(|c| matches!(c, Change::Decision(told) if *told.event == *what)).count()
 }
 
 fn trunks(world: &mut World) -> Vec<TrunkView> {

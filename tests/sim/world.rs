@@ -411,7 +411,7 @@ impl World {
         let ports = (20_000..20_800).step_by(2).collect();
         self.input(Input::Media(media::Event::Ports { thread: 0, ports }));
         for change in self.changes.clone() {
-            if change.is_state() {
+            if change.is_state() || matches!(change, Change::Decision(_)) {
                 self.switch.handle_input(self.now, Input::Change(change));
                 while self.switch.poll_output().is_some() {}
             }

@@ -17,7 +17,6 @@ use crate::shell::cli::print;
 Examples:
   sentral missed list fjord
   sentral missed take fjord +4736000777 --by kari --note \"ringer etter lunsj\"
-  sentral missed call fjord +4736000777 --by kari      rings Kari, then the caller
   sentral missed done fjord +4736000777 --by kari
 
 An item goes by itself when anybody has talked with the caller, and after 14 days.")]
@@ -43,8 +42,6 @@ enum Order {
     },
     /// A caller is seen to: takes it off the list
     Done(Whom),
-    /// Rings a user, then the caller
-    Call(Whom),
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,10 +65,6 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Order::Done(whom) => {
             let done = format!("{} is off the list", whom.number);
             (whom.company, MissedOrder::Done { id: whom.number, by: whom.by }, done)
-        }
-        Order::Call(whom) => {
-            let done = format!("rings {} first, then {}", whom.by, whom.number);
-            (whom.company, MissedOrder::Call { id: whom.number, by: whom.by }, done)
         }
     };
     let answer = context.client.ask(&Command::Missed { company, order })?;

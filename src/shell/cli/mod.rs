@@ -246,7 +246,7 @@ mod tests {
             "sentral users absence fjord kari ferie --until 2h --to user:ola",
             "sentral voicemail take fjord felles 0-5f3a-1 --by kari --note x",
             "sentral voicemail put-back fjord felles 0-5f3a-1 --by kari",
-            "sentral missed call fjord +4736000777 --by kari",
+            "sentral missed done fjord +4736000777 --by kari",
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",

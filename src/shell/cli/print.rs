@@ -56,6 +56,11 @@ pub(super) fn clock(seconds: u64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
+/// A share in per cent, or a dash where there is nothing to share.
+pub(super) fn share(of: Option<f64>) -> String {
+    of.map_or_else(|| "-".into(), |of| format!("{:.1} %", of * 100.0))
+}
+
 /// The text, or a dash for nothing.
 pub(super) fn or_dash(text: &str) -> String {
     if text.is_empty() { "-".into() } else { text.into() }

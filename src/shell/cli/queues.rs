@@ -60,10 +60,11 @@ fn text(queues: &[QueueView]) -> String {
                 queue.name.clone(),
                 queue.waiting.to_string(),
                 print::clock(queue.longest_s),
-                queue.offered.to_string(),
-                queue.answered.to_string(),
-                queue.abandoned.to_string(),
-                queue.overflowed.to_string(),
+                queue.today.offered.to_string(),
+                queue.today.answered.to_string(),
+                queue.today.abandoned.to_string(),
+                queue.today.overflowed_in_all().to_string(),
+                print::share(queue.today.service_level()),
                 print::or_dash(&agents.join(", ")),
             ]
         })
@@ -78,6 +79,7 @@ fn text(queues: &[QueueView]) -> String {
         "ANSWERED",
         "ABANDONED",
         "OVERFLOWED",
+        "IN TARGET",
         "AGENTS",
     ];
     print::table(headings, &rows, "no queues")

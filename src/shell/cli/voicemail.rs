@@ -22,7 +22,6 @@ Examples:
   sentral voicemail take fjord felles 0-5f3a-1 --by kari --note \"vil ha pris på 40 boller\"
   sentral voicemail done fjord felles 0-5f3a-1 --by kari
   sentral voicemail put-back fjord felles 0-5f3a-1 --by kari
-  sentral voicemail call-back fjord felles 0-5f3a-1 --by kari
   sentral voicemail delete fjord felles 0-5f3a-1")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -46,8 +45,6 @@ enum Order {
         /// Message
         id: Arc<str>,
     },
-    /// Rings a user, then whoever left the message
-    CallBack(By),
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,10 +78,6 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Order::Delete { place, id } => {
             let done = format!("message {id} is deleted");
             (place, InboxOrder::Delete { id }, done)
-        }
-        Order::CallBack(by) => {
-            let done = format!("rings {} first, then the caller", by.by);
-            (by.place, InboxOrder::Call { id: by.id, by: by.by }, done)
         }
     };
     let answer = context.client.ask(&Command::Inbox { company, mailbox, order })?;

@@ -19,8 +19,8 @@ use crate::model::change::Change;
 use crate::model::command::QueueView;
 use crate::model::command::Status;
 use crate::model::command::TrunkView;
+use crate::model::event::Event;
 use crate::model::id::CompanyId;
-use crate::model::id::LineKey;
 use crate::shell::clock;
 use crate::sip::Message;
 use crate::sip::Method;
@@ -79,12 +79,7 @@ pub fn count(change: &Change) {
             counter!("sentral_rtp_packets_total", "direction" => "out").increment(*sent);
             counter!("sentral_rtp_packets_lost_total").increment(*lost);
         }
-        Change::QueueDone { line, result, wait_ms } => {
-            let (company, queue) = labels(line);
-            counter!("sentral_queue_calls_total", "company" => company, "queue" => queue, "result" => result.to_string())
-                .increment(1);
-            histogram!("sentral_queue_wait_seconds").record(Duration::from_millis(*wait_ms));
-        }
+        Change::Decision(event) => caller_out(event),
         Change::RegistrationFailed { why } => {
             counter!("sentral_registration_failures_total", "reason" => why.to_string()).increment(1);
         }
@@ -103,7 +98,6 @@ pub fn count(change: &Change) {
         Change::CallStarted { .. }
         | Change::CallLeg { .. }
         | Change::CallAnswered { .. }
-        | Change::Decision { .. }
         | Change::AgentLogin { .. }
         | Change::AgentPaused { .. }
         | Change::RoundRobin { .. }
@@ -119,6 +113,21 @@ pub fn count(change: &Change) {
         | Change::MissedCleared { .. }
         | Change::MessageMarked { .. }
         | Change::MessageDeleted { .. } => {}
+    }
+}
+
+/// Counts how a caller of a queue came out.
+fn caller_out(event: &Event) {
+    let out = matches!(
+        &*event.event,
+        "queue.counted" | "queue.abandoned" | "queue.overflowed" | "queue.turned_away"
+    );
+    let of = &event.fields;
+    if let (true, Some(line), Some(result)) = (out, &of.line, &of.result) {
+        let (company, queue, result) = (event.company.to_string(), line.to_string(), result.to_string());
+        counter!("sentral_queue_calls_total", "company" => company, "queue" => queue, "result" => result)
+            .increment(1);
+        histogram!("sentral_queue_wait_seconds").record(Duration::from_millis(of.wait_ms.unwrap_or(0)));
     }
 }
 
@@ -230,10 +239,6 @@ pub(super) fn trunks(trunks: &[TrunkView]) {
     }
 }
 
-fn labels(line: &LineKey) -> (String, String) {
-    (line.company.to_string(), line.line.to_string())
-}
-
 /// A method as a label; what anybody can invent is `other`.
 fn name(method: &Method) -> &'static str {
     match method {
@@ -280,14 +285,19 @@ mod tests {
         metrics::with_local_recorder(&recorder, || {
             count(&Change::RegistrationFailed { why: "bad password".into() });
             count(&Change::Trunk { trunk: "carrier".into(), up: true, why: "registered".into() });
-            count(&Change::QueueDone {
-                line: LineKey {
-                    company: "fjord".into(),
-                    line: crate::model::id::LineId::Queue("salg".into()),
+            count(&Change::Decision(Box::new(Event {
+                company: "fjord".into(),
+                seq: 1,
+                at: jiff::Timestamp::UNIX_EPOCH,
+                call: None,
+                event: "queue.counted".into(),
+                why: "answered: kari".into(),
+                fields: crate::model::event::Fields {
+                    result: Some("answered".into()),
+                    wait_ms: Some(4_500),
+                    ..crate::model::event::Fields::of_line(crate::model::id::LineId::Queue("salg".into()))
                 },
-                result: "answered".into(),
-                wait_ms: 4_500,
-            });
+            })));
             status(&Status { calls: 42, ..Status::default() });
             unreadable(Transport::Tcp);
             connection_refused(Transport::Tls, "connections_per_address");

@@ -5,6 +5,7 @@
 //! so the signalling thread never waits for the database. A failing machine (power) may lose the last seconds:
 //! neither the journal nor SQLite waits for the disk at each fact.
 
+mod events;
 pub mod files;
 pub mod journal;
 pub mod state;
@@ -25,21 +26,23 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 
 use crate::model::cdr::Cdr;
 use crate::model::change::Change;
+use crate::model::event::Event;
+use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::mailbox::Message;
 use crate::shell::clock;
 use crate::shell::store::journal::Journal;
 use crate::shell::store::state::CdrFilter;
 use crate::shell::store::state::Database;
-use crate::shell::store::state::DecisionRow;
 use crate::shell::store::writer::Order;
 use crate::shell::store::writer::Writer;
 
-/// Orders that the writer has not seen yet; decisions beyond it are dropped and counted.
-const ORDERS_MAX: usize = 8_192;
+/// Orders that the writer has not seen yet.
+const ORDERS_MAX: usize = 256;
 /// How long a question waits for the writer to catch up before it is answered with what is there.
 const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
@@ -75,7 +78,9 @@ impl Store {
         let mut database = Database::open(data).with_context(advice)?;
         let last = writer::replay(data, &mut database).with_context(advice)?;
         database.forget_expired(clock::now().utc).with_context(advice)?;
-        let facts = database.facts().with_context(advice)?;
+        let mut facts = database.facts().with_context(advice)?;
+        let events = database.recent_events(clock::now().utc).with_context(advice)?;
+        facts.extend(events.into_iter().map(|event| Change::Decision(Box::new(event))));
         let journal = Journal::create(data, last).with_context(advice)?;
         let reader = Mutex::new(Database::open(data).with_context(advice)?);
 
@@ -91,32 +96,41 @@ impl Store {
         Ok((store, facts))
     }
 
-    /// Keeps a fact: call records and state are durable on return, decisions follow when there is time, and
-    /// other facts are not kept. Costs one `write(2)`; a full disk is an alarm, never a refusal.
+    /// Keeps a fact: call records and state are durable on return, events with the next of those or with
+    /// [`Store::settle`], and other facts are not kept. Costs one `write(2)` or none; a full disk is an alarm, never
+    /// a refusal.
     pub fn record(&self, change: &Change) {
         if change.is_state() || matches!(change, Change::CallEnded { .. } | Change::CallMedia { .. }) {
             lock_of(&self.journal).append(change);
-            if !self.awake.swap(true, Ordering::AcqRel) {
-                // A full channel means that the writer is awake anyway.
-                let _ = self.orders.try_send(Order::Wake);
-            }
-        } else if let Change::Decision { company, seq, at, call, event, why } = change {
-            let row = DecisionRow {
-                company: company.clone(),
-                seq: *seq,
-                at: *at,
-                call: *call,
-                event: Arc::clone(event),
-                why: Arc::clone(why),
-            };
-            if self.orders.try_send(Order::Decision(row)).is_err() {
-                metrics::counter!("sentral_store_decisions_dropped_total").increment(1);
-            }
+            self.wake();
+        } else if let Change::Decision(_) = change {
+            lock_of(&self.journal).note(change);
         }
+    }
+
+    /// Makes the events recorded so far durable: one `write(2)` for all, none when there are none. To be called when
+    /// an input is carried out.
+    pub fn settle(&self) {
+        if lock_of(&self.journal).settle() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            // A full channel means that the writer is awake anyway.
+            let _ = self.orders.try_send(Order::Wake);
+        }
+    }
+
+    /// From here on events older than this are removed from the log.
+    pub fn keep_events(&self, keep: Duration) {
+        let _ = self.orders.send(Order::Keep(keep));
     }
 
     /// Waits until everything recorded so far is in the database; false when that takes over two seconds.
     pub fn flush(&self) -> bool {
+        self.settle();
         let (done, wait) = mpsc::sync_channel(1);
         self.orders.send(Order::Flush(done)).is_ok() && wait.recv_timeout(FLUSH_WAIT).is_ok()
     }
@@ -128,6 +142,39 @@ impl Store {
     pub fn cdrs(&self, filter: &CdrFilter) -> anyhow::Result<Vec<Cdr>> {
         self.flush();
         lock_of(&self.reader).cdrs(filter).context("cannot read call records")
+    }
+
+    /// The call record of one call, once it has ended.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn cdr(&self, call: CallId) -> anyhow::Result<Option<Cdr>> {
+        self.flush();
+        lock_of(&self.reader).cdr(call).context("cannot read call records")
+    }
+
+    /// The events of a call, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn events_of(&self, call: CallId) -> anyhow::Result<Vec<Event>> {
+        self.flush();
+        lock_of(&self.reader).events_of(call).context("cannot read the event log")
+    }
+
+    /// Gives the events of a company that happened in `from..to` to `visit`, in order, one at a time.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn events_between(
+        &self,
+        company: &CompanyId,
+        from: Timestamp,
+        to: Timestamp,
+        visit: impl FnMut(Event),
+    ) -> anyhow::Result<()> {
+        self.flush();
+        lock_of(&self.reader).events_between(company, from, to, visit).context("cannot read the event log")
     }
 
     /// Voicemail messages of one company or of all, oldest first.
@@ -149,6 +196,7 @@ impl Store {
 impl Drop for Store {
     /// Brings the last facts into the database and ends the writer.
     fn drop(&mut self) {
+        self.settle();
         let _ = self.orders.send(Order::Stop);
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();

@@ -9,7 +9,6 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -21,11 +20,13 @@ use rusqlite::params;
 
 use crate::model::cdr::Cdr;
 use crate::model::change::Change;
+use crate::model::event::Event;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::MailboxKey;
 use crate::model::mailbox::Handling;
 use crate::model::mailbox::MessageState;
+use crate::shell::store::events;
 use crate::shell::store::journal::Line;
 
 /// Steps from version to version of the schema; `user_version` counts those taken. Only ever add to its end.
@@ -52,6 +53,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX decision_call ON decision (call);
     CREATE INDEX decision_at ON decision (at);
 ",
+    events::SCHEMA,
     "
     CREATE TABLE personal (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE greeting (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
@@ -73,10 +75,6 @@ const STATE_TABLES: [&str; 11] = [
     "pin",
     "missed",
 ];
-/// Decisions kept at most.
-const DECISIONS_MAX: i64 = 1_000_000;
-/// Decisions are kept this long.
-const DECISIONS_KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// Call records given at most at a time.
 const CDRS_MAX: usize = 100_000;
 /// Call records given when nothing else is asked for.
@@ -96,21 +94,10 @@ pub struct CdrFilter {
     pub company: Option<CompanyId>,
 }
 
-/// A decision of the flow or a queue; see `Change::Decision`.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct DecisionRow {
-    pub(super) company: CompanyId,
-    pub(super) seq: u64,
-    pub(super) at: Timestamp,
-    pub(super) call: Option<CallId>,
-    pub(super) event: Arc<str>,
-    pub(super) why: Arc<str>,
-}
-
 /// One connection to `sentral.db`.
 #[derive(Debug)]
 pub(super) struct Database {
-    connection: Connection,
+    pub(super) connection: Connection,
     data: PathBuf,
 }
 
@@ -126,6 +113,7 @@ enum Effect<'a> {
     Put(Place),
     Delete(Place),
     Mark(Place, Mark<'a>),
+    Log(&'a Event),
     Nothing,
 }
 
@@ -155,12 +143,13 @@ impl Database {
         Ok(self.connection.query_row(applied, [], |row| row.get(0)).optional()?.map_or(0, i64::cast_unsigned))
     }
 
-    /// Brings lines and decisions in, all or none. Lines that are in already are passed over; of several about
-    /// one thing only the newest is written.
-    pub(super) fn apply(&mut self, lines: &[Line], decisions: &[DecisionRow]) -> anyhow::Result<()> {
+    /// Brings lines in, all or none. Those that are in already are passed over; of several about one thing only the
+    /// newest is written.
+    pub(super) fn apply(&mut self, lines: &[Line]) -> anyhow::Result<()> {
         let mut applied = self.applied()?;
         let transaction = self.connection.transaction()?;
         let mut pending = Pending::new();
+        let mut log = Vec::new();
         for Line { n, change } in lines {
             if *n <= applied {
                 continue;
@@ -179,13 +168,12 @@ impl Database {
                     pending.insert(place, None);
                 }
                 Effect::Mark(place, what) => mark(&transaction, &mut pending, place, &what)?,
+                Effect::Log(event) => log.push(event),
                 Effect::Nothing => {}
             }
         }
         write_state(&transaction, pending)?;
-        for row in decisions {
-            insert_decision(&transaction, row)?;
-        }
+        events::insert(&transaction, log.into_iter())?;
         transaction
             .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('applied', ?1)")?
             .execute([applied.cast_signed()])?;
@@ -196,16 +184,6 @@ impl Database {
     /// Moves all that is committed from SQLite's own log to the database file and waits for the disk.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
         self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
-    }
-
-    /// Removes decisions that are too old or too many.
-    pub(super) fn prune(&self, now: Timestamp) -> rusqlite::Result<()> {
-        let oldest = now - DECISIONS_KEPT;
-        self.connection.execute(
-            "DELETE FROM decision WHERE at < ?1 OR id <= (SELECT max(id) FROM decision) - ?2",
-            params![oldest.as_millisecond(), DECISIONS_MAX],
-        )?;
-        Ok(())
     }
 
     /// Removes bindings that have ended while nobody watched.
@@ -265,6 +243,18 @@ impl Database {
             cdrs.push(serde_json::from_str(&json?).context("a call record is not readable")?);
         }
         Ok(cdrs)
+    }
+}
+
+impl Database {
+    /// The call record of one call.
+    pub(super) fn cdr(&self, call: CallId) -> anyhow::Result<Option<Cdr>> {
+        let json: Option<String> = self
+            .connection
+            .prepare_cached("SELECT json FROM cdr WHERE id = ?1")?
+            .query_row([call.to_string()], |row| row.get(0))
+            .optional()?;
+        json.map(|json| serde_json::from_str(&json).context("a call record is not readable")).transpose()
     }
 }
 
@@ -336,11 +326,10 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::Missed { missed } => Effect::Put(place("missed", &[missed.company.as_str(), &missed.id])),
         Change::MissedCleared { company, id, .. } => Effect::Delete(place("missed", &[company.as_str(), id])),
         Change::MessageDeleted { mailbox, id } => Effect::Delete(message(mailbox, id)),
+        Change::Decision(event) => Effect::Log(event),
         Change::CallStarted { .. }
         | Change::CallLeg { .. }
         | Change::CallAnswered { .. }
-        | Change::Decision { .. }
-        | Change::QueueDone { .. }
         | Change::RegistrationFailed { .. }
         | Change::Refused { .. }
         | Change::Alarm { .. }
@@ -432,22 +421,6 @@ fn complete_cdr(
             "UPDATE cdr SET json = json_set(json, '$.rtp', json_array(?2, ?3), '$.rtp_lost', ?4) WHERE id = ?1",
         )?
         .execute(params![call.to_string(), received.cast_signed(), sent.cast_signed(), lost.cast_signed()])?;
-    Ok(())
-}
-
-fn insert_decision(transaction: &Transaction<'_>, row: &DecisionRow) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO decision (company, seq, at, call, event, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            row.company.as_str(),
-            row.seq.cast_signed(),
-            row.at.as_millisecond(),
-            row.call.map(|call| call.to_string()),
-            &*row.event,
-            &*row.why,
-        ])?;
     Ok(())
 }
 

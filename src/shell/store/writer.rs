@@ -17,24 +17,21 @@ use crate::shell::store::journal;
 use crate::shell::store::journal::Alarm;
 use crate::shell::store::journal::Follow;
 use crate::shell::store::state::Database;
-use crate::shell::store::state::DecisionRow;
 
 /// After the first fact of a batch the writer waits this long for more.
 const BATCH: Duration = Duration::from_millis(50);
 /// After a failure it waits this long before it tries again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Decisions kept in memory while the database refuses them.
-const DECISIONS_WAITING_MAX: usize = 50_000;
-/// Old decisions are removed after so many more.
-const PRUNE_EVERY: usize = 10_000;
+/// Old events are removed after so many more lines.
+const TRIM_EVERY: usize = 10_000;
 
 /// What the writer is told.
 #[derive(Debug)]
 pub(super) enum Order {
     /// There are lines in the journal.
     Wake,
-    /// Keep this when there is time.
-    Decision(DecisionRow),
+    /// Events are kept this long from here on.
+    Keep(Duration),
     /// Bring everything in, then answer.
     Flush(mpsc::SyncSender<()>),
     /// Bring everything in and end.
@@ -44,8 +41,7 @@ pub(super) enum Order {
 /// Brings the journal files of earlier processes in and removes them; the number of the newest line.
 pub(super) fn replay(data: &Path, database: &mut Database) -> anyhow::Result<u64> {
     // Written even when there is nothing to bring in: a full disk is found out here rather than with calls up.
-    database.apply(&[], &[])?;
-    database.prune(clock::now().utc)?;
+    database.apply(&[])?;
     for number in journal::files(data)? {
         let mut file = Follow::open(data, number)?;
         loop {
@@ -53,7 +49,7 @@ pub(super) fn replay(data: &Path, database: &mut Database) -> anyhow::Result<u64
             if lines.is_empty() {
                 break;
             }
-            database.apply(&lines, &[]).with_context(|| format!("cannot bring in journal-{number}.jsonl"))?;
+            database.apply(&lines).with_context(|| format!("cannot bring in journal-{number}.jsonl"))?;
         }
         database.checkpoint()?;
         file.remove()?;
@@ -71,8 +67,9 @@ pub(super) struct Writer {
     file: Option<Follow>,
     awake: Arc<AtomicBool>,
     orders: mpsc::Receiver<Order>,
-    decisions: Vec<DecisionRow>,
-    unpruned: usize,
+    /// None until somebody said so: nothing is removed before.
+    keep: Option<Duration>,
+    untrimmed: usize,
     alarm: Alarm,
 }
 
@@ -92,8 +89,8 @@ impl Writer {
             file: None,
             awake,
             orders,
-            decisions: Vec::new(),
-            unpruned: 0,
+            keep: None,
+            untrimmed: 0,
             alarm: Alarm::default(),
         }
     }
@@ -129,7 +126,7 @@ impl Writer {
     /// Takes the orders of a batch.
     fn gather(&mut self, first: Order) -> (Vec<mpsc::SyncSender<()>>, bool) {
         let (mut flushes, mut stop) = (Vec::new(), false);
-        if matches!(first, Order::Wake | Order::Decision(_)) {
+        if matches!(first, Order::Wake) {
             // Asleep, not listening: at hundreds of facts a second each would else wake this thread. Who waits for
             // an answer waits for the length of a batch.
             std::thread::sleep(BATCH);
@@ -138,11 +135,9 @@ impl Writer {
         while let Some(order) = next {
             match order {
                 Order::Wake => {}
-                Order::Decision(row) if self.decisions.len() < DECISIONS_WAITING_MAX => {
-                    self.decisions.push(row)
-                }
-                Order::Decision(_) => {
-                    metrics::counter!("sentral_store_decisions_dropped_total").increment(1);
+                Order::Keep(keep) => {
+                    self.keep = Some(keep);
+                    self.untrimmed = TRIM_EVERY;
                 }
                 Order::Flush(done) => flushes.push(done),
                 Order::Stop => stop = true,
@@ -152,7 +147,7 @@ impl Writer {
         (flushes, stop)
     }
 
-    /// Brings in everything that is in the journal, and the decisions at hand.
+    /// Brings in everything that is in the journal, then removes what is too old.
     fn catch_up(&mut self) -> anyhow::Result<()> {
         loop {
             let file = match &mut self.file {
@@ -160,24 +155,25 @@ impl Writer {
                 none => none.insert(Follow::open(&self.data, self.number)?),
             };
             let lines = file.next()?;
-            if lines.is_empty() && self.decisions.is_empty() {
+            if lines.is_empty() {
                 if !self.next_file()? {
-                    return Ok(());
+                    return self.trim();
                 }
                 continue;
             }
-            if let Err(error) = self.database.apply(&lines, &self.decisions) {
+            if let Err(error) = self.database.apply(&lines) {
                 // Read from the start again: lines that are in already are passed over.
                 self.file = None;
                 return Err(error);
             }
-            self.unpruned += self.decisions.len();
-            self.decisions.clear();
-            if self.unpruned >= PRUNE_EVERY {
-                self.unpruned = 0;
-                self.database.prune(clock::now().utc)?;
-            }
+            self.untrimmed += lines.len();
         }
+    }
+
+    fn trim(&mut self) -> anyhow::Result<()> {
+        let Some(keep) = self.keep.filter(|_| self.untrimmed >= TRIM_EVERY) else { return Ok(()) };
+        self.untrimmed = 0;
+        self.database.trim_events(clock::now().utc, keep)
     }
 
     /// Goes on with the next file if there is one; the old one is removed when its facts are safe.
@@ -188,7 +184,7 @@ impl Writer {
         // The journal may have grown between reading its end and the look for the next file.
         let Some(mut file) = self.file.take() else { return Ok(true) };
         let lines = file.next()?;
-        self.database.apply(&lines, &[])?;
+        self.database.apply(&lines)?;
         if !lines.is_empty() {
             self.file = Some(file);
             return Ok(true);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::company::Company;
+use crate::model::event::Fields;
 use crate::model::flow::Destination;
 use crate::model::flow::HangupCause;
 use crate::model::flow::Show;
@@ -242,6 +243,8 @@ pub enum Action {
         at: String,
         /// What was decided and why.
         why: String,
+        /// What programs read of it; the step is `at`.
+        fields: Box<Fields>,
     },
     /// Ends the call: BYE, or the cause's final status when it is not answered. The last action of a program.
     HangUp(HangupCause),

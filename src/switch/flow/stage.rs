@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::model::event::Fields;
 use crate::model::id::MediaId;
 use crate::model::id::UserId;
 use crate::model::personal::Standing;
@@ -59,8 +60,13 @@ impl<'a> Stage<'a> {
 
     /// Tells a decision. No numbers and names of people in it.
     pub fn tell(&mut self, why: impl Into<String>) {
+        self.tell_with(why, Fields::default());
+    }
+
+    /// Tells a decision with what programs read of it: a key, or a result such as `timeout`.
+    pub fn tell_with(&mut self, why: impl Into<String>, fields: Fields) {
         let at = self.held.at.clone();
-        self.actions.push(Action::Step { at, why: why.into() });
+        self.actions.push(Action::Step { at, why: why.into(), fields: Box::new(fields) });
     }
 
     /// Adds an action that leaves nothing to remember.

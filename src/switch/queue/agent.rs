@@ -12,6 +12,7 @@ use jiff::civil::Date;
 
 use crate::model::change::Change;
 use crate::model::change::Source;
+use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
@@ -337,8 +338,10 @@ impl Queues {
         if limit == 0 || misses < limit || agent.paused.is_some() {
             return;
         }
-        self.tell(entry, line, "agent.auto_paused", format!("{} missed {misses} in a row", key.user));
-        let by = Source::Auto(format!("{misses} missed calls in a row, {}", line.line).into());
+        let fields = Fields { agent: Some(key.user.clone()), ..Fields::default() };
+        let why = format!("no_answer: {} missed {misses} in a row", key.user);
+        self.tell_with(entry, line, "agent.auto_paused", why, fields);
+        let by = Source::Auto(format!("auto_pause: {misses} missed calls in a row, {}", line.line).into());
         self.on_pause(now, key, Some("no_answer".into()), by);
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::model::change::Change;
+use crate::model::event::Fields;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
 use crate::model::queue::Drain;
@@ -16,7 +16,6 @@ use crate::switch::queue::OfferId;
 use crate::switch::queue::Output;
 use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
-use crate::switch::queue::line::Counters;
 use crate::switch::queue::line::Entry;
 use crate::switch::queue::line::Stage;
 use crate::switch::queue::tier;
@@ -85,8 +84,15 @@ impl Queues {
         let Stage::Talking { agent, wait, counted, .. } = &mut entry.stage else { return };
         *counted = true;
         let (key, agent, wait) = (entry.line.clone(), agent.clone(), *wait);
-        self.count(&key, |counters| counters.answered += 1);
-        self.done(&key, "answered", wait);
+        let target = self.rules(&key).map(|rules| millis(rules.target));
+        let fields = Fields {
+            agent: Some(agent.user.clone()),
+            result: Some("answered".into()),
+            wait_ms: Some(millis(wait)),
+            target_ms: target,
+            ..Fields::default()
+        };
+        self.tell_with(call, &key, "queue.counted", format!("answered: {}", agent.user), fields);
         let day = self.rules(&key).map(|rules| rules.today(now));
         if let (Some(seat), Some(day)) = (self.seat_mut(&agent, &key), day) {
             seat.tally = seat.tally.of(day);
@@ -115,6 +121,13 @@ impl Queues {
         wait: Duration,
     ) {
         self.overflowed(call, key, exit.as_str(), wait);
+        self.outputs.push_back(Output::Exit { entry: call, line: key.clone(), exit, waited_since: since });
+    }
+
+    /// A caller takes an exit instead of joining.
+    pub(super) fn turned_away(&mut self, call: CallId, key: &LineKey, exit: ExitReason, since: Instant) {
+        let fields = out(exit.as_str(), Duration::ZERO);
+        self.tell_with(call, key, "queue.turned_away", format!("{exit}: not let in"), fields);
         self.outputs.push_back(Output::Exit { entry: call, line: key.clone(), exit, waited_since: since });
     }
 
@@ -269,30 +282,23 @@ impl Queues {
     /// A caller went before an agent had them for a second.
     fn abandoned(&mut self, call: CallId, key: &LineKey, wait: Duration) {
         let result = if wait < SHORT { "short_abandoned" } else { "abandoned" };
-        self.count(key, |counters| {
-            let counter = if wait < SHORT { &mut counters.short_abandoned } else { &mut counters.abandoned };
-            *counter += 1;
-        });
-        self.tell(call, key, "queue.abandoned", format!("{result} after {} s", wait.as_secs()));
-        self.done(key, result, wait);
+        let why = format!("{result}: after {} s", wait.as_secs());
+        self.tell_with(call, key, "queue.abandoned", why, out(result, wait));
     }
 
     /// A caller left in any other way.
     fn overflowed(&mut self, call: CallId, key: &LineKey, result: &'static str, wait: Duration) {
-        self.count(key, |counters| counters.overflowed += 1);
-        self.tell(call, key, "queue.overflowed", format!("{result} after {} s", wait.as_secs()));
-        self.done(key, result, wait);
+        let why = format!("{result}: after {} s", wait.as_secs());
+        self.tell_with(call, key, "queue.overflowed", why, out(result, wait));
     }
+}
 
-    fn count(&mut self, key: &LineKey, count: impl FnOnce(&mut Counters)) {
-        if let Some(line) = self.lines.get_mut(key) {
-            count(&mut line.counters);
-        }
-    }
+/// What is told of a caller who leaves without an agent.
+fn out(result: &'static str, wait: Duration) -> Fields {
+    Fields { result: Some(result.into()), wait_ms: Some(millis(wait)), ..Fields::default() }
+}
 
-    fn done(&mut self, key: &LineKey, result: &'static str, wait: Duration) {
-        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let change = Change::QueueDone { line: key.clone(), result: result.into(), wait_ms };
-        self.outputs.push_back(Output::Change(change));
-    }
+/// For the log.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -201,21 +201,13 @@ pub(super) struct Line {
     pub(super) open: bool,
     /// Mixed into each candidate's chance; drawn again after each random choice.
     pub(super) dice: u64,
-    pub(super) counters: Counters,
     /// Answered calls of the last half hour, oldest first.
     pub(super) samples: VecDeque<Sample>,
 }
 
 impl Line {
     pub(super) fn new(rules: Rules) -> Line {
-        Line {
-            rules,
-            order: BTreeMap::new(),
-            open: true,
-            dice: 0,
-            counters: Counters::default(),
-            samples: VecDeque::new(),
-        }
+        Line { rules, order: BTreeMap::new(), open: true, dice: 0, samples: VecDeque::new() }
     }
 
     /// Place of a waiting entry, 1 first.
@@ -223,21 +215,6 @@ impl Line {
         let before = self.order.range(..place).count();
         u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
     }
-}
-
-/// How callers came out since the start; their sum, with those still here, is `offered`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counters {
-    /// Joined.
-    pub(super) offered: u64,
-    /// Bridged with an agent for a second or more.
-    pub(super) answered: u64,
-    /// Hung up after five seconds or more.
-    pub(super) abandoned: u64,
-    /// Hung up earlier.
-    pub(super) short_abandoned: u64,
-    /// Any other exit.
-    pub(super) overflowed: u64,
 }
 
 /// Where a caller stands among others: higher priority first, then longer wait, then first come.

@@ -11,6 +11,7 @@ mod dispatch;
 mod leave;
 mod line;
 mod offer;
+mod passed;
 pub mod strategy;
 pub mod tier;
 mod view;
@@ -27,6 +28,7 @@ use std::time::Instant;
 use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::change::Source;
+use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
@@ -306,8 +308,10 @@ pub enum Output {
         line: LineKey,
         /// `queue.joined`, `queue.offered` …
         event: &'static str,
-        /// In the words of the reason codes.
+        /// A reason code, then words.
         why: String,
+        /// What programs read of it; the line is filled in by who takes it.
+        fields: Box<Fields>,
     },
 }
 
@@ -485,11 +489,8 @@ impl Queues {
             None => Some(ExitReason::Gone),
             Some(line) => self.refuse_join(now, &key, line, caller.open),
         };
-        if let Some(line) = self.lines.get_mut(&key) {
-            line.counters.offered += 1;
-        }
         if let Some(exit) = refused {
-            self.exit_told(caller.entry, &key, exit, since, Duration::ZERO);
+            self.turned_away(caller.entry, &key, exit, since);
             return;
         }
         let Some(line) = self.lines.get_mut(&key) else { return };
@@ -509,8 +510,11 @@ impl Queues {
             first_rank: line.rank(&place),
             said: Said::default(),
         };
-        self.tell(caller.entry, &key, "queue.joined", format!("place {}", entry.first_rank));
+        let place = entry.first_rank;
         self.entries.insert(caller.entry, entry);
+        let passed = self.passed_over(now, caller.entry, None);
+        let fields = Fields { place: Some(place), passed, ..Fields::default() };
+        self.tell_with(caller.entry, &key, "queue.joined", format!("joined: place {place}"), fields);
         self.arm_max_wait(caller.entry);
         self.arm_tier(now, caller.entry);
         self.welcome(now, caller.entry);
@@ -555,7 +559,14 @@ impl Queues {
         self.lines.get(line).map(|line| &line.rules)
     }
 
+    /// Tells a decision; `why` begins with the reason code.
     fn tell(&mut self, entry: CallId, line: &LineKey, event: &'static str, why: String) {
-        self.outputs.push_back(Output::Event { entry, line: line.clone(), event, why });
+        self.tell_with(entry, line, event, why, Fields::default());
+    }
+
+    /// Tells a decision with what programs read of it.
+    fn tell_with(&mut self, entry: CallId, line: &LineKey, event: &'static str, why: String, fields: Fields) {
+        let fields = Box::new(fields);
+        self.outputs.push_back(Output::Event { entry, line: line.clone(), event, why, fields });
     }
 }

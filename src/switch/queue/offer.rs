@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::change::Change;
+use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
@@ -21,6 +22,7 @@ use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
 use crate::switch::queue::agent::Backoff;
 use crate::switch::queue::announce::Sample;
+use crate::switch::queue::leave::millis;
 use crate::switch::queue::line::Rules;
 use crate::switch::queue::line::Stage;
 use crate::switch::queue::line::Tried;
@@ -70,6 +72,7 @@ impl Queues {
         let id = OfferId(self.next_offer);
         let ring_max = line.rules.ring_for(waiting.ring);
         let strategy = line.rules.strategy;
+        let first = waiting.offers.is_empty();
         waiting.offers.insert(id);
         match strategy {
             Strategy::RoundRobin => drop(self.rung_last.insert(key.clone(), agent.clone())),
@@ -101,7 +104,10 @@ impl Queues {
             let change = Change::RoundRobin { line: key.clone(), agent: agent.clone() };
             self.outputs.push_back(Output::Change(change));
         }
-        self.tell(entry, &key, "queue.offered", agent.user.to_string());
+        // Of several who are rung in one turn the first tells who is not.
+        let passed = if first { self.passed_over(now, entry, Some(agent)) } else { Vec::new() };
+        let fields = Fields { agent: Some(agent.user.clone()), passed, ..Fields::default() };
+        self.tell_with(entry, &key, "queue.offered", format!("offered: {}", agent.user), fields);
         let agent = agent.clone();
         self.outputs.push_back(Output::Offer { offer: id, line: key, entry, agent, ring_max });
     }
@@ -188,9 +194,9 @@ impl Queues {
             return;
         }
         let Some(offer) = self.close_offer(id) else { return };
-        let Offer { entry, line, agent, answered, .. } = offer;
+        let Offer { entry, line, agent, answered, sent, .. } = offer;
         let why = if answered { "dropped" } else { failure.as_str() };
-        self.tell(entry, &line, "queue.refused", format!("{} {why}", agent.user));
+        self.tell_refused(now, entry, &line, &agent, why, sent);
         let (reject, busy, retry) = self.rules(&line).map_or_else(Default::default, |rules| {
             let pauses = [rules.reject_retry, rules.busy_retry, rules.retry_delay];
             pauses.map(|pause| pause.max(SHORTEST_PAUSE)).into()
@@ -222,10 +228,10 @@ impl Queues {
     /// An agent rang for the whole ring time.
     pub(super) fn on_rung_out(&mut self, now: Now, id: OfferId) {
         let Some(offer) = self.offers.get(&id) else { return };
-        let (entry, line, agent) = (offer.entry, offer.line.clone(), offer.agent.clone());
+        let (entry, line, agent, sent) = (offer.entry, offer.line.clone(), offer.agent.clone(), offer.sent);
         let retry = self.rules(&line).map_or(Duration::ZERO, |rules| rules.retry_delay);
         self.withdraw(now, id, Withdrawn::NoAnswer);
-        self.tell(entry, &line, "queue.refused", format!("{} no_answer", agent.user));
+        self.tell_refused(now, entry, &line, &agent, "no_answer", sent);
         self.remember(now, entry, &agent, retry);
         self.count_miss(now, &agent, &line, entry);
         self.after_offer(now, entry);
@@ -290,8 +296,30 @@ impl Queues {
         }
         self.unarm(call);
         self.timers.set(Deadline::Counted(call), now.mono + ANSWERED_AFTER);
-        let why = format!("{} after {} s", agent.user, wait.as_secs());
-        self.tell(call, &line, "queue.answered", why);
+        let why = format!("answered: {} after {} s", agent.user, wait.as_secs());
+        let fields = Fields { agent: Some(agent.user), wait_ms: Some(millis(wait)), ..Fields::default() };
+        self.tell_with(call, &line, "queue.answered", why, fields);
+    }
+
+    /// Tells that an offer came to nothing, after how long.
+    fn tell_refused(
+        &mut self,
+        now: Now,
+        entry: CallId,
+        line: &LineKey,
+        agent: &AgentKey,
+        result: &'static str,
+        sent: Instant,
+    ) {
+        let rung = now.mono.saturating_duration_since(sent);
+        let fields = Fields {
+            agent: Some(agent.user.clone()),
+            result: Some(result.into()),
+            ring_ms: Some(millis(rung)),
+            ..Fields::default()
+        };
+        let why = format!("{result}: {} after {} s", agent.user, rung.as_secs());
+        self.tell_with(entry, line, "queue.refused", why, fields);
     }
 
     /// Remembers a vain attempt, so that others go first.
@@ -327,6 +355,8 @@ impl Queues {
         };
         entry.place.priority = Reverse(entry.priority.unwrap_or(line.rules.priority));
         line.order.insert(entry.place, call);
+        self.tell(call, &key, "queue.returned", "dropped: back to the old place".to_owned());
+        let Some(entry) = self.entries.get(&call) else { return };
         let (last_chance, rings) = (entry.last_chance, !entry.offers.is_empty());
         if self.drained(&key) {
             return self.exit(now, call, ExitReason::Closed);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::model::command::AgentView;
 use crate::model::command::QueueView;
+use crate::model::figures::LineFigures;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
@@ -43,7 +44,8 @@ impl Queues {
         }
     }
 
-    /// Queues and ring groups by company, queues first; only of `company` when given.
+    /// Queues and ring groups by company, queues first; only of `company` when given. What they did today is not
+    /// known here: the ledger counts it.
     pub fn views(&self, now: Now, company: Option<&CompanyId>) -> Vec<QueueView> {
         let wanted = |key: &LineKey| company.is_none_or(|company| key.company == *company);
         let lines = self.lines.iter().filter(|(key, _)| wanted(key));
@@ -60,10 +62,7 @@ impl Queues {
                     agents: members
                         .map(|m| (m.agent.user.clone(), self.state(now, &m.agent, key).to_string()))
                         .collect(),
-                    offered: line.counters.offered,
-                    answered: line.counters.answered,
-                    abandoned: line.counters.abandoned,
-                    overflowed: line.counters.overflowed,
+                    today: LineFigures::default(),
                 }
             })
             .collect()

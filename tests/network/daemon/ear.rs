@@ -63,6 +63,24 @@ impl Ear {
         panic!("{hz} Hz was not heard in {PATIENCE:?}; the last tone was of {last} Hz");
     }
 
+    /// Listens for so long from the first packet on. Tells what came, at 8 kHz, and how many packets were missing.
+    pub(crate) fn listens(&mut self, long: Duration) -> (Vec<i16>, u64) {
+        let (mut heard, mut missing, mut next) = (Vec::new(), 0, None);
+        let mut packet = [0; 2048];
+        let patience = Instant::now() + PATIENCE;
+        let mut end = None;
+        while Instant::now() < end.unwrap_or(patience) {
+            let Ok((length, _)) = self.socket.recv_from(&mut packet) else { continue };
+            let Some((header, payload)) = rtp::parse(&packet[..length]) else { continue };
+            end.get_or_insert(Instant::now() + long);
+            missing += u64::from(header.sequence.wrapping_sub(next.unwrap_or(header.sequence)));
+            next = Some(header.sequence.wrapping_add(1));
+            heard.extend(packet[payload].iter().map(|byte| decode_alaw(*byte)));
+        }
+        assert!(end.is_some(), "nothing was heard in {PATIENCE:?}");
+        (heard, missing)
+    }
+
     /// How long nothing comes; at most a second.
     pub(crate) fn silence(&mut self) -> Duration {
         let began = Instant::now();

@@ -4,12 +4,14 @@
 //! What comes from 127.0.0.2 is the carrier; phones are at 127.0.0.1. The company is always open, so no test
 //! depends on the clock, and each of its recordings is one pure tone, so what is heard tells where a call is.
 
+pub(crate) mod crowd;
 pub(crate) mod ear;
 pub(crate) mod line;
 pub(crate) mod phone;
 pub(crate) mod siege;
 pub(crate) mod sipp;
 pub(crate) mod tone;
+pub(crate) mod voice;
 
 use std::fs;
 use std::fs::OpenOptions;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::company::Extension;
+use crate::model::event::Fields;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
@@ -115,7 +116,8 @@ impl Menu {
         if self.settings.extensions {
             let found = stage.ctx.company.extensions.get(digits.as_str());
             if let Some(to) = found.and_then(dialable) {
-                stage.tell(format!("extension dialled: {}", place(to)));
+                let fields = Fields { result: Some("extension".into()), ..Fields::default() };
+                stage.tell_with(format!("extension dialled: {}", place(to)), fields);
                 return Turn::Go(Exit::To(to.clone()));
             }
         }
@@ -126,7 +128,8 @@ impl Menu {
         };
         match exit {
             Some(exit) => {
-                stage.tell(format!("key {digits}: {}", leads_to(exit)));
+                let fields = Fields { key: digits.chars().next(), ..Fields::default() };
+                stage.tell_with(format!("key {digits}: {}", leads_to(exit)), fields);
                 Turn::Go(exit.clone())
             }
             None => self.wrong(stage),
@@ -135,7 +138,7 @@ impl Menu {
 
     fn silence(&mut self, stage: &mut Stage<'_>) -> Turn {
         if self.left == 0 {
-            return self.used_up(stage, "no key", self.settings.timeout.clone());
+            return self.used_up(stage, "timeout", "no key", self.settings.timeout.clone());
         }
         self.again(stage, Vec::new())
     }
@@ -143,7 +146,7 @@ impl Menu {
     fn wrong(&mut self, stage: &mut Stage<'_>) -> Turn {
         if self.left == 0 {
             let exit = self.settings.invalid.clone().or_else(|| self.settings.timeout.clone());
-            return self.used_up(stage, "a key that means nothing", exit);
+            return self.used_up(stage, "invalid", "a key that means nothing", exit);
         }
         let sorry = match &self.settings.invalid_play {
             Some(media) => stage.media(media),
@@ -159,12 +162,13 @@ impl Menu {
         Turn::Stay
     }
 
-    fn used_up(&self, stage: &mut Stage<'_>, what: &str, exit: Option<Exit>) -> Turn {
+    fn used_up(&self, stage: &mut Stage<'_>, result: &str, what: &str, exit: Option<Exit>) -> Turn {
+        let fields = Fields { result: Some(result.into()), ..Fields::default() };
         let Some(exit) = exit else {
-            stage.tell(format!("{what} after {} tries: hangs up", self.settings.tries));
+            stage.tell_with(format!("{what} after {} tries: hangs up", self.settings.tries), fields);
             return Turn::End(HangupCause::Normal);
         };
-        stage.tell(format!("{what} after {} tries: {}", self.settings.tries, leads_to(&exit)));
+        stage.tell_with(format!("{what} after {} tries: {}", self.settings.tries, leads_to(&exit)), fields);
         Turn::Go(exit)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::event::Fields;
 use crate::model::flow::Exit;
 use crate::model::id::MediaId;
 use crate::switch::flow::State;
@@ -65,7 +66,8 @@ impl Playing {
                     None => return Turn::Stay,
                 };
                 stage.add(Action::Key(key));
-                stage.tell(format!("key {key}: {}", leads_to(exit)));
+                let fields = Fields { key: Some(key), ..Fields::default() };
+                stage.tell_with(format!("key {key}: {}", leads_to(exit)), fields);
                 Turn::Go(exit.clone())
             }
             _ => Turn::Stay,

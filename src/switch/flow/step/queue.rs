@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::company::Company;
+use crate::model::event::Fields;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
@@ -72,7 +73,8 @@ impl Waiting {
                     return Turn::Stay;
                 };
                 stage.add(Action::Key(key));
-                stage.tell(format!("key {key}: {}", leads_to(&exit)));
+                let fields = Fields { key: Some(key), ..Fields::default() };
+                stage.tell_with(format!("key {key}: {}", leads_to(&exit)), fields);
                 stage.add(Action::LeaveQueue);
                 Turn::Go(exit)
             }
