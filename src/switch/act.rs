@@ -27,6 +27,7 @@ use crate::switch::Ask;
 use crate::switch::Asked;
 use crate::switch::Switch;
 use crate::switch::Timer;
+use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::call::Waiting;
@@ -212,7 +213,14 @@ impl Switch {
                 self.send_message_on(now, &MailboxKey { company, mailbox }, &id, to);
             }
             Action::LeadTo(target) => {
-                of.program = Some(Program::to(*target));
+                let target = match of.caller_user() {
+                    Some(UserKey { company, user }) => {
+                        self.within_limits(now, &Admitted::Device { company, user }, *target)
+                    }
+                    None => *target,
+                };
+                let Some(of) = self.calls.get_mut(&call) else { return };
+                of.program = Some(Program::to(target));
                 self.run_program(now, call, Event::Start);
             }
             Action::Login { line, logged_in } => {

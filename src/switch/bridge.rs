@@ -274,6 +274,8 @@ impl Switch {
         }
         self.note_message(now, call);
         self.stop_recording(call);
+        // What was recorded and not kept before the call ended is not wanted.
+        self.judge_recording(now, call, false);
         self.give_up_attempts(now, call, None, &ending.extra);
         if let Some(callee) = callee {
             self.hang_up_leg(now, callee, Vec::new());
