@@ -497,8 +497,7 @@ mod tests {
         ] {
             assert_eq!(read(&codes, dialled), expect, "{dialled}");
         }
-        let mut off = Codes::default();
-        off.forward = Default::default();
+        let off = Codes { forward: Default::default(), ..Codes::default() };
         assert_eq!(read(&off, "**21*102#"), None);
         assert_eq!(read(&off, "##002#"), None);
         assert!(begins(&codes, "**2") && begins(&codes, "*#") && begins(&codes, "##00"));
