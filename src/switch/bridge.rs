@@ -199,6 +199,7 @@ impl Switch {
         if transferred {
             self.show_parties(now, call);
         }
+        self.reached(now, call);
         tracing::info!(%call, "connected");
     }
 
@@ -276,7 +277,8 @@ impl Switch {
         if let Some(waiting) = &waiting {
             self.note_wait(now, call, waiting.since);
         }
-        if waiting.is_some() {
+        if let Some(waiting) = &waiting {
+            self.note_abandoned(now, call, waiting, ending.by);
             let why = match ending.by {
                 EndedBy::Caller => queue::Left::HungUp,
                 EndedBy::Callee | EndedBy::System => queue::Left::System,
@@ -288,6 +290,8 @@ impl Switch {
         }
         self.note_message(now, call);
         self.stop_recording(call);
+        // What was recorded and not kept before the call ended is not wanted.
+        self.judge_recording(now, call, false);
         let reason = match (ending.by, ending.extra.is_empty()) {
             (EndedBy::Caller, true) => reasons::caller_gone(),
             (EndedBy::Caller | EndedBy::Callee | EndedBy::System, _) => ending.extra.clone(),
@@ -313,7 +317,7 @@ impl Switch {
         let codec = self.legs.get(&caller).and_then(Leg::codec);
         self.forget_leg(now, caller);
         let Some(mut of) = self.calls.remove(&call) else { return };
-        self.note_missed(now, &of);
+        self.note_unreached(now, &of);
         for user in std::mem::take(&mut of.busy) {
             self.less_busy(now, user);
         }

@@ -222,7 +222,7 @@ impl Switch {
     }
 
     /// A call is over: notes whom its caller has not reached, and ends the wish that it was made for.
-    pub(crate) fn note_missed(&mut self, now: Now, of: &Call) {
+    pub(crate) fn note_unreached(&mut self, now: Now, of: &Call) {
         self.end_wish_of(now, of.id, "no_answer");
         let Some(by) = of.caller_user().filter(|by| by.company == of.company) else { return };
         if of.cdr.connected.is_some() {

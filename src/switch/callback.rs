@@ -164,6 +164,7 @@ impl Switch {
                     user: None,
                     diversions: Vec::new(),
                     emergency: false,
+                    ring: None,
                 };
                 self.hunt(now, call, attempt, out, &trunks)
             }

@@ -103,11 +103,12 @@ impl Switch {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company).cloned() else { return };
         let attempt = self.new_attempt(call, Purpose::Dial);
+        let mut busy = false;
         for to in &dial.to {
             match to {
                 Destination::User(user) => {
                     let key = UserKey { company: company.id.clone(), user: user.clone() };
-                    self.ring_user(now, call, attempt, &key, dial.confirm, None);
+                    busy |= self.ring_user(now, call, attempt, &key, dial.confirm, None);
                 }
                 Destination::Phone(number) => {
                     self.ring_phone(now, call, attempt, number.clone(), dial.confirm, &dial.show, None);
@@ -123,7 +124,8 @@ impl Switch {
         }
         if self.attempt_legs(call, attempt) == 0 {
             self.drop_attempt(call, attempt);
-            self.run_program(now, call, Event::Dialled(Outcome::Unavailable));
+            let outcome = if busy { Outcome::Busy } else { Outcome::Unavailable };
+            self.run_program(now, call, Event::Dialled(outcome));
             return;
         }
         self.timers.set(Timer::Attempt(call, attempt), now.mono + dial.ring);
@@ -165,7 +167,11 @@ impl Switch {
         let emergency = emergency || number::class(&number) == Class::Emergency;
         let shown = match emergency {
             true => self.shown_in_emergency(&company, call),
-            false => identity::shown_outside(&company, user, hide),
+            false => {
+                let person = user.and_then(|user| self.people.person(&company, user, now.utc));
+                let hide = hide || person.as_ref().is_some_and(|person| person.hide);
+                identity::shown_of(&company, person.as_deref(), hide)
+            }
         };
         let attempt = self.new_attempt(call, Purpose::Outbound);
         let out = Outbound {
@@ -201,7 +207,9 @@ impl Switch {
             self.ring_user(now, call, attempt, &key, confirm, None);
             return;
         }
-        let Some(trunks) = self.trunks_to(now, call, &phone, user.as_ref()) else { return };
+        let Some(of) = self.calls.get(&call) else { return };
+        let payer = user.clone().or_else(|| of.sender());
+        let Some(trunks) = self.trunks_to(now, call, &phone, payer.as_ref()) else { return };
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let emergency = number::class(&phone) == Class::Emergency;
