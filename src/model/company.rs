@@ -28,12 +28,14 @@ use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::id::WebhookId;
 use crate::model::mailbox::Mailbox;
+use crate::model::parking::Parking;
 use crate::model::prompt::Media;
 use crate::model::queue::Queue;
 use crate::model::ring_group::RingGroup;
 use crate::model::server::Codes;
 use crate::model::server::Language;
 use crate::model::server::Secret;
+use crate::model::server::Sms;
 use crate::model::server::Webhook;
 use crate::model::service_number::ServiceNumber;
 use crate::model::user::Device;
@@ -118,16 +120,22 @@ pub struct Company {
     pub flows: BTreeMap<FlowId, Flow>,
     /// Conference rooms (loaded and checked; joined by a later version).
     pub rooms: BTreeMap<RoomId, Room>,
-    /// First and last parking slot.
-    pub parking: Option<(u32, u32)>,
+    /// Where callers are parked.
+    pub parking: Option<Parking>,
     /// Caller lists for the `caller` verb (`contacts:<id>`).
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
     /// The server's, overridden.
     pub codes: Codes,
+    /// How text messages are sent: its own way, else the server's.
+    pub sms: Option<Sms>,
     /// Webhooks.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.
     pub allow: Classes,
+    /// The toggle by which the switchboard turns night service on.
+    pub night: Option<ToggleId>,
+    /// Who is logged in at a shared phone is logged out at this time of day.
+    pub hot_desk_until: Option<jiff::civil::Time>,
     /// Destinations closed to everybody.
     pub block: Classes,
     /// The server's, overridden.

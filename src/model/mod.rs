@@ -1,5 +1,6 @@
 //! Plain data about customers, shared by the core, the store and what people see; no behaviour beyond checks.
 
+pub mod board;
 pub mod cdr;
 pub mod change;
 pub mod check;
@@ -11,11 +12,14 @@ pub mod figures;
 pub mod flow;
 pub mod fraud;
 pub mod hours;
+pub mod ical;
 pub mod id;
 pub mod mailbox;
 pub mod number;
+pub mod parking;
 pub mod prompt;
 pub mod queue;
+pub mod report;
 pub mod ring_group;
 pub mod server;
 pub mod service_number;

@@ -95,6 +95,15 @@ pub struct User {
     pub plan: Option<PlanId>,
     /// Has the switchboard view.
     pub switchboard: bool,
+    /// A call that they transfer and nobody answers comes back after this; without it only when it would end.
+    pub return_after: Option<Duration>,
+    /// Names of the groups whose ringing calls they may take.
+    pub pickup_groups: Vec<Arc<str>>,
+    /// Colleagues may speak to them through a phone that answers by itself.
+    pub intercom: bool,
+    /// To log in at a shared phone, where else that of the voicemail box counts, and to prove at a service number who
+    /// calls, where the carrier does not (4–8 digits).
+    pub pin: Option<Secret>,
     /// Listed in the company directory.
     pub directory: bool,
     /// Language, else the company's.
@@ -117,12 +126,17 @@ pub struct User {
     pub show: Option<Number>,
     /// Has a voicemail box of their own, and its PIN (4–8 digits) when set here.
     pub voicemail: Option<PersonalMailbox>,
-    /// Proves who calls a service number (4–8 digits), where the carrier does not.
-    pub pin: Option<Secret>,
     /// May call international numbers, whatever `allow` says.
     pub international: bool,
     /// Destinations open to them besides the usual ones, else the company's.
     pub allow: Option<Classes>,
+}
+
+impl User {
+    /// The digits that prove at a shared phone who it is.
+    pub fn desk_pin(&self) -> Option<&Secret> {
+        self.pin.as_ref().or_else(|| self.voicemail.as_ref()?.pin.as_ref())
+    }
 }
 
 /// A user's own voicemail box.
@@ -147,4 +161,8 @@ pub struct Device {
     pub from: Vec<IpAddr>,
     /// Whether its audio is encrypted.
     pub srtp: SrtpPolicy,
+    /// Users may log in at it.
+    pub hot_desk: bool,
+    /// Where it stands, else where its user sits: for emergency calls.
+    pub site: Option<SiteId>,
 }

@@ -22,7 +22,8 @@ impl Switch {
             "ports in legs + closing + free = all"
         );
         for (id, call) in &self.calls {
-            assert!(self.legs.contains_key(&call.caller), "call {id} has its caller's leg");
+            let has_caller = call.originate.is_some() || self.legs.contains_key(&call.caller);
+            assert!(has_caller, "call {id} has its caller's leg");
             if let Some(callee) = call.callee {
                 assert!(self.legs.contains_key(&callee), "call {id} has its callee's leg");
             }
@@ -75,6 +76,8 @@ impl Switch {
             && self.ports.free() == self.ports.total()
             && self.endpoint.transactions() == 0
             && self.queues.waiting() == 0
+            && self.between.parked.is_empty()
+            && self.between.takes.is_empty()
     }
 
     /// What is not idle, in words for a failing test.

@@ -13,7 +13,6 @@ use crate::model::id::Number;
 use crate::model::id::UserKey;
 use crate::model::queue::Confirm;
 use crate::model::user::ContactRule;
-use crate::sip::Extra;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::dial::AttemptId;
@@ -135,6 +134,9 @@ impl Switch {
             contacts
                 .retain(|(contact, _)| matches!(contact, Contact::Device(flows) if only.is_bound_by(flows)));
         }
+        if self.calls.get(&call).is_some_and(|of| of.intercom) {
+            contacts.retain(|(contact, _)| matches!(contact, Contact::Device(_)));
+        }
         for (contact, rule) in contacts {
             let must = reach::must_confirm(&contact, rule, confirm);
             let ring = reach::ring_max(&contact, rule, must);
@@ -142,7 +144,7 @@ impl Switch {
                 Contact::Device(flows) => {
                     let (shown, alerting) = match present {
                         Some(present) => (present.shown.clone(), present.alerting.clone()),
-                        None => (self.shown_inside(call), Extra::new()),
+                        None => (self.shown_inside(call), self.alerting_of(call)),
                     };
                     let leg = self.invite_device(now, call, attempt, user, flows, shown, alerting, must);
                     if let Some(of) = leg.and_then(|leg| self.legs.get_mut(&leg)) {

@@ -83,6 +83,8 @@ pub(crate) enum Purpose {
     Offer(OfferId, UserKey),
     /// A call out through a trunk, asked for by one of ours.
     Outbound,
+    /// The own phones of who wants to call.
+    Originate,
 }
 
 /// Rings users and numbers for a flow step.
@@ -160,7 +162,7 @@ impl Switch {
         let user: Option<&UserId> = of.facts.user.as_ref();
         let emergency = emergency || number::class(&number) == Class::Emergency;
         let shown = match emergency {
-            true => identity::shown_emergency(&company, user),
+            true => self.shown_in_emergency(&company, call),
             false => identity::shown_outside(&company, user, hide),
         };
         let attempt = self.new_attempt(call, Purpose::Outbound);
@@ -215,7 +217,7 @@ impl Switch {
         self.hunt(now, call, attempt, out, &trunks);
     }
 
-    fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
+    pub(crate) fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
         self.next_attempt += 1;
         let id = AttemptId(self.next_attempt);
         let attempt = Attempt {
@@ -268,6 +270,7 @@ impl Switch {
         match purpose {
             Purpose::Offer(offer, _) => self.queue_input(now, queue::Input::OfferRinging(offer)),
             Purpose::Dial => self.ring_caller(now, call),
+            Purpose::Originate => {}
             Purpose::Outbound => {
                 // Of several callees that send early media, who spoke last is heard (RFC 3960 §3.2).
                 let early = !response.body.is_empty()
@@ -321,6 +324,7 @@ impl Switch {
         self.person_answered(leg);
         match purpose {
             Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
+            Purpose::Originate => self.originated(now, call, leg),
             Purpose::Offer(offer, _) => {
                 // One agent, one offer: what else of the agent rings is answered elsewhere.
                 self.give_up_others(now, call, attempt, leg);
@@ -373,6 +377,7 @@ impl Switch {
                 let failure = if timed_out { Failure::NoAnswer } else { failure(&outcomes) };
                 self.queue_input(now, queue::Input::OfferFailed(offer, failure));
             }
+            Purpose::Originate => self.not_originated(now, call),
             Purpose::Dial => {
                 let outcome = if timed_out { Outcome::NoAnswer } else { outcome(&outcomes) };
                 self.run_program(now, call, Event::Dialled(outcome));

@@ -33,8 +33,8 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
 use crate::switch::flow::action::Presence;
 use crate::switch::flow::action::QueueExit;
+use crate::switch::flow::action::Unanswered;
 use crate::switch::flow::action::World;
-use crate::switch::hours;
 use crate::switch::identity;
 use crate::switch::route;
 use crate::switch::route::NoRoute;
@@ -254,8 +254,19 @@ impl DryRun<'_> {
                 let on = self.world.toggles.is_on(&self.company.id, &toggle, self.now);
                 *next = Some(Event::Toggled(!on));
             }
+            Action::ToggleUntil { .. } => *next = Some(Event::Toggled(true)),
+            Action::Ask { names, .. } => {
+                for (index, name) in (0u16..).zip(&names) {
+                    self.branch(program, Event::Asked(Ok(index)), &format!("if the answer is {name}"));
+                }
+                self.tell("nobody is asked in a dry run:");
+                *next = Some(Event::Asked(Err(Unanswered::Unreachable)));
+            }
+            Action::Sms { text } => self.tell(format!("the text message: \"{text}\"")),
+            Action::Alarm { why, .. } => self.tell(format!("an alarm: {why}")),
             Action::SetLanguage(language) => self.facts.language = language,
             Action::Echo => self.tell("the caller hears themselves"),
+            Action::People(_) => self.tell("what follows depends on the calls of that moment"),
             Action::HangUp(cause) => {
                 let how = self.end(cause);
                 self.tell(how);
@@ -276,6 +287,8 @@ impl DryRun<'_> {
             | Action::SetName(_)
             | Action::SetTag { .. }
             | Action::SetPriority(_)
+            | Action::Enter(_)
+            | Action::Leave { .. }
             | Action::Key(_) => {}
         }
     }
@@ -296,12 +309,8 @@ impl DryRun<'_> {
     /// What the queue would do at once, else who answers and what else may come.
     fn queue(&mut self, program: &Program, id: &QueueId) -> Option<Event> {
         let Some(queue) = self.company.queues.get(id) else { return Some(Event::Queue(QueueExit::Gone)) };
-        if let Some((hours_id, hours)) =
-            queue.hours.as_ref().and_then(|id| self.company.hours.get_key_value(id))
-        {
-            let by_hand = self.world.toggles.by_hand(self.company, hours_id, self.now);
-            let closures = &self.company.closures;
-            let state = hours::state_at(hours, hours_id, closures, by_hand.as_ref(), self.now);
+        let state = |id| Some((id, self.world.toggles.hours(self.company, id, self.now)?));
+        if let Some((hours_id, state)) = queue.hours.as_ref().and_then(state) {
             if &*state.category != "open" {
                 self.tell(format!(
                     "the queue's hours \"{hours_id}\" say {} ({})",

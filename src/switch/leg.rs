@@ -99,6 +99,8 @@ pub(crate) struct Leg {
     pub(crate) redirections: u8,
     /// A REFER came in its dialog.
     pub(crate) referred: bool,
+    /// The party has had the other put on hold by an order.
+    pub(crate) holds: bool,
     /// The channel of its trunk that it holds.
     pub(crate) channel: Option<Channel>,
     /// How it goes out, when through a trunk.
@@ -141,6 +143,7 @@ impl Leg {
             early: Vec::new(),
             redirections: 0,
             referred: false,
+            holds: false,
             channel: None,
             way: None,
         }

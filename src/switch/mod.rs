@@ -6,14 +6,19 @@
 
 mod act;
 mod admission;
+pub mod asking;
 mod audit;
 mod backoff;
 pub(crate) mod bounded;
 mod bridge;
+mod busy_callback;
+mod calendar;
 mod call;
+mod callback;
 mod channels;
 mod charges;
 mod check_sync;
+mod circuit;
 mod confirm;
 mod consult;
 mod contacts;
@@ -29,9 +34,11 @@ pub mod guard;
 mod header_rules;
 mod health;
 pub mod holidays;
+pub mod hot_desk;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod intercom;
 mod keys;
 mod ledger;
 mod leg;
@@ -42,21 +49,30 @@ mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
+mod originate;
 mod outbound;
 mod outgoing;
 mod overload;
 mod pager;
+mod park;
 mod peers;
+pub mod people;
+pub mod periods;
+mod pickup;
 mod ports;
 mod presentation;
 mod publish;
 pub mod queue;
 mod reach;
+mod reaches;
 mod reasons;
+mod recent;
+pub mod record_prompt;
 mod recording;
 mod redirect;
 mod registrar;
 mod renegotiate;
+pub mod returns;
 pub mod route;
 pub mod say;
 mod screen;
@@ -66,11 +82,19 @@ pub mod service;
 pub mod service_number;
 mod spared;
 pub mod spending;
+mod steps;
 mod subscriptions;
+mod switchboard;
+mod take_over;
+mod toggles;
+mod toggling;
 mod transfer;
 mod trunks;
 mod watch;
+mod watchdog;
 mod whisper;
+pub mod why;
+mod why_not;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -89,9 +113,11 @@ use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::command;
 use crate::model::id::CallId;
+use crate::model::id::CompanyId;
 use crate::model::id::LegId;
 use crate::model::id::LineKey;
 use crate::model::id::NodeId;
+use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::model::prompt::PromptKey;
@@ -104,10 +130,13 @@ use crate::sip::TransactionId;
 use crate::sip::digest::Nonces;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::endpoint::Settings;
+use crate::switch::asking::Post;
 use crate::switch::call::Call;
 use crate::switch::channels::Channels;
+use crate::switch::circuit::Circuits;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
+use crate::switch::flow::action::Unanswered;
 use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
 use crate::switch::health::Address;
@@ -120,6 +149,7 @@ use crate::switch::mailbox::Mailboxes;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
+use crate::switch::people::Between;
 use crate::switch::ports::Ports;
 use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
@@ -129,6 +159,7 @@ use crate::switch::service_number::WrongPins;
 use crate::switch::spending::Spending;
 use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
+use crate::switch::watchdog::Watchdog;
 use crate::switch::whisper::Whispering;
 use crate::time::Now;
 use crate::time::Timers;
@@ -241,6 +272,17 @@ pub enum Ask {
         /// File under the data folder, and its name in the bank.
         file: Arc<str>,
     },
+    /// Ask another system over HTTP.
+    Post(Post),
+    /// Take a recording into use: it is moved, and is in the media bank under this name from then on.
+    KeepClip {
+        /// File under the data folder.
+        file: Arc<str>,
+        /// Where it goes, under the data folder.
+        to: Arc<str>,
+        /// Its name in the bank.
+        clip: ClipName,
+    },
     /// Delete a recording that is no message.
     DeleteFile {
         /// File under the data folder.
@@ -260,6 +302,8 @@ pub enum Answer {
     },
     /// The clip is in the bank (or cannot be read).
     Loaded(bool),
+    /// What another system said with status 200, or why it did not.
+    Posted(Result<Vec<u8>, Unanswered>),
     /// Done.
     Done,
 }
@@ -269,6 +313,7 @@ pub enum Answer {
 enum Asked {
     Trunk(TrunkId),
     Clip(CallId),
+    Posted { url: Arc<str>, of: asking::For },
     Nothing,
 }
 
@@ -291,6 +336,8 @@ enum Timer {
     Contact(CallId, AttemptId),
     /// A contact has rung as long as it may.
     RangOut(LegId),
+    /// A toggle goes off by itself.
+    Toggle(CompanyId, ToggleId),
     /// A queue's hours change.
     LineHours(LineKey),
     /// A carrier's address is looked up again.
@@ -309,12 +356,16 @@ enum Timer {
     Publication(UserKey),
     /// A pager message has waited for its receivers long enough.
     Message(TransactionId),
+    /// Holidays are looked for that are coming.
+    Calendar,
     /// Invariants are audited.
     Audit,
     /// Old voicemail is deleted.
     OldMessages,
     /// Running calls to the outside are charged.
     Charge,
+    /// Something between people.
+    People(people::Deadline),
 }
 
 /// The softswitch.
@@ -339,6 +390,8 @@ pub struct Switch {
     queues: Queues,
     mailboxes: Mailboxes,
     toggles: Toggles,
+    circuits: Circuits,
+    between: Between,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -376,6 +429,7 @@ pub struct Switch {
     asked: HashMap<AskId, Asked>,
     outputs: VecDeque<Output>,
     ledger: Ledger,
+    watchdog: Watchdog,
     next_call: u64,
     next_leg: u64,
     next_attempt: u64,
@@ -415,6 +469,8 @@ impl Switch {
             queues,
             mailboxes: Mailboxes::default(),
             toggles: Toggles::default(),
+            circuits: Circuits::default(),
+            between: Between::default(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),
@@ -441,6 +497,7 @@ impl Switch {
             asked: HashMap::new(),
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
+            watchdog: Watchdog::default(),
             next_call: u64::try_from(now.utc.as_microsecond()).unwrap_or(0),
             next_leg: 0,
             next_attempt: 0,
@@ -456,6 +513,7 @@ impl Switch {
         switch.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
         switch.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
         switch.adopt(now, config);
+        switch.set_calendar(now);
         switch
     }
 
@@ -544,6 +602,7 @@ impl Switch {
             Timer::Whisper(leg) => self.whisper_over(now, leg),
             Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
             Timer::RangOut(leg) => self.rang_out(now, leg),
+            Timer::Toggle(company, toggle) => self.toggle_over(now, &company, &toggle),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
             Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
             Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),
@@ -559,25 +618,29 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
             }
+            Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {
                 self.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
                 self.charge_running(now);
             }
+            Timer::People(deadline) => self.people_timeout(now, deadline),
             Timer::Audit => {
                 self.tell_refused();
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
                 self.queues.check_invariants();
-                self.divergence += self.audit();
+                self.divergence += self.audit() + self.queues.divergence() as u64;
+                self.watch_queues(now);
             }
         }
     }
 
     /// Asks the shell.
-    fn ask(&mut self, ask: Ask, why: Asked) {
+    fn ask(&mut self, ask: Ask, why: Asked) -> AskId {
         self.next_ask += 1;
         let id = AskId(self.next_ask);
         self.asked.insert(id, why);
         self.outputs.push_back(Output::Ask { id, ask });
+        id
     }
 
     fn on_answer(&mut self, now: Now, id: AskId, answer: Answer) {
@@ -589,7 +652,10 @@ impl Switch {
             (Asked::Clip(call), Answer::Loaded(found)) => {
                 self.run_program(now, call, flow::action::Event::Loaded(found));
             }
-            (Asked::Nothing | Asked::Trunk(_) | Asked::Clip(_), _) => {}
+            (Asked::Posted { url, of }, Answer::Posted(answer)) => {
+                self.system_answered(now, id, &url, of, answer);
+            }
+            (Asked::Nothing | Asked::Trunk(_) | Asked::Clip(_) | Asked::Posted { .. }, _) => {}
         }
     }
 

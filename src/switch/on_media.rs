@@ -24,6 +24,9 @@ impl Switch {
                 }
                 let leg = leg.and_then(|leg| self.legs.get(&leg));
                 let Some(call) = leg.map(|leg| leg.call) else { return };
+                if self.told_slot(now, call, play) {
+                    return;
+                }
                 let Some(of) = self.calls.get_mut(&call) else { return };
                 let Some((_, listener)) = of.playing.take_if(|(playing, _)| *playing == play) else { return };
                 match listener {

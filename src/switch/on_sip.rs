@@ -13,6 +13,7 @@ use crate::model::id::LegId;
 use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
+use crate::model::id::UserKey;
 use crate::model::number;
 use crate::model::srtp::SrtpPolicy;
 use crate::sdp;
@@ -255,13 +256,20 @@ impl Switch {
             Admitted::Trunk(trunk) => (Some(trunk.clone()), None),
             Admitted::Device { user, .. } => (None, Some(user.clone())),
         };
-        let mut facts = self.facts(request, &company, user, dialled, trunk.as_ref());
+        let home = if let Admitted::Device { company, .. } = admitted { Some(company) } else { None };
+        let visitor = home.filter(|home| **home != company).zip(user.as_ref());
+        let visitor = visitor.map(|(home, user)| UserKey { company: home.clone(), user: user.clone() });
+        let mut facts = match &visitor {
+            Some(visitor) => self.facts_of_visitor(visitor, &company, dialled),
+            None => self.facts(request, &company, user, dialled, trunk.as_ref()),
+        };
         let program = match (&target, &trunk) {
             (Target::Service { service, .. }, Some(trunk)) => {
                 self.service_number(now, service.clone(), trunk, request, (&company, &mut facts))
             }
             _ => Program::to(target.clone()),
         };
+        let phone = home.and_then(|home| self.device_of(home, request));
         let (call, caller) = (self.next_call(), self.next_leg());
         let mut leg = Leg::new(call, dialog, LegState::Incoming);
         leg.offer = offer;
@@ -283,6 +291,8 @@ impl Switch {
         let mut of =
             Call::new(Begin { id: call, company, direction, caller, facts, trunk, sip_call_id, at: now.utc });
         of.max_forwards = forwards_left(request);
+        of.visitor = visitor;
+        of.phone = phone;
         if let Target::Phone { only, .. } = &target {
             of.only = Some(only.clone());
         }
@@ -327,6 +337,23 @@ impl Switch {
         facts.dialled = dialled;
         facts.language = language;
         facts
+    }
+
+    /// What a company knows of a user of another one: what they show to the outside, and no name of its own.
+    fn facts_of_visitor(&self, visitor: &UserKey, to: &CompanyId, dialled: &str) -> CallerFacts {
+        let home = self.config.companies.get(&visitor.company);
+        let hidden = home.is_some_and(|home| route::hides_number(home, dialled));
+        let shown = home.map(|home| identity::shown_outside(home, Some(&visitor.user), hidden));
+        let number = shown.as_ref().map(|shown| shown.number.clone()).filter(|number| !number.is_empty());
+        let language = self.config.companies.get(to).map(|to| to.language);
+        CallerFacts {
+            hidden: hidden || number.is_none(),
+            number,
+            name: shown.and_then(|shown| shown.name).filter(|_| !hidden),
+            dialled: self.read_number(None, dialled).unwrap_or_else(|| Number::new(dialled)),
+            language: language.unwrap_or(self.config.server.language),
+            ..identity::nobody()
+        }
     }
 
     /// Keeps a record of a call that was refused before it began.

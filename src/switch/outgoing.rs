@@ -215,8 +215,8 @@ impl Switch {
         let Some(of) = self.calls.get(&call) else { return Vec::new() };
         let company = self.config.companies.get(&of.company);
         let user = of.facts.user.as_ref();
-        let person = company.zip(user).and_then(|(company, user)| company.users.get(user));
-        let site = person.and_then(|person| person.site.as_ref());
+        let site = self.site_of(call);
+        let site = site.as_ref();
         let place = |word: &str| match word {
             "company" => Some(of.company.to_string()),
             "user" => user.map(ToString::to_string),

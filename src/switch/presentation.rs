@@ -35,6 +35,13 @@ pub(crate) struct Presented {
     pub(crate) contacts: Option<Vec<ContactRule>>,
 }
 
+impl Presented {
+    /// Shown as this, and nothing else.
+    pub(crate) fn plain(shown: Shown, outside: Shown) -> Presented {
+        Presented { shown, outside, alerting: Extra::new(), headers: Vec::new(), contacts: None }
+    }
+}
+
 impl Switch {
     /// How a call of this line comes to an agent, and whether a key is asked for.
     pub(crate) fn present(
@@ -46,7 +53,7 @@ impl Switch {
     ) -> (Presented, Confirm) {
         let of = self.calls.get(&call);
         let Some((of, company)) = of.zip(self.config.companies.get(&line.company)) else {
-            return (plain(Shown::hidden(), Shown::hidden()), Confirm::Auto);
+            return (Presented::plain(Shown::hidden(), Shown::hidden()), Confirm::Auto);
         };
         let queue = match &line.line {
             LineId::Queue(id) => company.queues.get(id),
@@ -54,7 +61,7 @@ impl Switch {
         };
         let Some(queue) = queue else {
             let outside = identity::shown_forwarded(company, &of.facts, &Show::Caller);
-            return (plain(self.shown_inside(call), outside), Confirm::Auto);
+            return (Presented::plain(self.shown_inside(call), outside), Confirm::Auto);
         };
         let since = of.waited_since.or(of.waiting.as_ref().map(|waiting| waiting.since));
         let wait = since.map_or(Duration::ZERO, |since| now.mono.saturating_duration_since(since));
@@ -64,8 +71,9 @@ impl Switch {
             HeaderEdit::Add(Name::from(&**name), words.fill(template))
         };
         let member = queue.agents.iter().find(|member| member.user == agent.user);
+        let shown = identity::presented(company, queue, &of.facts, &words);
         let presented = Presented {
-            shown: identity::presented(company, queue, &of.facts, &words),
+            shown: Shown { name: of.shown_as.clone().or(shown.name), ..shown },
             outside: identity::presented_outside(company, queue, &of.facts),
             alerting: alerting(&queue.present, &company.domain),
             headers: queue.present.headers.iter().map(header).collect(),
@@ -86,10 +94,6 @@ impl Switch {
     }
 }
 
-fn plain(shown: Shown, outside: Shown) -> Presented {
-    Presented { shown, outside, alerting: Extra::new(), headers: Vec::new(), contacts: None }
-}
-
 /// Headers that tell a phone how to ring: Alert-Info (RFC 3261 §20.4), and those by which phones of different makers
 /// answer by themselves (RFC 5373 §4.1, and the usage before it).
 fn alerting(present: &Present, domain: &str) -> Extra {
@@ -100,11 +104,17 @@ fn alerting(present: &Present, domain: &str) -> Extra {
         extra.push(("Alert-Info", value));
     }
     if present.auto_answer {
-        extra.push(("Answer-Mode", "Auto".to_owned()));
-        extra.push(("Call-Info", format!("<sip:{domain}>;answer-after=0")));
-        if present.alert.is_none() {
-            extra.push(("Alert-Info", format!("<http://{domain}>;info=alert-autoanswer")));
-        }
+        extra.extend(auto_answer(domain, present.alert.is_none()));
+    }
+    extra
+}
+
+/// Headers by which phones of different makers answer by themselves (RFC 5373 §4.1, and the usage before it).
+pub(crate) fn auto_answer(domain: &str, alert: bool) -> Extra {
+    let mut extra =
+        vec![("Answer-Mode", "Auto".to_owned()), ("Call-Info", format!("<sip:{domain}>;answer-after=0"))];
+    if alert {
+        extra.push(("Alert-Info", format!("<http://{domain}>;info=alert-autoanswer")));
     }
     extra
 }

@@ -1,5 +1,7 @@
 //! References of a company outside its queues and flows.
 
+use std::collections::BTreeMap;
+
 use crate::model::check::Checker;
 use crate::model::company::Company;
 use crate::model::id::LineId;
@@ -26,6 +28,16 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     }
     for (id, device) in &company.devices {
         checker.known(&["devices", id.as_str(), "user"], "user", device.user.as_str(), &company.users);
+        if let Some(site) = &device.site {
+            checker.known(&["devices", id.as_str(), "site"], "site", site.as_str(), &company.sites);
+        }
+    }
+    if let Some(to) = company.parking.as_ref().and_then(|parking| parking.return_to.as_ref()) {
+        checker.destination(company, &["parking", "return_to"], to);
+    }
+    media_codes(checker, company);
+    if let Some(night) = &company.night {
+        checker.known(&["company", "night"], "toggle", night.as_str(), &company.toggles);
     }
     for (id, closure) in &company.closures {
         for hours in &closure.hours {
@@ -37,6 +49,13 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
         }
     }
     for (id, toggle) in &company.toggles {
+        for number in toggle.numbers.iter().filter(|number| !company.owns(number)) {
+            let path = ["toggles", id.as_str(), "numbers", number.as_str()];
+            checker.error(&path, format!("{number} is no number of this company"));
+        }
+        if let Some(to) = &toggle.to {
+            checker.destination(company, &["toggles", id.as_str(), "to"], to);
+        }
         for hours in toggle.overrides.iter().flat_map(|(hours, _)| hours) {
             let path = ["toggles", id.as_str(), "overrides", "hours", hours.as_str()];
             checker.known(&path, "hours", hours.as_str(), &company.hours);
@@ -98,6 +117,20 @@ fn user(checker: &mut Checker<'_>, company: &Company, id: &str, user: &User) {
     for (key, forward) in forwards {
         let Some(forward) = forward else { continue };
         checker.destination(company, &["users", id, key, "to"], &forward.to);
+    }
+}
+
+/// Codes of recordings: no two alike.
+fn media_codes(checker: &mut Checker<'_>, company: &Company) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for (id, media) in &company.media {
+        let Some(code) = media.code.as_deref() else { continue };
+        if let Some(other) = taken.insert(code, id.as_str()) {
+            checker.error(
+                &["media", id.as_str(), "code"],
+                format!("code {code} is already that of \"{other}\""),
+            );
+        }
     }
 }
 

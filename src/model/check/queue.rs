@@ -45,6 +45,7 @@ fn references(checker: &mut Checker<'_>, company: &Company, id: &str, queue: &Qu
         ("welcome", queue.welcome.as_ref().and_then(Option::as_ref)),
         ("music", queue.music.as_ref()),
         ("comfort", queue.comfort.as_ref().and_then(Option::as_ref)),
+        ("high_traffic", queue.high_traffic.as_ref().and_then(|high| high.play.as_ref())),
     ];
     for (key, media) in media {
         let Some(media) = media else { continue };
@@ -69,6 +70,13 @@ fn references(checker: &mut Checker<'_>, company: &Company, id: &str, queue: &Qu
             checker.error(&path, "\"mobile\" rings, but the user has no mobile number");
         }
     }
+    if let Some(callback) = queue.callback
+        && queue.keys.contains_key(&callback.key)
+    {
+        let key = callback.key;
+        let message = format!("key {key} asks for a call-back: give one of the two another key");
+        checker.error(&["queues", id, "keys", key.to_string().as_str()], message);
+    }
     for (key, destination) in &queue.keys {
         checker.destination(company, &["queues", id, "keys", key.to_string().as_str()], destination);
     }
@@ -80,6 +88,11 @@ fn exits(checker: &mut Checker<'_>, company: &Company, id: &str, queue: &Queue) 
         ("full", &queue.full, true),
         ("nobody", &queue.nobody, true),
         ("closed", &queue.closed, queue.hours.is_some()),
+        ("all_paused", &queue.all_paused, false),
+        ("no_answer", &queue.no_answer, false),
+        ("rejected_by_all", &queue.rejected_by_all, false),
+        ("callback_taken", &queue.callback_taken, false),
+        ("gone", &queue.gone, false),
     ];
     let mut missing = Vec::new();
     for (key, exit, needed) in exits {

@@ -68,7 +68,7 @@ struct Whom {
 }
 
 /// A queue by id, or a queue or group by `kind:id`.
-fn line(text: &str) -> Result<LineId, String> {
+pub(super) fn line(text: &str) -> Result<LineId, String> {
     match text.split_once(':') {
         None => Ok(LineId::Queue(text.into())),
         Some(("queue", id)) => Ok(LineId::Queue(id.into())),

@@ -40,6 +40,8 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
     let ring = table.take("ring").and_then(|value| read::duration(value, SECOND * 5..=SECOND * 300));
     let mobile = table.take("mobile");
     let rings = table.take("rings");
+    let switchboard = table.flag("switchboard").unwrap_or(false);
+    let return_after = table.take("return_after");
     let user = User {
         name: table.text("name").unwrap_or_else(|| id.into()),
         title: table.text("title"),
@@ -48,7 +50,14 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         email: table.take("email").and_then(server::email),
         role: table.word("role", ROLES).unwrap_or_default(),
         plan: table.take("plan").and_then(read::reference),
-        switchboard: table.flag("switchboard").unwrap_or(false),
+        switchboard,
+        return_after: match return_after {
+            Some(value) => read::duration_or_never(value, SECOND * 5..=SECOND * 300).flatten(),
+            None => switchboard.then_some(server::RING),
+        },
+        pickup_groups: table.take("pickup_group").map(read::texts).unwrap_or_default(),
+        intercom: table.flag("intercom").unwrap_or(true),
+        pin: table.take("pin").and_then(pin),
         directory: table.flag("directory").unwrap_or(true),
         language: table.word("language", LANGUAGES).unwrap_or(language),
         rings: rings.map(contact::rules).unwrap_or_else(|| vec![Rings::Devices.into()]),
@@ -60,7 +69,6 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         site: table.take("site").and_then(read::reference),
         show: table.take("show").and_then(read::public_number),
         voicemail: table.take("voicemail").and_then(voicemail),
-        pin: table.take("pin").and_then(pin),
         international: table.take("rights").is_some_and(|value| !rights(value).is_empty()),
         allow: table.take("allow").map(fraud::classes),
         mobile: mobile.and_then(read::public_number),
@@ -141,6 +149,8 @@ pub(super) fn devices(section: Option<Value<'_>>) -> BTreeMap<DeviceId, Device> 
             password: table.take("password").and_then(Value::secret),
             from: from.into_iter().filter_map(read::address).collect(),
             srtp: table.word("srtp", read::SRTP).unwrap_or_default(),
+            hot_desk: table.flag("hot_desk").unwrap_or(false),
+            site: table.take("site").and_then(read::reference),
         };
         table.finish();
         devices.insert(entry.key.into(), device);
