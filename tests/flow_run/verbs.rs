@@ -38,6 +38,10 @@ fn a_name_is_spelled_and_who_is_chosen_is_rung() {
     let mut chosen = bench.clone();
     assert_eq!(chosen.on(Event::Digit('1')), "stop; key 1; ring; dial user:ola 25s");
     assert!(chosen.way.contains(&"-t/s chosen".to_owned()), "{:?}", chosen.way);
+    let mut recorded = Bench::flow(SEARCH);
+    recorded.edit(|company| company.users.get_mut("ola").expect("configured").spoken = Some("en".into()));
+    recorded.start();
+    assert_eq!(pressed(&mut recorded, "652"), "clear; play dir/for+en+dir/press+num/1+dir/again");
     // Another search, a key without a name behind it, and silence: three tries in all.
     assert_eq!(bench.on(Event::Digit('*')), "stop; play meny");
     pressed(&mut bench, "652");

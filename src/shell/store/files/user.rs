@@ -52,6 +52,7 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         plan: table.take("plan").and_then(read::reference),
         switchboard: table.flag("switchboard").unwrap_or(false),
         directory: table.flag("directory").unwrap_or(true),
+        spoken: table.take("spoken").and_then(read::reference),
         language: table.word("language", LANGUAGES).unwrap_or(language),
         rings: rings.map(self::rings).unwrap_or_else(|| vec![Rings::Devices]),
         ring: ring.unwrap_or(server::RING),

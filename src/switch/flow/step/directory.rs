@@ -180,9 +180,12 @@ impl Search {
     }
 }
 
-/// How a person is named: spelled, with the extension behind it.
+/// How a person is named: as recorded, else spelled with the extension behind it.
 fn spoken(stage: &Stage<'_>, id: &UserId) -> Vec<PromptKey> {
     let Some(user) = stage.ctx.company.users.get(id) else { return Vec::new() };
+    if let Some(media) = &user.spoken {
+        return vec![stage.media(media)];
+    }
     let letters = user.name.chars().filter_map(letter).take(SPELLED_MAX);
     let mut prompts: Vec<PromptKey> = letters.map(|name| stage.system(&format!("letter/{name}"))).collect();
     if let Some(ext) = &user.ext {
