@@ -79,7 +79,8 @@ impl Awaited {
             possible.push(Event::Recorded { length: Duration::from_secs(u64::from(pick / 8 % 5)) });
         }
         if let Some(names) = self.asked {
-            let answer = if pick.is_multiple_of(4) { Err(Unanswered::Timeout) } else { Ok(pick as u16 % names) };
+            let answer =
+                if pick.is_multiple_of(4) { Err(Unanswered::Timeout) } else { Ok(pick as u16 % names) };
             possible.push(Event::Asked(answer));
         }
         assert!(!possible.is_empty(), "nothing is under way, but the call has not ended");

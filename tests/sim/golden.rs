@@ -112,7 +112,8 @@ fn a_holiday_on_which_it_would_be_open_unawares_is_warned_of_a_fortnight_and_thr
     assert_eq!(alarms("02"), Vec::<String>::new());
     for (day, ahead) in [("03", 14), ("14", 3)] {
         let [alarm] = &alarms(day)[..] else { panic!("one alarm on day {day}") };
-        let what = format!("hours \"g\" are open on 2027-05-17 (Grunnlovsdagen / 2. pinsedag), in {ahead} days");
+        let what =
+            format!("hours \"g\" are open on 2027-05-17 (Grunnlovsdagen / 2. pinsedag), in {ahead} days");
         assert!(alarm.contains(&what) && alarm.contains("mai17 = \"closed\" or \"normal\""), "{alarm}");
     }
 }
