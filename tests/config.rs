@@ -110,7 +110,7 @@ fn a_flow_has_five_hundred_steps_at_most() {
 
 #[test]
 fn name_servers_kept_messages_and_the_capture_server_are_read() {
-    let server = "[dns]\nservers = \"127.0.0.1:5353\"\n[trace]\nmemory = \"32MB\"\n[hep]\n\
+    let server = "[dns]\nservers = \"127.0.0.1:5353\"\n[trace]\nmemory = \"32MB\"\n[events]\nkeep = \"90d\"\n[hep]\n\
                   server = \"homer.example.no\"\npassword = \"env:A\"\n";
     let mut texts = sample_texts();
     texts.insert("server.toml".into(), server.into());
@@ -120,6 +120,7 @@ fn name_servers_kept_messages_and_the_capture_server_are_read() {
     let config = load_all(&texts).config.expect("all of it is right");
     assert_eq!(config.server.dns_servers, ["127.0.0.1:5353".parse().expect("an address")]);
     assert_eq!(config.server.trace_bytes, 32_000_000);
+    assert_eq!(config.server.events_keep, Duration::from_secs(90 * 86_400));
     let hep = config.server.hep.as_ref().expect("a capture server");
     assert_eq!((&*hep.host, hep.port, hep.id), ("homer.example.no", None, 2001));
     assert_eq!(hep.password.as_ref().map(|secret| &*secret.0), Some("verdi av A"));
@@ -128,6 +129,7 @@ fn name_servers_kept_messages_and_the_capture_server_are_read() {
     let usual = load_all(&sample_texts()).config.expect("the sample is right");
     assert!(usual.server.dns_servers.is_empty() && usual.server.hep.is_none());
     assert_eq!(usual.server.trace_bytes, 16_000_000);
+    assert_eq!(usual.server.events_keep, Duration::from_secs(400 * 86_400));
 }
 
 #[test]

@@ -41,6 +41,8 @@ use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
 use crate::switch::say;
+use crate::switch::service_number;
+use crate::switch::service_number::Proof;
 use crate::time::Timestamp;
 
 /// Events of one dry run.
@@ -91,7 +93,16 @@ pub fn simulate(config: &Arc<Config>, world: &World<'_>, simulate: &Simulate, at
     };
     let keys = simulate.keys.chars().filter(|key| matches!(key, '0'..='9' | '*' | '#')).collect();
     let mut dry = DryRun { config, company, world, now: at, facts, keys, at: "number".into(), told };
-    dry.run(Program::to(target));
+    let program = match target {
+        // From a mobile: as if the carrier vouched for its number.
+        Target::Service { service, .. } if dry.facts.user.is_none() => {
+            let user = service_number::user_calling(company, &dry.facts).cloned();
+            let proof = if user.is_some() { Proof::Given } else { Proof::None };
+            Program::ServiceNumber(service_number::Run::new(service, user, proof))
+        }
+        target => Program::to(target),
+    };
+    dry.run(program);
     dry.told
 }
 
@@ -207,6 +218,7 @@ impl DryRun<'_> {
             Action::Answer => {
                 self.facts.answered = true;
                 self.tell("the call is answered");
+                *next = Some(Event::Acked);
             }
             Action::Early => self.tell("the caller hears this without being answered"),
             Action::Play { prompts, .. } => {
@@ -254,6 +266,7 @@ impl DryRun<'_> {
             Action::Alarm { why, .. } => self.tell(format!("an alarm: {why}")),
             Action::SetLanguage(language) => self.facts.language = language,
             Action::Echo => self.tell("the caller hears themselves"),
+            Action::People(_) => self.tell("what follows depends on the calls of that moment"),
             Action::HangUp(cause) => {
                 let how = self.end(cause);
                 self.tell(how);
@@ -270,6 +283,7 @@ impl DryRun<'_> {
             | Action::Login { .. }
             | Action::Pause { .. }
             | Action::WrapUpEnd
+            | Action::PinGiven { .. }
             | Action::SetName(_)
             | Action::SetTag { .. }
             | Action::SetPriority(_)
@@ -391,9 +405,8 @@ impl DryRun<'_> {
         match to {
             Destination::User(id) => {
                 let user = self.company.users.get(id);
-                let mobile = user
-                    .filter(|user| user.rings.contains(&Rings::Mobile))
-                    .and_then(|user| user.mobile.as_ref());
+                let mobile =
+                    user.filter(|user| user.is_rung_at(Rings::Mobile)).and_then(|user| user.mobile.as_ref());
                 match mobile {
                     Some(mobile) => format!("{} (also {})", self.name(id), number::pretty(mobile)),
                     None => self.name(id),

@@ -12,6 +12,7 @@ use crate::model::event::Event;
 use crate::model::event::Fields;
 use crate::model::figures::Figures;
 use crate::model::figures::LineFigures;
+use crate::model::figures::NumberFigures;
 use crate::model::figures::UserFigures;
 
 /// Lines, users, numbers and steps each that one company is counted by at most; further ones are not counted.
@@ -124,11 +125,7 @@ fn on_user(figures: &mut Figures, of: &Fields, change: impl FnOnce(&mut UserFigu
 }
 
 /// Only calls from outside are counted by number: what people dial has no bound.
-fn on_number(
-    figures: &mut Figures,
-    of: &Fields,
-    change: impl FnOnce(&mut crate::model::figures::NumberFigures),
-) {
+fn on_number(figures: &mut Figures, of: &Fields, change: impl FnOnce(&mut NumberFigures)) {
     let number = of.number.as_ref().filter(|_| of.direction == Some(Direction::In));
     if let Some(row) = number.and_then(|number| row(&mut figures.numbers, number)) {
         change(row);

@@ -1,5 +1,6 @@
 //! Service codes: logging in and out, pause, wrap-up, toggles, echo, own number. Each answers, does one thing and
-//! says what it did. Listening to voicemail is `switch::mailbox`.
+//! says what it did. Listening to voicemail is `switch::mailbox`; what people do with each other's calls is
+//! `switch::people`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,11 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
 use crate::switch::mailbox;
+use crate::switch::people;
+use crate::switch::record_prompt;
 use crate::switch::say::What;
+use crate::switch::service_number;
+use crate::switch::service_number::Proof;
 use crate::switch::toggling;
 
 /// A caller who forgets the echo is let go after this.
@@ -46,12 +51,21 @@ pub enum Service {
     Echo,
     /// The caller's number is read back.
     OwnNumber,
+    /// The other services, by key.
+    Menu,
+    /// What people do with each other's calls.
+    People(people::Order),
 }
 
 /// The program of a service code.
 pub fn program(service: Service) -> Program {
     match service {
         Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
+        Service::Menu => Program::ServiceNumber(service_number::Run::new(Service::Menu, None, Proof::Given)),
+        Service::People(people::Order::RecordPrompt(media)) => {
+            Program::Record(record_prompt::Run::new(media))
+        }
+        Service::People(order) => Program::People(people::Run::new(order)),
         service => Program::Service(Run::new(service)),
     }
 }
@@ -79,7 +93,7 @@ enum State {
 }
 
 impl Run {
-    /// Carries out any code but that of voicemail, for which see [`program`].
+    /// Carries out any code but those that are programs of their own, for which see [`program`].
     pub fn new(service: Service) -> Run {
         Run { service, state: State::Start, held: Held::default() }
     }
@@ -161,7 +175,7 @@ impl Run {
                 stage.timer(ECHO_MAX);
             }
             Service::OwnNumber => self.own_number(stage, &user),
-            Service::Voicemail(_) => self.done(stage),
+            Service::Voicemail(_) | Service::Menu | Service::People(_) => self.done(stage),
         }
     }
 

@@ -348,7 +348,9 @@ impl Bench {
             Action::Login { line, logged_in: false } => format!("logout {}", optional(line)),
             Action::Pause { reason: Some(reason) } => format!("pause {reason}"),
             Action::Pause { reason: None } => "unpause".into(),
+            Action::PinGiven { user, right } => format!("pin of {user} {right}"),
             Action::WrapUpEnd => "wrap-up end".into(),
+            Action::People(deed) => format!("{deed:?}"),
             Action::FlipToggle(toggle) => format!("flip {toggle}"),
             Action::ToggleUntil { toggle, until } => format!("on {toggle} until {until}"),
             Action::Ask { what, timeout, names, tags } => {

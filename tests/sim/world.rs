@@ -73,6 +73,10 @@ pub struct Stream {
     playing: Option<(Instant, PlayId)>,
     /// What was played last, in words.
     pub played: Vec<String>,
+    /// Keys that were sent to it by order.
+    pub keys: String,
+    /// Its own keys are not passed on.
+    pub keeps_keys: bool,
     recording: Option<(Instant, RecordId, Instant)>,
 }
 
@@ -420,6 +424,8 @@ impl World {
                 while self.switch.poll_output().is_some() {}
             }
         }
+        self.switch.tell_started(self.now);
+        self.carry_out();
     }
 
     fn next_event(&self) -> Option<Instant> {
@@ -542,7 +548,7 @@ impl World {
                             hops: addresses(&host, self.address),
                             ttl: Duration::from_secs(60),
                         },
-                        Ask::LoadClip { .. } => Answer::Loaded(true),
+                        Ask::LoadClip { .. } | Ask::KeepClip { .. } => Answer::Loaded(true),
                         Ask::Post(post) => {
                             let answer = self.systems.get(&*post.url).cloned();
                             self.posts.push(post);
@@ -569,6 +575,8 @@ impl World {
                     base: Base::Silence,
                     playing: None,
                     played: Vec::new(),
+                    keys: String::new(),
+                    keeps_keys: false,
                     recording: None,
                 };
                 assert!(self.streams.keys().all(|open| open.port != stream.port), "a port is opened once");
@@ -590,7 +598,8 @@ impl World {
                 of.played.extend(items.iter().map(|item| format!("{item:?}")));
             }
             Command::Stop { stream } => self.stream(stream).playing = None,
-            Command::SendDigit { .. } => {}
+            Command::SendDigit { stream, digit } => self.stream(stream).keys.push(digit),
+            Command::KeepKeys { stream, keep } => self.stream(stream).keeps_keys = keep,
             Command::Record { stream, record, max, .. } => {
                 let began = self.now.mono;
                 self.stream(stream).recording = Some((began + max, record, began));

@@ -298,7 +298,7 @@ fn add(context: &Context, company: &CompanyId, sections: &str) -> Result<(), Fai
     let count = sections.matches("[closures.").count();
     match context.form {
         Form::Json => print::json(&serde_json::json!({ "added": count, "file": file })),
-        Form::Text => print::text(&format!("{count} closures added to {}\n", file.display())),
+        Form::Text | Form::Csv => print::text(&format!("{count} closures added to {}\n", file.display())),
     }
 }
 

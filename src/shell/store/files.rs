@@ -7,11 +7,13 @@
 
 mod closures;
 mod company;
+mod contact;
 mod cursor;
 mod flow;
 mod fraud;
 mod header_rule;
 mod hours;
+mod presented;
 mod queue;
 mod read;
 mod server;
@@ -247,6 +249,9 @@ fn index(config: &mut Config) {
     for (id, company) in &config.companies {
         for (number, destination) in &company.numbers {
             config.numbers.insert(number.clone(), (id.clone(), destination.clone()));
+        }
+        for (number, service) in &company.services {
+            config.services.insert(number.clone(), (id.clone(), service.clone()));
         }
         for (user_id, user) in &company.users {
             if let Some(number) = &user.number {

@@ -35,6 +35,8 @@ use crate::switch::hours::ByHand;
 use crate::switch::hours::HoursState;
 use crate::switch::hours::table::Table;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::people::Deed;
+use crate::switch::people::Said;
 use crate::time::Timestamp;
 
 /// What a program wants done on its call. Actions of one list are carried out in order.
@@ -157,6 +159,13 @@ pub enum Action {
     },
     /// The calling user's wrap-up ends.
     WrapUpEnd,
+    /// Who calls has keyed in the PIN of this user; with the right one, the caller is that user from here on.
+    PinGiven {
+        /// Whose.
+        user: UserId,
+        /// It was.
+        right: bool,
+    },
     /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
     FlipToggle(ToggleId),
     /// Turns a toggle on until a moment; answered by [`Event::Toggled`].
@@ -166,6 +175,8 @@ pub enum Action {
         /// When it goes off by itself.
         until: Timestamp,
     },
+    /// Something between people; an order is answered by [`Event::People`], unless the call goes elsewhere by it.
+    People(Deed),
     /// The caller's shown name from here on.
     SetName(Arc<str>),
     /// The language of the system's prompts from here on.
@@ -261,8 +272,12 @@ pub enum Event {
     Loaded(bool),
     /// The toggle is on, or off.
     Toggled(bool),
+    /// The caller has acknowledged our answer: it is there, and not only its name.
+    Acked,
     /// What another system answered: an index into [`Action::Ask`]'s `names`.
     Asked(Result<u16, Unanswered>),
+    /// What came of an order of [`Action::People`].
+    People(Said),
 }
 
 /// Why another system has not said what a call does.
@@ -324,6 +339,14 @@ pub enum QueueExit {
     Closed,
     /// The queue was removed from the configuration.
     Gone,
+    /// Everybody logged in is on pause.
+    AllPaused,
+    /// Everybody logged in was rung in vain.
+    NoAnswer,
+    /// Everybody logged in refused for good.
+    RejectedByAll,
+    /// The caller is to be called back: the place is kept.
+    CallbackTaken,
 }
 
 /// Why nobody took a dialled call.

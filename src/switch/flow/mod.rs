@@ -42,9 +42,14 @@ use crate::switch::flow::step::sms;
 use crate::switch::flow::step::split;
 use crate::switch::flow::step::toggle;
 use crate::switch::flow::step::voicemail;
+use crate::switch::hot_desk;
 use crate::switch::mailbox;
+use crate::switch::people;
+use crate::switch::record_prompt;
+use crate::switch::returns;
 use crate::switch::route::Target;
 use crate::switch::service;
+use crate::switch::service_number;
 
 /// Transitions of one call; then it ends with an apology.
 const TRANSITIONS_MAX: u32 = 100;
@@ -62,6 +67,16 @@ pub enum Program {
     Service(service::Run),
     /// Listening to voicemail.
     Mailbox(mailbox::Listen),
+    /// A service number.
+    ServiceNumber(service_number::Run),
+    /// What people do with each other's calls.
+    People(people::Run),
+    /// Recording a recording of the media bank.
+    Record(record_prompt::Run),
+    /// Logging in at a shared phone.
+    Desk(hot_desk::Run),
+    /// Back to who parked or transferred the call.
+    Return(returns::Run),
 }
 
 impl Program {
@@ -85,6 +100,11 @@ impl Program {
             Program::Flow(run) => run.handle(ctx, event),
             Program::Service(run) => run.handle(ctx, event),
             Program::Mailbox(listen) => listen.handle(ctx, event),
+            Program::ServiceNumber(run) => run.handle(ctx, event),
+            Program::People(run) => run.handle(ctx, event),
+            Program::Record(run) => run.handle(ctx, event),
+            Program::Desk(run) => run.handle(ctx, event),
+            Program::Return(run) => run.handle(ctx, event),
         }
     }
 }
@@ -200,6 +220,11 @@ impl Run {
     /// A run that says that the number is barred, and ends with this status.
     pub fn barred(status: u16) -> Run {
         Run::new(State::StartBarred(status))
+    }
+
+    /// A run that rings the phones of a user, and follows no forwarding.
+    pub fn phones(user: UserId) -> Run {
+        Run::new(State::StartPhone(user))
     }
 
     fn new(state: State) -> Run {

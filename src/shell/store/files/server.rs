@@ -251,7 +251,6 @@ fn limits(mut table: Table<'_>) -> Limits {
 
 /// Service codes: those written, else those of `under`.
 pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
-    const LATER: [&str; 4] = ["pickup", "park", "record_prompt", "hot_desk"];
     let mut codes = under.clone();
     let Some(mut table) = section.and_then(Value::table) else {
         return codes;
@@ -268,6 +267,18 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("echo", &mut codes.echo),
         ("own_number", &mut codes.own_number),
         ("hide_number", &mut codes.hide_number),
+        ("transfer", &mut codes.keys.transfer),
+        ("consult", &mut codes.keys.consult),
+        ("back", &mut codes.keys.back),
+        ("pickup", &mut codes.pickup),
+        ("park", &mut codes.park),
+        ("intercom", &mut codes.intercom),
+        ("call_back", &mut codes.call_back),
+        ("call_back_cancel", &mut codes.call_back_cancel),
+        ("take_over", &mut codes.take_over),
+        ("own_call", &mut codes.own_call),
+        ("hot_desk", &mut codes.hot_desk),
+        ("record_prompt", &mut codes.record_prompt),
         ("forward_always", always),
         ("forward_no_answer", no_answer),
         ("forward_unreachable", unreachable),
@@ -276,17 +287,6 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
     for (name, code) in named {
         if let Some(written) = table.take(name).and_then(service_code) {
             *code = written;
-        }
-    }
-    for name in LATER {
-        match table.take(name).and_then(service_code) {
-            Some(Some(code)) => {
-                codes.later.insert(name.into(), code);
-            }
-            Some(None) => {
-                codes.later.remove(name);
-            }
-            None => {}
         }
     }
     table.finish();

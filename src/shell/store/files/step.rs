@@ -269,7 +269,19 @@ fn caller_match(value: Value<'_>) -> Option<CallerMatch> {
 fn in_queue(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
     let priority = keys.count("priority", 1, 10).and_then(|priority| i32::try_from(priority).ok());
     let carry_wait = keys.0.flag("carry_wait").unwrap_or(true);
-    let exits = keys.exits(&["timeout", "full", "nobody", "closed", "exit"], 0);
+    let names = [
+        "timeout",
+        "full",
+        "nobody",
+        "closed",
+        "all_paused",
+        "no_answer",
+        "rejected_by_all",
+        "callback_taken",
+        "gone",
+        "exit",
+    ];
+    let exits = keys.exits(&names, 0);
     let telephone_keys = keys.telephone_keys();
     let queue = read::reference(value)?;
     Some(Step::Queue { queue, priority, carry_wait, exits, keys: telephone_keys })

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::event::Fields;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
 use crate::model::flow::Played;
@@ -20,7 +21,8 @@ pub fn enter(stage: &mut Stage<'_>, hours: &HoursId, exits: &BTreeMap<Category, 
         stage.tell(format!("hours \"{hours}\" do not exist: closed"));
         return exits.get("closed").cloned().map_or(Turn::End(HangupCause::Normal), Turn::Go);
     };
-    stage.tell(sentence(hours, &state));
+    let fields = Fields { result: Some((*state.category).into()), ..Fields::default() };
+    stage.tell_with(sentence(hours, &state), fields);
     let category = if exits.contains_key(&state.category) { &*state.category } else { "closed" };
     stage.takes(category);
     let Some(exit) = exits.get(category).cloned() else { return Turn::End(HangupCause::Normal) };
