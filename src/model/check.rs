@@ -219,6 +219,18 @@ impl<'a> Checker<'a> {
                 );
             }
         }
+        let keys = [
+            ("transfer", &codes.keys.transfer),
+            ("consult", &codes.keys.consult),
+            ("back", &codes.keys.back),
+        ];
+        let keys = keys.map(|(name, code)| (name, code.as_deref().unwrap_or_default()));
+        for (name, code) in keys {
+            let hides = |(other, longer): &&(&str, &str)| *other != name && longer.starts_with(code);
+            if let Some((other, _)) = keys.iter().find(hides).filter(|_| !code.is_empty()) {
+                self.error(&["codes", name], format!("the keys {code} hide those of \"{other}\""));
+            }
+        }
     }
 
     /// Extensions: given once, not hidden by a code, not an emergency number, not among the parking slots.
@@ -343,6 +355,14 @@ impl<'a> Checker<'a> {
             self.part = Part::Company(company.id.clone());
             for (number, destination) in &company.numbers {
                 if let Some(other) = numbers.insert(number, format!("{destination} of {}", company.id)) {
+                    self.key_error(
+                        &["numbers", number.as_str()],
+                        format!("number {number} is already given to {other}"),
+                    );
+                }
+            }
+            for (number, service) in &company.services {
+                if let Some(other) = numbers.insert(number, format!("{service} of {}", company.id)) {
                     self.key_error(
                         &["numbers", number.as_str()],
                         format!("number {number} is already given to {other}"),

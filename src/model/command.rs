@@ -5,16 +5,27 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::board;
+use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
+use crate::model::figures::Figures;
 use crate::model::figures::LineFigures;
+use crate::model::hours::HoursView;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
+use crate::model::id::HoursId;
 use crate::model::id::LineId;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
+use crate::model::report::Plan;
+use crate::model::report::Report;
+use crate::model::report::ReportAsk;
+use crate::model::report::WhyAsk;
+use crate::model::report::WhyLine;
+use crate::model::report::WhyNot;
+use crate::model::report::WhyNotAsk;
 
 /// An order or a question.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -70,6 +81,17 @@ pub enum Command {
         /// Ends by itself.
         until: Option<Timestamp>,
     },
+    /// Opening hours: what holds, and day by day.
+    Hours {
+        /// Only of this company.
+        company: Option<CompanyId>,
+        /// Only this template.
+        hours: Option<HoursId>,
+        /// Then; else now.
+        at: Option<Timestamp>,
+        /// All days of this year.
+        year: Option<i16>,
+    },
     /// Devices and their bindings.
     Devices,
     /// Has a device fetch its configuration again.
@@ -87,6 +109,17 @@ pub enum Command {
     Board(board::Order),
     /// What would happen to a call.
     Simulate(Simulate),
+    /// What has been counted today.
+    Figures {
+        /// Whose.
+        company: CompanyId,
+    },
+    /// What has been over some time; the core cuts it into periods, and the store counts.
+    Report(ReportAsk),
+    /// Why a call went as it did; answered from the store's log.
+    Why(WhyAsk),
+    /// Why a user is not rung.
+    WhyNot(WhyNotAsk),
     /// No new calls; ends when the last call is over.
     Drain,
 }
@@ -127,6 +160,11 @@ pub enum Answer {
         /// The agents.
         agents: Vec<AgentView>,
     },
+    /// To `Hours`.
+    Hours {
+        /// The templates, by company and id.
+        hours: Vec<HoursView>,
+    },
     /// To `Devices`.
     Devices {
         /// The devices.
@@ -153,6 +191,27 @@ pub enum Answer {
     Told {
         /// The sentences.
         steps: Vec<Told>,
+    },
+    /// To `Figures`.
+    Figures {
+        /// Since midnight in the company's zone.
+        figures: Box<Figures>,
+    },
+    /// The core's part of the answer to `Report`.
+    Planned(Plan),
+    /// To `Report`.
+    Report(Box<Report>),
+    /// To `Why`.
+    Why {
+        /// The call's record, once it has ended.
+        cdr: Option<Box<Cdr>>,
+        /// Its decisions, in order.
+        lines: Vec<WhyLine>,
+    },
+    /// To `WhyNot`.
+    WhyNot {
+        /// By queue or group.
+        lines: Vec<WhyNot>,
     },
     /// It could not be done.
     Refused {
@@ -255,6 +314,33 @@ pub struct QueueView {
     /// What it did since midnight in the company's zone.
     #[serde(default)]
     pub today: LineFigures,
+    /// Places kept for callers who are to be called back.
+    #[serde(default)]
+    pub callbacks: usize,
+    /// Who waits, the first first; those who are to be called back among them.
+    #[serde(default)]
+    pub callers: Vec<WaitingView>,
+}
+
+/// Somebody who waits in a queue or ring group.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct WaitingView {
+    /// The call, or the name of a kept place; to be used with `Take`.
+    pub entry: CallId,
+    /// Where.
+    pub line: LineId,
+    /// 1 is served first.
+    pub position: u32,
+    /// Seconds since joining, with what was waited in other queues.
+    pub wait_s: u64,
+    /// Higher is served first.
+    pub priority: i32,
+    /// Who calls; none when hidden.
+    pub number: Option<Number>,
+    /// `waiting`, `offering`, `callback_pending` or `callback_offering`.
+    pub state: String,
+    /// Whom the caller is being offered to.
+    pub offered_to: Vec<UserId>,
 }
 
 /// An agent.
@@ -264,10 +350,22 @@ pub struct AgentView {
     pub agent: AgentKey,
     /// Shown name.
     pub name: String,
-    /// Pause reason.
+    /// Reason of the pause that holds everywhere.
     pub paused: Option<String>,
+    /// When that ends by itself.
+    #[serde(default)]
+    pub paused_until: Option<Timestamp>,
+    /// Seconds of wrap-up left.
+    #[serde(default)]
+    pub wrap_up_s: Option<u64>,
+    /// What the agent must be told: a pause that nobody but the system has set, where and why.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// By queue or group: state in words.
     pub lines: Vec<(LineId, String)>,
+    /// Voicemail seems to answer the agent's mobile.
+    #[serde(default)]
+    pub voicemail_suspected: bool,
 }
 
 /// A device.

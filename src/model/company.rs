@@ -35,7 +35,9 @@ use crate::model::ring_group::RingGroup;
 use crate::model::server::Codes;
 use crate::model::server::Language;
 use crate::model::server::Secret;
+use crate::model::server::Sms;
 use crate::model::server::Webhook;
+use crate::model::service_number::ServiceNumber;
 use crate::model::user::Device;
 use crate::model::user::User;
 
@@ -48,6 +50,18 @@ pub enum Record {
     /// Those of queues.
     Queues,
     /// All.
+    All,
+}
+
+/// Who may transfer by keys while talking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeatureKeys {
+    /// Nobody.
+    Off,
+    /// Users at their mobiles.
+    #[default]
+    Mobile,
+    /// Users at their phones too.
     All,
 }
 
@@ -76,6 +90,12 @@ pub struct Company {
     pub music: Option<MediaId>,
     /// Public numbers of this company, without those of users.
     pub numbers: BTreeMap<Number, Destination>,
+    /// Public numbers by which users serve themselves.
+    pub services: BTreeMap<Number, ServiceNumber>,
+    /// Service numbers ask for the PIN even where the carrier vouches for the caller's number.
+    pub service_pin: bool,
+    /// Who may transfer by keys while talking.
+    pub feature_keys: FeatureKeys,
     /// Where people sit, for emergency calls.
     pub sites: BTreeMap<SiteId, Site>,
     /// People and places.
@@ -106,6 +126,8 @@ pub struct Company {
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
     /// The server's, overridden.
     pub codes: Codes,
+    /// How text messages are sent: its own way, else the server's.
+    pub sms: Option<Sms>,
     /// Webhooks.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.
@@ -127,6 +149,7 @@ impl Company {
     pub fn owns(&self, number: &Number) -> bool {
         self.number.as_ref() == Some(number)
             || self.numbers.contains_key(number)
+            || self.services.contains_key(number)
             || self.users.values().any(|user| user.number.as_ref() == Some(number))
     }
 }

@@ -38,6 +38,33 @@ pub enum Rings {
     App,
 }
 
+/// One thing of a user that rings: when, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContactRule {
+    /// What.
+    pub what: Rings,
+    /// After the others began; at once when nothing else rings.
+    pub delay: Duration,
+    /// Whether a key must be pressed, whatever the queue or flow says; none leaves it to them.
+    pub confirm: Option<bool>,
+    /// It rings for so long at most, of all the time that there is. A mobile whose answer must be confirmed rings 18 s
+    /// when nothing is said.
+    pub ring: Option<Duration>,
+}
+
+impl User {
+    /// Whether this is among what rings, in a call that no queue gives.
+    pub fn is_rung_at(&self, what: Rings) -> bool {
+        self.rings.iter().any(|rule| rule.what == what)
+    }
+}
+
+impl From<Rings> for ContactRule {
+    fn from(what: Rings) -> ContactRule {
+        ContactRule { what, delay: Duration::ZERO, confirm: None, ring: None }
+    }
+}
+
 /// Where a call goes when a condition of the user holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
@@ -74,14 +101,15 @@ pub struct User {
     pub pickup_groups: Vec<Arc<str>>,
     /// Colleagues may speak to them through a phone that answers by itself.
     pub intercom: bool,
-    /// To log in at a shared phone; else that of the voicemail box.
+    /// To log in at a shared phone, where else that of the voicemail box counts, and to prove at a service number who
+    /// calls, where the carrier does not (4–8 digits).
     pub pin: Option<Secret>,
     /// Listed in the company directory.
     pub directory: bool,
     /// Language, else the company's.
     pub language: Language,
     /// What rings.
-    pub rings: Vec<Rings>,
+    pub rings: Vec<ContactRule>,
     /// Ring time of a direct call when no `no_answer` says otherwise.
     pub ring: Duration,
     /// Always.

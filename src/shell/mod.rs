@@ -2,6 +2,7 @@
 //! configuration while they run, and stops them in reverse.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is where I/O lives")]
 
+pub mod ask;
 pub mod cli;
 pub mod clock;
 pub mod demo;
@@ -33,6 +34,7 @@ use crate::model::Config;
 use crate::model::command;
 use crate::model::prompt::PromptKey;
 use crate::rand::Rng;
+use crate::shell::ask::Asker;
 use crate::shell::cli::BadConfig;
 use crate::shell::http::control::Commander;
 use crate::shell::http::control::Control;
@@ -176,6 +178,7 @@ impl Daemon {
             media,
             bank: Arc::clone(&bank),
             store: Arc::clone(&store),
+            asker: Asker::new(resolver.names.clone(), config.server.tls.ca.clone()),
             resolver,
             data: data.clone(),
             runtime: Handle::current(),

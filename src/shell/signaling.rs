@@ -21,6 +21,7 @@ use crate::media::bank::Bank;
 use crate::model::change::Change;
 use crate::model::command;
 use crate::model::event::Event;
+use crate::shell::ask::Asker;
 use crate::shell::clock;
 use crate::shell::http::metrics;
 use crate::shell::media::sys::Epoll;
@@ -122,6 +123,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Names to addresses.
     pub resolver: Resolver,
+    /// The way to other systems.
+    pub asker: Asker,
     /// Data folder.
     pub data: std::path::PathBuf,
     /// For what must wait for others.
@@ -382,6 +385,10 @@ impl Signaling {
                     }
                     answer(Answer::Loaded(loaded.is_ok()));
                 });
+            }
+            Ask::Post(post) => {
+                let asker = self.parts.asker.clone();
+                self.parts.runtime.spawn(async move { answer(Answer::Posted(asker.ask(&post).await)) });
             }
             Ask::KeepClip { file, to, clip } => {
                 let (bank, data) = (Arc::clone(&self.parts.bank), self.parts.data.clone());

@@ -65,6 +65,8 @@ impl Switch {
             && self.by_dialog.is_empty()
             && self.by_stream.is_empty()
             && self.offers.is_empty()
+            && self.whispers.is_empty()
+            && self.keying.is_empty()
             && self.recordings.is_empty()
             && self.early_body.is_empty()
             && self.in_call.is_empty()

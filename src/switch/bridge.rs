@@ -16,7 +16,6 @@ use crate::sip::Extra;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::call::Call;
-use crate::switch::dial;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::negotiate::Agreed;
@@ -24,6 +23,7 @@ use crate::switch::negotiate::Direction;
 use crate::switch::negotiate::Refusal;
 use crate::switch::people::Deadline;
 use crate::switch::queue;
+use crate::switch::reasons;
 use crate::switch::watch::Watched;
 use crate::time::Now;
 
@@ -171,7 +171,7 @@ impl Switch {
 
     /// The winner of all that rang talks with the caller.
     pub(crate) fn connect(&mut self, now: Now, call: CallId, winner: LegId) {
-        self.give_up_attempts(now, call, Some(winner), &dial::elsewhere());
+        self.give_up_attempts(now, call, Some(winner), &reasons::elsewhere());
         let codec = self.legs.get(&winner).and_then(Leg::codec);
         if let Some(of) = self.calls.get_mut(&call) {
             of.callee = Some(winner);
@@ -218,6 +218,8 @@ impl Switch {
         let (of_a, of_b) = (base(a, b_holds, stream_b), base(b, a_holds, stream_a));
         self.set_base(a, of_a);
         self.set_base(b, of_b);
+        self.review_keys(a);
+        self.review_keys(b);
     }
 
     /// The music that this call's waiting and held parties hear.
@@ -255,6 +257,7 @@ impl Switch {
             return;
         }
         of.ending = true;
+        self.consultation_over(now, call, &ending);
         self.end_segments(now, call);
         let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {
@@ -284,7 +287,11 @@ impl Switch {
         }
         self.note_message(now, call);
         self.stop_recording(call);
-        self.give_up_attempts(now, call, None, &ending.extra);
+        let reason = match (ending.by, ending.extra.is_empty()) {
+            (EndedBy::Caller, true) => reasons::caller_gone(),
+            (EndedBy::Caller | EndedBy::Callee | EndedBy::System, _) => ending.extra.clone(),
+        };
+        self.give_up_attempts(now, call, None, &reason);
         if let Some(callee) = callee {
             self.hang_up_leg(now, callee, Vec::new());
         }
@@ -328,7 +335,7 @@ impl Switch {
 
     /// Ends a call whose caller goes on in another.
     pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
-        self.give_up_attempts(now, call, None, &dial::elsewhere());
+        self.give_up_attempts(now, call, None, &reasons::elsewhere());
         self.end_segments(now, call);
         self.timers.clear(&Timer::Program(call));
         let Some(mut of) = self.calls.remove(&call) else { return };
@@ -363,6 +370,9 @@ impl Switch {
         self.close_media(leg);
         self.free_channel(leg);
         self.timers.clear(&Timer::Confirm(leg));
+        self.timers.clear(&Timer::RangOut(leg));
+        self.forget_whisper(leg);
+        self.forget_keys(leg);
         self.early_body.remove(&leg);
         if let Some(of) = self.legs.remove(&leg) {
             self.by_dialog.remove(&of.dialog);

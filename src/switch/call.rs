@@ -23,6 +23,8 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::sip::Extra;
 use crate::sip::invite::HeaderEdit;
+use crate::switch::AskId;
+use crate::switch::consult::Consultation;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
 use crate::switch::diversion::Why;
@@ -30,6 +32,7 @@ use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
+use crate::switch::flow::action::Place;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::gruu::Instance;
 use crate::switch::originate::Click;
@@ -88,8 +91,16 @@ pub(crate) struct Call {
     pub(crate) ending: bool,
     /// The record in the making.
     pub(crate) cdr: Cdr,
+    /// The step or destination it is in.
+    pub(crate) place: Option<Place>,
+    /// The question to another system whose answer it waits for.
+    pub(crate) asking: Option<AskId>,
     /// Who transfers the caller away, until the target answers.
     pub(crate) referral: Option<Referral>,
+    /// Begun by one of ours to ask somebody about another call.
+    pub(crate) consultation: Option<Consultation>,
+    /// In which call whoever left this one for a moment asks about it.
+    pub(crate) consulted: Option<CallId>,
     /// Who transferred the caller away and gets them back when nobody answers.
     pub(crate) transferred: Option<Box<Transferred>>,
     /// From whom it has come back, for people.
@@ -190,6 +201,10 @@ impl Call {
             refusal: Vec::new(),
             ending: false,
             referral: None,
+            consultation: None,
+            consulted: None,
+            place: None,
+            asking: None,
             transferred: None,
             returned_from: None,
             shown_as: None,
@@ -214,10 +229,13 @@ impl Call {
     /// Keeps what came of those who were rung: the reason with which the call is sent on next.
     pub(crate) fn note_outcome(&mut self, event: Event) {
         self.why = match event {
-            Event::Dialled(Outcome::NoAnswer) | Event::Queue(QueueExit::Timeout) => Why::NoAnswer,
+            Event::Dialled(Outcome::NoAnswer)
+            | Event::Queue(QueueExit::Timeout | QueueExit::NoAnswer | QueueExit::RejectedByAll) => {
+                Why::NoAnswer
+            }
             Event::Dialled(Outcome::Busy) | Event::Queue(QueueExit::Full) => Why::Busy,
             Event::Dialled(Outcome::Unavailable | Outcome::Nobody | Outcome::Refused(_))
-            | Event::Queue(QueueExit::Nobody | QueueExit::Gone) => Why::Unavailable,
+            | Event::Queue(QueueExit::Nobody | QueueExit::AllPaused | QueueExit::Gone) => Why::Unavailable,
             Event::Queue(QueueExit::Closed) => Why::TimeOfDay,
             Event::Start
             | Event::PlayFinished
@@ -225,7 +243,10 @@ impl Call {
             | Event::Timer
             | Event::Recorded { .. }
             | Event::Loaded(_)
+            | Event::Queue(QueueExit::CallbackTaken)
             | Event::Toggled(_)
+            | Event::Acked
+            | Event::Asked(_)
             | Event::People(_) => self.why,
         };
     }

@@ -18,8 +18,14 @@ use crate::time::Now;
 impl Switch {
     /// A fact of an earlier life of this process, given back by the store.
     pub(crate) fn on_change(&mut self, now: Now, change: Change) {
+        self.ledger.learn_fact(&change);
         match change {
-            Change::AgentLogin { .. } | Change::AgentPaused { .. } | Change::RoundRobin { .. } => {
+            Change::AgentLogin { .. }
+            | Change::AgentPaused { .. }
+            | Change::RoundRobin { .. }
+            | Change::AgentTally { .. }
+            | Change::LastAgent { .. }
+            | Change::Callback { .. } => {
                 self.queue_input(now, queue::Input::Restore(change));
             }
             Change::Bound { binding } => self.restore_binding(now, binding),
@@ -29,7 +35,10 @@ impl Switch {
             }
             Change::BusyCallback { .. } => self.restore_wish(now, &change),
             Change::HotDesk { .. } => self.restore_desk(now, &change),
-            Change::ToggleSet { .. } => self.toggles.apply(&change),
+            Change::ToggleSet { .. } => {
+                self.toggles.apply(&change);
+                self.time_toggle(now, &change);
+            }
             Change::MessageLeft { .. } | Change::MessageMarked { .. } | Change::MessageDeleted { .. } => {
                 self.mailboxes.apply(&change);
             }
@@ -51,6 +60,7 @@ impl Switch {
     /// next event; queues adopt at the next offer; calls of people who are gone go on.
     pub(crate) fn adopt(&mut self, now: Now, config: Arc<Config>) {
         self.config = config;
+        self.toggles.adopt(&self.config);
         self.endpoint.set_settings(settings(&self.config));
         self.lend_phones();
         self.drop_unknown_bindings(now);

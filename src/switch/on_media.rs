@@ -18,7 +18,11 @@ impl Switch {
                 }
             }
             Event::PlayFinished { stream, play } => {
-                let leg = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg));
+                let leg = self.by_stream.get(&stream).copied();
+                if leg.is_some_and(|leg| self.whisper_played(now, leg, play)) {
+                    return;
+                }
+                let leg = leg.and_then(|leg| self.legs.get(&leg));
                 let Some(call) = leg.map(|leg| leg.call) else { return };
                 if self.told_slot(now, call, play) {
                     return;

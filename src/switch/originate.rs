@@ -17,7 +17,6 @@ use crate::switch::Timer;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Begin;
 use crate::switch::call::Call;
-use crate::switch::dial;
 use crate::switch::dial::Purpose;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
@@ -26,6 +25,8 @@ use crate::switch::identity;
 use crate::switch::identity::Shown;
 use crate::switch::people::Refusal;
 use crate::switch::presentation;
+use crate::switch::presentation::Presented;
+use crate::switch::reasons;
 use crate::switch::route::Target;
 use crate::time::Now;
 
@@ -87,7 +88,8 @@ impl Switch {
         self.calls.insert(id, of);
         self.tell(Change::CallStarted { call: id, company: Some(company.id.clone()), direction });
         let attempt = self.new_attempt(id, Purpose::Originate);
-        self.ring_user(now, id, attempt, &user, Confirm::Auto, Some((shown, alerting)));
+        let presented = Presented { alerting, ..Presented::plain(shown.clone(), shown) };
+        self.ring_user(now, id, attempt, &user, Confirm::Auto, Some(presented));
         if self.attempt_legs(id, attempt) == 0 {
             self.end_call(now, id, Ending::refused(480, CallResult::Failed));
             return Err(Refusal::Unreachable);
@@ -105,7 +107,7 @@ impl Switch {
 
     /// The user has answered: who was called for is the caller now.
     pub(crate) fn originated(&mut self, now: Now, call: CallId, winner: LegId) {
-        self.give_up_attempts(now, call, Some(winner), &dial::elsewhere());
+        self.give_up_attempts(now, call, Some(winner), &reasons::elsewhere());
         let Some(click) = self.calls.get_mut(&call).and_then(|of| of.originate.take()) else { return };
         let Some(company) = self.config.companies.get(&click.user.company) else { return };
         let facts = identity::caller_user(company, &click.user.user);

@@ -241,7 +241,7 @@ impl Switch {
                 of.recording = None;
                 self.run_program(now, call, Event::Recorded { length });
             }
-            None => self.ask(Ask::DeleteFile { file }, Asked::Nothing),
+            None => drop(self.ask(Ask::DeleteFile { file }, Asked::Nothing)),
         }
     }
 
@@ -252,7 +252,8 @@ impl Switch {
         let company = of.company.clone();
         let file = take_file(&company, &media, &user);
         if !keep {
-            return self.ask(Ask::DeleteFile { file }, Asked::Nothing);
+            self.ask(Ask::DeleteFile { file }, Asked::Nothing);
+            return;
         }
         self.decide(now, &company, Some(call), "media.recorded", &format!("order: {media} by {user}"));
         let to = recorded_file(&company, &media).into();

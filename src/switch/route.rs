@@ -27,6 +27,7 @@ use crate::switch::mailbox;
 use crate::switch::people;
 use crate::switch::people::Order;
 use crate::switch::service::Service;
+use crate::switch::service_number;
 
 /// Who dials.
 #[derive(Clone, Copy, Debug)]
@@ -273,14 +274,27 @@ fn inside_or_outside(
 /// A public number, in whatever form it was dialled or sent.
 fn public(config: &Config, dialled: &str) -> Option<Target> {
     let number = number::read(dialled)?;
+    if let Some(target) = service_number(config, &number) {
+        return Some(target);
+    }
     let (company, destination) = config.numbers.get(&number)?;
     Some(Target::Inside { company: company.clone(), destination: destination.clone() })
+}
+
+/// A public number by which users serve themselves.
+fn service_number(config: &Config, number: &Number) -> Option<Target> {
+    let (company, service) = config.services.get(number)?;
+    Some(Target::Service { company: company.clone(), service: service_number::service_of(service) })
 }
 
 /// A public number as a carrier writes it, of a company that the carrier serves.
 fn from_trunk(config: &Config, trunk: Option<&Trunk>, dialled: &str) -> Option<Target> {
     let Some(trunk) = trunk else { return public(config, dialled) };
-    let (company, destination) = config.numbers.get(&trunk.read(dialled)?)?;
+    let number = trunk.read(dialled)?;
+    if let Some((company, _)) = config.services.get(&number) {
+        return service_number(config, &number).filter(|_| trunk.serves(company));
+    }
+    let (company, destination) = config.numbers.get(&number)?;
     let serves = trunk.serves(company);
     serves.then(|| Target::Inside { company: company.clone(), destination: destination.clone() })
 }
@@ -392,7 +406,12 @@ fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
         },
         "toggle" => match to {
             Some(Extension::Toggle(toggle)) => Some(Service::Toggle(toggle.clone())),
-            _ => None,
+            // `*50580*2`, `*50580*1630`: on for so long.
+            _ => {
+                let (ext, until) = ext.split_once('*')?;
+                let Some(Extension::Toggle(toggle)) = company.extensions.get(ext) else { return None };
+                Some(Service::ToggleUntil(toggle.clone(), until.trim_end_matches('#').into()))
+            }
         },
         _ => people::order(company, name, ext).map(Service::People),
     }

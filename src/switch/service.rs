@@ -2,6 +2,7 @@
 //! says what it did. Listening to voicemail is `switch::mailbox`; what people do with each other's calls is
 //! `switch::people`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::flow::HangupCause;
@@ -20,6 +21,9 @@ use crate::switch::mailbox;
 use crate::switch::people;
 use crate::switch::record_prompt;
 use crate::switch::say::What;
+use crate::switch::service_number;
+use crate::switch::service_number::Proof;
+use crate::switch::toggling;
 
 /// A caller who forgets the echo is let go after this.
 const ECHO_MAX: Duration = Duration::from_secs(300);
@@ -39,12 +43,16 @@ pub enum Service {
     WrapUpEnd,
     /// Flips a toggle.
     Toggle(ToggleId),
+    /// Turns a toggle on for hours (`2`), or until a time of day (`1630`), as dialled.
+    ToggleUntil(ToggleId, Arc<str>),
     /// Listens to the caller's own box, or to this one.
     Voicemail(Option<MailboxId>),
     /// The caller hears themselves.
     Echo,
     /// The caller's number is read back.
     OwnNumber,
+    /// The other services, by key.
+    Menu,
     /// What people do with each other's calls.
     People(people::Order),
 }
@@ -53,6 +61,7 @@ pub enum Service {
 pub fn program(service: Service) -> Program {
     match service {
         Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
+        Service::Menu => Program::ServiceNumber(service_number::Run::new(Service::Menu, None, Proof::Given)),
         Service::People(people::Order::RecordPrompt(media)) => {
             Program::Record(record_prompt::Run::new(media))
         }
@@ -100,9 +109,7 @@ impl Run {
         match (self.state, event) {
             (State::Start, Event::Start) => self.start(&mut stage),
             (State::Flipping, Event::Toggled(on)) => {
-                stage.tell(if on { "the toggle is on" } else { "the toggle is off" });
-                // The bank has no words for on and off: as on every switch, 1 is on and 0 is off.
-                let prompts = stage.said(&What::Digits(if on { "1" } else { "0" }));
+                let prompts = toggling::told(&mut stage, &self.service, on);
                 self.say(&mut stage, prompts);
             }
             (State::Telling, Event::PlayFinished) | (State::Echo, Event::Timer) => {
@@ -149,6 +156,18 @@ impl Run {
                 self.state = State::Flipping;
                 stage.add(Action::FlipToggle(toggle));
             }
+            Service::ToggleUntil(toggle, until) => match toggling::until(stage, &until) {
+                Some(until) => {
+                    stage.tell(format!("turns on toggle \"{toggle}\" until {until:.0}"));
+                    self.state = State::Flipping;
+                    stage.add(Action::ToggleUntil { toggle, until });
+                }
+                None => {
+                    stage.tell("no number of hours and no time of day: nothing is changed");
+                    let prompt = stage.system("toggle/wrong-time");
+                    self.say(stage, vec![prompt]);
+                }
+            },
             Service::Echo => {
                 stage.tell("echo");
                 self.state = State::Echo;
@@ -156,7 +175,7 @@ impl Run {
                 stage.timer(ECHO_MAX);
             }
             Service::OwnNumber => self.own_number(stage, &user),
-            Service::Voicemail(_) | Service::People(_) => self.done(stage),
+            Service::Voicemail(_) | Service::Menu | Service::People(_) => self.done(stage),
         }
     }
 

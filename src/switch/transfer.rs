@@ -31,7 +31,6 @@ use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::charges;
-use crate::switch::dial;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
@@ -42,6 +41,7 @@ use crate::switch::on_sip::offer_of;
 use crate::switch::people::Order;
 use crate::switch::people::Refusal;
 use crate::switch::queue;
+use crate::switch::reasons;
 use crate::switch::route::Target;
 use crate::switch::service::Service;
 use crate::time::Now;
@@ -55,12 +55,19 @@ pub(crate) struct Referral {
     event: Option<String>,
     /// Ringing has been told.
     rings: bool,
+    /// Asked for by keys: why it failed is said.
+    by_keys: bool,
 }
 
 impl Referral {
-    /// A transfer that was ordered otherwise than by REFER.
+    /// One that a user asked for by keys.
+    pub(crate) fn by_keys(leg: LegId) -> Referral {
+        Referral { leg, event: None, rings: false, by_keys: true }
+    }
+
+    /// One that was ordered otherwise than by REFER.
     pub(crate) fn ordered(leg: LegId) -> Referral {
-        Referral { leg, event: None, rings: false }
+        Referral { leg, event: None, rings: false, by_keys: false }
     }
 }
 
@@ -183,11 +190,11 @@ impl Switch {
         match refer.kind {
             Kind::Blind(target, dialled) => {
                 self.decide(now, &company, Some(refer.call), "transfer.blind", &dialled);
-                let referral = Referral { leg: refer.leg, event: refer.event, rings: false };
+                let referral = Referral { leg: refer.leg, event: refer.event, rings: false, by_keys: false };
                 self.transfer_blind(now, refer.call, refer.party, referral, target);
             }
             Kind::Park(slot) => {
-                let referral = Referral { leg: refer.leg, event: refer.event, rings: false };
+                let referral = Referral { leg: refer.leg, event: refer.event, rings: false, by_keys: false };
                 self.park_referred(now, refer.call, refer.party, &refer.by, referral, Some(slot));
             }
             Kind::Attended(replaced) => {
@@ -316,6 +323,9 @@ impl Switch {
         let (caller, company) = (of.caller, of.company.clone());
         self.stop_play(caller);
         self.join_media(caller, referral.leg);
+        if referral.by_keys {
+            self.tell_why_back(referral.leg, status);
+        }
         self.update_busy(now, call);
         self.decide(
             now,
@@ -433,7 +443,7 @@ impl Switch {
         let (caller, callee, waits) = (of.caller, of.callee, of.waiting.is_some());
         let rings = !of.attempts.is_empty();
         self.stop_play(new);
-        self.give_up_leg(now, old, dial::elsewhere());
+        self.give_up_leg(now, old, reasons::elsewhere());
         match callee {
             Some(callee) => {
                 self.join_media(caller, callee);
@@ -502,7 +512,7 @@ impl Switch {
     }
 
     /// What is known of a party, as if it were the caller.
-    fn facts_of(&self, call: CallId, party: LegId) -> CallerFacts {
+    pub(crate) fn facts_of(&self, call: CallId, party: LegId) -> CallerFacts {
         let leg_user = self.legs.get(&party).and_then(|of| of.user.clone());
         let of_call = self.calls.get(&call);
         let Some(of) = of_call.filter(|of| of.caller != party) else {

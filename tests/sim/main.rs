@@ -11,12 +11,19 @@
     reason = "tests may fail loudly and have a clock"
 )]
 
+mod answer_window;
 mod call_back;
 mod calls;
+mod contacts;
 mod diagnosis;
 mod events;
+mod figures;
+mod flow_verbs;
+mod golden;
 mod guard;
 mod hot_desk;
+mod mobile;
+mod mobile_swarm;
 mod pair;
 mod park;
 mod phone;
@@ -34,4 +41,5 @@ mod switchboard;
 mod transfer;
 mod transfer_swarm;
 mod trunks;
+mod why;
 mod world;

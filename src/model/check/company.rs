@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::model::check::Checker;
 use crate::model::company::Company;
+use crate::model::id::LineId;
 use crate::model::prompt::Media;
+use crate::model::service_number::ServiceNumber;
 use crate::model::user::User;
 
 /// Checks everything of `company` but queues, groups and flows.
@@ -17,6 +19,9 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     }
     for (number, destination) in &company.numbers {
         checker.destination(company, &["numbers", number.as_str()], destination);
+    }
+    for (number, service) in &company.services {
+        service_number(checker, company, number.as_str(), service);
     }
     for (id, found) in &company.users {
         user(checker, company, id.as_str(), found);
@@ -44,6 +49,13 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
         }
     }
     for (id, toggle) in &company.toggles {
+        for number in toggle.numbers.iter().filter(|number| !company.owns(number)) {
+            let path = ["toggles", id.as_str(), "numbers", number.as_str()];
+            checker.error(&path, format!("{number} is no number of this company"));
+        }
+        if let Some(to) = &toggle.to {
+            checker.destination(company, &["toggles", id.as_str(), "to"], to);
+        }
         for hours in toggle.overrides.iter().flat_map(|(hours, _)| hours) {
             let path = ["toggles", id.as_str(), "overrides", "hours", hours.as_str()];
             checker.known(&path, "hours", hours.as_str(), &company.hours);
@@ -65,6 +77,27 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     }
     for (id, found) in &company.media {
         media(checker, id.as_str(), found);
+    }
+}
+
+fn service_number(checker: &mut Checker<'_>, company: &Company, number: &str, service: &ServiceNumber) {
+    let path = ["numbers", number];
+    match service {
+        ServiceNumber::Login(Some(line)) | ServiceNumber::Logout(Some(line)) => match line {
+            LineId::Queue(id) => checker.known(&path, "queue", id.as_str(), &company.queues),
+            LineId::Group(id) => checker.known(&path, "group", id.as_str(), &company.groups),
+        },
+        ServiceNumber::Toggle(id) => checker.known(&path, "toggle", id.as_str(), &company.toggles),
+        ServiceNumber::Voicemail(Some(id)) => {
+            checker.known(&path, "voicemail box", id.as_str(), &company.mailboxes);
+        }
+        ServiceNumber::Menu
+        | ServiceNumber::Login(None)
+        | ServiceNumber::Logout(None)
+        | ServiceNumber::Pause
+        | ServiceNumber::Unpause
+        | ServiceNumber::WrapUpEnd
+        | ServiceNumber::Voicemail(None) => {}
     }
 }
 

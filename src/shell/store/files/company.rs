@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::model::check;
 use crate::model::company::Company;
+use crate::model::company::FeatureKeys;
 use crate::model::company::Record;
 use crate::model::company::Room;
 use crate::model::company::Site;
@@ -24,7 +25,9 @@ use crate::model::number;
 use crate::model::parking::Parking;
 use crate::model::prompt::Media;
 use crate::model::server::Server;
+use crate::model::service_number::ServiceNumber;
 use crate::model::user::User;
+use crate::shell::store::files::closures;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
 use crate::shell::store::files::flow;
@@ -54,6 +57,8 @@ pub(super) struct Around<'a> {
     pub(super) types_sure: bool,
     /// Finds an audio file of the company.
     pub(super) media: &'a dyn Fn(&str) -> Result<PathBuf, String>,
+    /// Reads a calendar of the company.
+    pub(super) calendar: &'a dyn Fn(&str) -> Result<String, String>,
 }
 
 /// Reads the whole file; also tells which flows have mistakes in their form.
@@ -72,6 +77,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
     let own_types = queue::types(file.take("queue_types"));
     let types = queue::TypesOf { own: &own_types, operator: around.types, sure: around.types_sure };
     let (flows, unsure) = flow::flows(file.take("flows"));
+    let (numbers, services) = numbers(file.take("numbers"));
     let mut company = Company {
         id: around.id.clone(),
         name: name.unwrap_or_else(|| around.id.as_str().into()),
@@ -82,12 +88,15 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         plan: about.take("plan").and_then(read::reference),
         record: about.word("record", RECORD).unwrap_or_default(),
         music: about.take("music").and_then(read::reference),
-        numbers: numbers(file.take("numbers")),
+        numbers,
+        services,
+        service_pin: about.flag("service_pin").unwrap_or(false),
+        feature_keys: about.word("feature_keys", FEATURE_KEYS).unwrap_or_default(),
         sites: sites(file.take("sites")),
         users: user::users(file.take("users"), language),
         devices: user::devices(file.take("devices")),
         hours: hours::hours(file.take("hours"), &zone),
-        closures: hours::closures(file.take("closures")),
+        closures: closures::closures(file.take("closures"), &zone, around.calendar),
         toggles: hours::toggles(file.take("toggles")),
         media: media(file.take("media"), around),
         queues: queue::queues(file.take("queues"), &types),
@@ -98,6 +107,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         parking: parking(file.table("parking")),
         contacts: contacts(file.take("contacts")),
         codes: server::codes(file.take("codes"), &server.codes),
+        sms: server::sms(file.take("sms")).or_else(|| server.sms.clone()),
         webhooks: server::webhooks(file.take("webhooks")),
         allow: about.take("allow").map(fraud::classes).unwrap_or_default(),
         night: about.take("night").and_then(read::reference),
@@ -130,12 +140,24 @@ fn orgnr(value: Value<'_>) -> Option<Arc<str>> {
     Some(text.chars().filter(char::is_ascii_digit).collect::<String>().into())
 }
 
-fn numbers(section: Option<Value<'_>>) -> BTreeMap<Number, Destination> {
-    let mut numbers = BTreeMap::new();
+const FEATURE_KEYS: &[(&str, FeatureKeys)] =
+    &[("off", FeatureKeys::Off), ("mobile", FeatureKeys::Mobile), ("all", FeatureKeys::All)];
+
+/// Public numbers, and those of services (`service:login`).
+fn numbers(section: Option<Value<'_>>) -> (BTreeMap<Number, Destination>, BTreeMap<Number, ServiceNumber>) {
+    let (mut numbers, mut services) = (BTreeMap::new(), BTreeMap::new());
     let Some(mut section) = section.and_then(Value::table) else {
-        return numbers;
+        return (numbers, services);
     };
     for entry in section.take_all(|_| true) {
+        if let Some(service) = entry.value.as_text().and_then(|text| text.strip_prefix("service:")) {
+            match (read::e164(entry.key), service.parse()) {
+                (Ok(number), Ok(service)) => drop(services.insert(number, service)),
+                (Err(why), _) => entry.error(why),
+                (Ok(_), Err(why)) => entry.value.error(why.to_string()),
+            }
+            continue;
+        }
         let destination = read::destination(entry.value).unwrap_or(Destination::Hangup);
         match read::e164(entry.key) {
             Ok(number) => {
@@ -144,7 +166,7 @@ fn numbers(section: Option<Value<'_>>) -> BTreeMap<Number, Destination> {
             Err(why) => entry.error(why),
         }
     }
-    numbers
+    (numbers, services)
 }
 
 fn sites(section: Option<Value<'_>>) -> BTreeMap<SiteId, Site> {

@@ -14,6 +14,7 @@ use crate::model::server::Codes;
 use crate::model::server::Hep;
 use crate::model::server::Limits;
 use crate::model::server::Server;
+use crate::model::server::Sms;
 use crate::model::server::Tls;
 use crate::model::server::Webhook;
 use crate::shell::store::files::cursor::Table;
@@ -55,6 +56,7 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.tariff = fraud::tariff(file.table("prices"), file.table("classes"));
     server.codes = codes(file.take("codes"), &server.codes);
     server.webhooks = webhooks(file.take("events"));
+    server.sms = sms(file.take("sms"));
     login(file.table("login"));
     mail(file.table("mail"));
     server.hep = hep(file.table("hep"));
@@ -265,6 +267,9 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("echo", &mut codes.echo),
         ("own_number", &mut codes.own_number),
         ("hide_number", &mut codes.hide_number),
+        ("transfer", &mut codes.keys.transfer),
+        ("consult", &mut codes.keys.consult),
+        ("back", &mut codes.keys.back),
         ("pickup", &mut codes.pickup),
         ("park", &mut codes.park),
         ("intercom", &mut codes.intercom),
@@ -301,6 +306,26 @@ fn service_code(value: Value<'_>) -> Option<Option<Arc<str>>> {
         return None;
     }
     Some(Some(text.into()))
+}
+
+/// How text messages are sent.
+pub(super) fn sms(section: Option<Value<'_>>) -> Option<Sms> {
+    let mut table = section?.table()?;
+    let webhook = table.take("webhook");
+    if webhook.is_none() {
+        table.missing("webhook");
+    }
+    let sender = table.take("sender").and_then(|value| {
+        let text = value.text()?;
+        let fits =
+            text.len() <= 16 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '+' || c == ' ');
+        if !fits {
+            value.error(format!("\"{text}\" is no sender: write up to 11 letters and digits, or a number"));
+        }
+        fits.then(|| Arc::from(text))
+    });
+    table.finish();
+    Some(Sms { webhook: webhook.and_then(read::hook)?, sender })
 }
 
 /// Webhooks by id.

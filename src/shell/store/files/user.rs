@@ -14,6 +14,7 @@ use crate::model::user::PersonalMailbox;
 use crate::model::user::Rings;
 use crate::model::user::Role;
 use crate::model::user::User;
+use crate::shell::store::files::contact;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
 use crate::shell::store::files::fraud;
@@ -25,9 +26,6 @@ use crate::shell::store::files::trunk::RIGHTS;
 
 const ROLES: &[(&str, Role)] =
     &[("employee", Role::Employee), ("supervisor", Role::Supervisor), ("admin", Role::Admin)];
-
-const RINGS: &[(&str, Rings)] =
-    &[("devices", Rings::Devices), ("mobile", Rings::Mobile), ("app", Rings::App)];
 
 /// Reads `[users]`.
 pub(super) fn users(section: Option<Value<'_>>, language: Language) -> BTreeMap<UserId, User> {
@@ -62,7 +60,7 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         pin: table.take("pin").and_then(pin),
         directory: table.flag("directory").unwrap_or(true),
         language: table.word("language", LANGUAGES).unwrap_or(language),
-        rings: rings.map(self::rings).unwrap_or_else(|| vec![Rings::Devices]),
+        rings: rings.map(contact::rules).unwrap_or_else(|| vec![Rings::Devices.into()]),
         ring: ring.unwrap_or(server::RING),
         forward_always: table.take("forward_always").and_then(|value| forward(value, false)),
         no_answer: table.take("no_answer").and_then(|value| forward(value, true)),
@@ -75,15 +73,11 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         allow: table.take("allow").map(fraud::classes),
         mobile: mobile.and_then(read::public_number),
     };
-    if let Some(rings) = rings.filter(|_| user.rings.contains(&Rings::Mobile) && mobile.is_none()) {
+    if let Some(rings) = rings.filter(|_| user.is_rung_at(Rings::Mobile) && mobile.is_none()) {
         rings.error("\"mobile\" rings, but the user has no mobile number");
     }
     table.finish();
     user
-}
-
-fn rings(value: Value<'_>) -> Vec<Rings> {
-    value.one_or_more().into_iter().filter_map(|value| value.word(RINGS)).collect()
 }
 
 fn rights(value: Value<'_>) -> Vec<&'static str> {
