@@ -116,6 +116,8 @@ pub(crate) struct Call {
     pub(crate) intercom: bool,
     /// Nobody has dialled it: whose phones ring first, and where it goes then.
     pub(crate) originate: Option<Box<Click>>,
+    /// The call in which an agent has asked for this caller.
+    pub(crate) taken_from: Option<CallId>,
     /// The device that called.
     pub(crate) phone: Option<DeviceId>,
     /// Who calls, when it is a user of another company than whose call it is.
@@ -217,6 +219,7 @@ impl Call {
             telling: None,
             intercom: false,
             originate: None,
+            taken_from: None,
             phone: None,
             visitor: None,
             cdr,

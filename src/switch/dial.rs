@@ -133,6 +133,9 @@ impl Switch {
 
     /// Rings an agent's contacts for an offer of a queue or ring group; the queue owns the ring time.
     pub(crate) fn ring_agent(&mut self, now: Now, call: CallId, offer: OfferId, agent: &UserKey) {
+        if self.grabbed(now, call, offer, agent) {
+            return;
+        }
         let line = self.calls.get(&call).and_then(|of| of.waiting.as_ref()).map(|w| w.line.clone());
         let Some(line) = line else {
             self.queue_input(now, queue::Input::OfferFailed(offer, Failure::Error));

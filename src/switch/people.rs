@@ -562,7 +562,7 @@ impl Switch {
     }
 
     /// Moves the answered caller of a call into another call; the first is over.
-    fn move_caller(&mut self, now: Now, from: CallId, into: CallId) -> Option<LegId> {
+    pub(crate) fn move_caller(&mut self, now: Now, from: CallId, into: CallId) -> Option<LegId> {
         let of = self.calls.get(&from)?;
         let (leg, user) = (of.caller, of.caller_user());
         let moved = self.legs.get_mut(&leg)?;

@@ -34,6 +34,7 @@ use crate::switch::originate::Click;
 use crate::switch::people;
 use crate::switch::people::Refusal;
 use crate::switch::people::Talk;
+use crate::switch::queue;
 use crate::switch::reach;
 use crate::switch::returns;
 use crate::switch::route::Target;
@@ -164,7 +165,11 @@ impl Switch {
         if of.waiting.is_none() {
             return Err(gone());
         }
-        Err(gone())
+        self.queues
+            .may_take(now, call, user)
+            .map_err(|why| (format!("user \"{}\" cannot take call {call}: {why}", user.user), false))?;
+        self.queue_input(now, queue::Input::Take { entry: call, agent: user.clone() });
+        Ok(Answer::Done)
     }
 
     /// Rings a user's phone, which is asked to answer by itself, and has what they would have dialled done.

@@ -103,6 +103,36 @@ fn an_attendant_sees_how_everybody_is() {
 }
 
 #[test]
+fn an_attendant_sees_who_waits_and_how_everybody_is_and_takes_anyone() {
+    let mut world = world(121);
+    let carrier = world.carrier();
+    let (kari, ola) = (world.registered("kari"), world.registered("ola"));
+    world.phones[kari].answer = Answer::After(S / 10);
+    let board = look(&mut world);
+    assert_eq!(board.callers, []);
+    let states: Vec<Reachable> = ["kari", "ola", "sara", "per"].iter().map(|of| state(&board, of)).collect();
+    assert_eq!(states, [Reachable::Free, Reachable::Free, Reachable::Unreachable, Reachable::Free]);
+    let first = world.phones[ola].call(world.now, "600", false);
+    world.run(2 * S);
+    let second = world.phones[carrier].call(world.now, "+4736000101", false);
+    world.run(S / 2);
+    world.phones[carrier].end(world.now, second);
+    world.run(S);
+    let board = look(&mut world);
+    let [caller] = &board.callers[..] else { panic!("{:?}", board.callers) };
+    assert_eq!((caller.position, caller.name.as_deref()), (1, Some("Ola")));
+    assert!((2..=5).contains(&caller.wait_s), "{}", caller.wait_s);
+    assert_eq!(state(&board, "ola"), Reachable::Busy);
+    assert!(world.phones[kari].line(&Stage::Ringing).is_none(), "nobody is rung of itself");
+    let taken = Order::Take { company: "prove".into(), user: "kari".into(), call: caller.call };
+    assert_eq!(ask(&mut world, taken), Answered::Done);
+    world.until("they talk", 3 * S, |w| talks(w, kari, (ola, first)));
+    let again = Order::Take { company: "prove".into(), user: "kari".into(), call: caller.call };
+    assert!(matches!(ask(&mut world, again), Answered::Refused { .. }));
+    world.finish();
+}
+
+#[test]
 fn transfer_by_order_comes_back_by_order() {
     let (mut world, carrier, kari, call, line) = talking(122);
     let ola = world.registered("ola");
