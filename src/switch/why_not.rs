@@ -359,12 +359,13 @@ impl Check<'_> {
         }
         let backoff = of.and_then(|of| of.backoff).filter(|(why, _)| *why == "busy");
         let state = of.map(|of| &of.state);
-        let (code, nb, en) = if of.is_some_and(|of| of.talking) || in_call {
-            ("busy", "I en samtale".to_owned(), "In a call".to_owned())
-        } else if let Some((_, left)) = backoff {
+        let in_call = of.map_or(in_call, |of| of.in_call);
+        let (code, nb, en) = if let Some((_, left)) = backoff {
             let s = left.as_secs() + 1;
             let nb = format!("Telefonen sa opptatt; den prøves igjen om {s} s");
             ("phone_busy", nb, format!("The phone said busy; it is tried again in {s} s"))
+        } else if in_call || state == Some(&AgentState::Busy) {
+            ("busy", "I en samtale".to_owned(), "In a call".to_owned())
         } else if matches!(state, Some(AgentState::Ringing(_))) {
             ("ringing", "Ringes akkurat nå".to_owned(), "Being rung right now".to_owned())
         } else {

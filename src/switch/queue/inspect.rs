@@ -25,8 +25,8 @@ pub struct Inspected {
     pub paused: Option<Arc<str>>,
     /// Of their person and phones.
     pub facts: Facts,
-    /// Talks with a caller of a queue or group.
-    pub talking: bool,
+    /// In a call that keeps callers of this line away.
+    pub in_call: bool,
     /// Wrap-up goes on for so long.
     pub wrap_up: Option<Duration>,
     /// Their phone said busy, or could not be reached, and is left alone for so long.
@@ -76,7 +76,7 @@ impl Queues {
             logged_in: self.logged_in(agent, key),
             paused: who.paused.clone(),
             facts: who.facts,
-            talking: self.talks.contains_key(agent),
+            in_call: self.talks.contains_key(agent) || (who.facts.in_call && !line.rules.ring_busy),
             wrap_up: who.wrap_up.filter(|until| left(*until)).map(|until| until - now.mono),
             backoff,
             ring: line.rules.ring,
