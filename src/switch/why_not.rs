@@ -476,6 +476,7 @@ impl Check<'_> {
             Language::En => en.to_owned(),
         };
         let offers: Vec<_> = recent.into_iter().flat_map(|recent| recent.offers(&self.agent.user)).collect();
+        let judged = offers.iter().filter(|offer| offer.result.is_some()).count();
         let missed = offers.iter().filter(|offer| offer.result.as_deref() == Some("no_answer")).count();
         let words: Vec<String> = offers
             .iter()
@@ -491,7 +492,7 @@ impl Check<'_> {
                 format!("{} {line}: {result}", self.clock(offer.at))
             })
             .collect();
-        let (weight, code) = match (words.is_empty(), missed * 2 > words.len()) {
+        let (weight, code) = match (words.is_empty(), missed * 2 > judged) {
             (true, _) => (Weight::May, "never_offered"),
             (false, true) => (Weight::May, "mostly_missed"),
             (false, false) => (Weight::Fine, "offers"),
