@@ -60,7 +60,7 @@ pub fn fold(figures: &mut Figures, event: &Event) {
             number.wait_ms += of.wait_ms.unwrap_or(0);
             number.talk_ms += of.talk_ms.unwrap_or(0);
         }),
-        "flow.step" => step(figures, of),
+        "flow.step" | "flow.exit" | "flow.key" => step(figures, of),
         "system.started" => {
             for line in figures.lines.values_mut() {
                 line.lost += std::mem::take(&mut line.open);
@@ -318,8 +318,8 @@ mod tests {
             ("call.started", to(Direction::Out, None)),
             ("flow.step", step(Fields { entered: true, ..Fields::default() })),
             ("flow.step", step(Fields::default())),
-            ("flow.step", step(Fields { key: Some('1'), ..Fields::default() })),
-            ("flow.step", step(Fields { result: Some("timeout".into()), ..Fields::default() })),
+            ("flow.key", step(Fields { key: Some('1'), ..Fields::default() })),
+            ("flow.exit", step(Fields { result: Some("timeout".into()), ..Fields::default() })),
         ]);
         assert_eq!(figures.numbers.len(), 1);
         let number = figures.numbers.values().next().unwrap();

@@ -200,12 +200,13 @@ impl Switch {
                 };
                 self.log(Decided { company: &agent.company, at: *at, call: None, event, why, fields });
             }
-            Change::AgentPaused { agent, reason, by, at } => {
+            Change::AgentPaused { agent, line, reason, until: _, by, at } => {
                 let event = if reason.is_some() { "agent.paused" } else { "agent.resumed" };
                 let (by, why) = by_whom(by);
                 let fields = Fields {
                     agent: Some(agent.user.clone()),
                     by: Some(by.into()),
+                    line: line.as_ref().map(|line| line.line.clone()),
                     result: reason.clone(),
                     ..Fields::default()
                 };
@@ -238,12 +239,17 @@ impl Switch {
             | Change::CallMedia { .. }
             | Change::Decision(_)
             | Change::RoundRobin { .. }
+            | Change::AgentTally { .. }
+            | Change::LastAgent { .. }
+            | Change::Callback { .. }
             | Change::Bound { .. }
             | Change::Unbound { .. }
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }
             | Change::DevicePassword { .. }
+            | Change::BusyCallback { .. }
+            | Change::HotDesk { .. }
             | Change::MessageMarked { .. }
             | Change::MessageDeleted { .. }
             | Change::Trunk { .. } => {}

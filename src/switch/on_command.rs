@@ -52,14 +52,21 @@ impl Switch {
             }
             Command::Queues { company } => Answer::Queues { queues: self.queue_views(now, company.as_ref()) },
             Command::Agents { company } => {
-                Answer::Agents { agents: self.queues.agent_views(now, company.as_ref()) }
+                let mut agents = self.queues.agent_views(now, company.as_ref());
+                for view in &mut agents {
+                    view.voicemail_suspected = self.is_voicemail_suspected(&view.agent);
+                }
+                Answer::Agents { agents }
             }
             Command::Login { company, user, line, logged_in } => {
                 self.login(now, &company, &user, line, logged_in)
             }
             Command::Pause { company, user, reason } => match self.known_user(&company, &user) {
                 Ok(agent) => {
-                    self.queue_input(now, queue::Input::Pause { agent, reason, by: Source::Cli });
+                    self.queue_input(
+                        now,
+                        queue::Input::Pause { agent, reason, until: None, by: Source::Cli },
+                    );
                     Answer::Done
                 }
                 Err(refused) => refused,
@@ -67,11 +74,15 @@ impl Switch {
             Command::Toggle { company, toggle, on, until } => {
                 self.order_toggle(now, &company, &toggle, on, until)
             }
+            Command::Hours { company, hours, at, year } => {
+                self.hours_views(company.as_ref(), hours.as_ref(), at.unwrap_or(now.utc), year)
+            }
             Command::Devices => Answer::Devices { devices: self.device_views(now) },
             Command::SyncDevice { company, device, reboot } => {
                 self.sync_device(now, company.as_ref(), &device, reboot)
             }
             Command::Trunks => Answer::Trunks { trunks: self.trunk_views(now) },
+            Command::Board(order) => self.on_board(now, order),
             Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
             Command::Figures { company } => match self.config.companies.contains_key(&company) {
                 true => {
@@ -281,7 +292,7 @@ impl Switch {
             let Some(company) = company else { return crate::switch::flow::action::Presence::LoggedOut };
             let agent = UserKey { company: company.clone(), user: user.clone() };
             let line = LineKey { company: company.clone(), line: line.clone() };
-            presence_of(&self.queues.state(now, &agent, &line))
+            presence_of(&self.queues.stand(now, &agent, &line))
         };
         run(&World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &presence, random: 0 })
     }

@@ -18,6 +18,7 @@ use crate::switch::flow::action::Context;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
 use crate::switch::flow::action::QueueExit;
+use crate::switch::flow::action::Unanswered;
 use crate::switch::flow::action::World;
 use crate::switch::route::Target;
 use crate::time::Timestamp;
@@ -125,7 +126,14 @@ impl Search<'_, '_> {
                 Action::Beep => next = vec![Event::PlayFinished],
                 Action::Timer(_) => next = keys().chain([Event::Timer]).collect(),
                 Action::Load(_) => next = vec![Event::Loaded(true)],
-                Action::FlipToggle(_) => next = vec![Event::Toggled(true), Event::Toggled(false)],
+                Action::Ask { names, .. } => {
+                    let count = u16::try_from(names.len()).unwrap_or(u16::MAX);
+                    next = (0..count).map(|name| Event::Asked(Ok(name))).collect();
+                    next.push(Event::Asked(Err(Unanswered::Timeout)));
+                }
+                Action::FlipToggle(_) | Action::ToggleUntil { .. } => {
+                    next = vec![Event::Toggled(true), Event::Toggled(false)]
+                }
                 Action::StopPlay | Action::ClearTimer | Action::HangUp(_) => next = Vec::new(),
                 // Nothing follows from these by itself.
                 Action::Ring
@@ -142,6 +150,12 @@ impl Search<'_, '_> {
                 | Action::Login { .. }
                 | Action::Pause { .. }
                 | Action::WrapUpEnd
+                | Action::PinGiven { .. }
+                | Action::People(_)
+                | Action::Sms { .. }
+                | Action::Enter(_)
+                | Action::Leave { .. }
+                | Action::Alarm { .. }
                 | Action::SetName(_)
                 | Action::SetLanguage(_)
                 | Action::SetTag { .. }

@@ -50,7 +50,7 @@ impl Switch {
                 why,
                 Fields::of_line(line.line.clone()),
             );
-            self.queues.look_again(now, line);
+            self.queues.nudge(now, line);
         }
     }
 }

@@ -256,7 +256,7 @@ impl Check<'_> {
 
     /// 4: a phone that can be rung?
     fn phones(&mut self, user: &User, registered: bool, devices: usize, of: Option<&Inspected>) {
-        let mobile = user.mobile.as_ref().filter(|_| user.rings.contains(&Rings::Mobile));
+        let mobile = user.mobile.as_ref().filter(|_| user.is_rung_at(Rings::Mobile));
         if let Some((_, left)) = of.and_then(|of| of.backoff).filter(|(why, _)| *why == "unreachable") {
             let s = left.as_secs() + 1;
             return self.find(

@@ -3,12 +3,14 @@
 //! A file per sub-command. Left to a later version: `backup` and the making of users and devices.
 
 mod agents;
+mod board;
 mod calls;
 mod cdr;
 mod client;
 mod config;
 mod demo;
 mod devices;
+mod hours;
 mod print;
 mod queues;
 mod report;
@@ -90,10 +92,14 @@ enum Verb {
     Queues(queues::Args),
     /// Agents and their states; logs them in and out, pauses them
     Agents(agents::Args),
+    /// The switchboard: callers, parked calls, people; transfer, park, click to call
+    Board(board::Args),
     /// Telephones and where they are registered; has one fetch its configuration
     Devices(devices::Args),
     /// Carriers and whether they can be used
     Trunks,
+    /// Opening hours: what holds, a year day by day, closures from and to iCalendar files
+    Hours(hours::Args),
     /// Sets a toggle such as "closed now"
     Toggle(toggle::Args),
     /// Checks the configuration, or has the daemon load it again
@@ -187,8 +193,10 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Calls(args) => calls::run(args, &context),
         Verb::Queues(args) => queues::run(args, &context),
         Verb::Agents(args) => agents::run(args, &context),
+        Verb::Board(args) => board::run(args, &context),
         Verb::Devices(args) => devices::run(args, &context),
         Verb::Trunks => trunks::run(&context),
+        Verb::Hours(args) => hours::run(args, &context),
         Verb::Toggle(args) => toggle::run(args, &context),
         Verb::Config(args) => config::run(args, &context),
         Verb::Simulate(args) => simulate::run(args, &context),
@@ -249,7 +257,18 @@ mod tests {
             "sentral devices sync kari --company fjord --reboot",
             "sentral agents login fjord kari queue:salg",
             "sentral agents pause fjord kari --reason lunsj",
+            "sentral board fjord --watch",
+            "sentral board take fjord tor 0-5f3a",
+            "sentral board transfer fjord tor 203",
+            "sentral board transfer fjord tor --with 0-5f3b",
+            "sentral board park fjord tor --slot 701",
+            "sentral board dial fjord tor +4736000777 --auto-answer",
+            "sentral board night fjord on",
             "sentral toggle fjord natt on --until 2h",
+            "sentral hours list",
+            "sentral hours show kontor --year 2027 --all",
+            "sentral hours import ferier.ics --company fjord --write",
+            "sentral hours export --company fjord",
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",

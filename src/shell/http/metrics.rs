@@ -101,10 +101,15 @@ pub fn count(change: &Change) {
         | Change::AgentLogin { .. }
         | Change::AgentPaused { .. }
         | Change::RoundRobin { .. }
+        | Change::AgentTally { .. }
+        | Change::LastAgent { .. }
+        | Change::Callback { .. }
         | Change::Bound { .. }
         | Change::Unbound { .. }
         | Change::DevicePassword { .. }
         | Change::ToggleSet { .. }
+        | Change::BusyCallback { .. }
+        | Change::HotDesk { .. }
         | Change::MessageMarked { .. }
         | Change::MessageDeleted { .. } => {}
     }

@@ -53,10 +53,31 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX decision_at ON decision (at);
 ",
     events::SCHEMA,
+    "
+    CREATE TABLE agent_tally (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE last_agent (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE callback (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
+    "
+    CREATE TABLE call_back (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE hot_desk (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
 ];
 /// The tables of state, all of one shape.
-const STATE_TABLES: [&str; 7] =
-    ["agent_login", "agent_pause", "round_robin", "binding", "device_password", "toggle", "message"];
+const STATE_TABLES: &[&str] = &[
+    "agent_login",
+    "agent_pause",
+    "round_robin",
+    "agent_tally",
+    "last_agent",
+    "callback",
+    "binding",
+    "device_password",
+    "toggle",
+    "message",
+    "call_back",
+    "hot_desk",
+];
 /// Call records given at most at a time.
 const CDRS_MAX: usize = 100_000;
 /// Call records given when nothing else is asked for.
@@ -273,8 +294,25 @@ fn effect(change: &Change) -> Effect<'_> {
             "agent_login",
             &[agent.company.as_str(), agent.user.as_str(), line.company.as_str(), &line.line.to_string()],
         )),
-        Change::AgentPaused { agent, .. } => {
+        Change::AgentPaused { agent, line: None, .. } => {
             Effect::Put(place("agent_pause", &[agent.company.as_str(), agent.user.as_str()]))
+        }
+        Change::AgentPaused { agent, line: Some(line), .. } => Effect::Put(place(
+            "agent_pause",
+            &[agent.company.as_str(), agent.user.as_str(), &line.line.to_string()],
+        )),
+        Change::AgentTally { agent, line, .. } => Effect::Put(place(
+            "agent_tally",
+            &[agent.company.as_str(), agent.user.as_str(), &line.line.to_string()],
+        )),
+        Change::LastAgent { line, number, agent, .. } => {
+            let place =
+                place("last_agent", &[line.company.as_str(), &line.line.to_string(), number.as_str()]);
+            if agent.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::Callback { line, number, kept, .. } => {
+            let place = place("callback", &[line.company.as_str(), &line.line.to_string(), number.as_str()]);
+            if kept.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
         }
         Change::RoundRobin { line, .. } => {
             Effect::Put(place("round_robin", &[line.company.as_str(), &line.line.to_string()]))
@@ -290,6 +328,15 @@ fn effect(change: &Change) -> Effect<'_> {
         }
         Change::ToggleSet { company, toggle, .. } => {
             Effect::Put(place("toggle", &[company.as_str(), toggle.as_str()]))
+        }
+        Change::BusyCallback { asker, wanted, until, .. } => {
+            let parts = [&asker.company, &wanted.company].map(|company| company.as_str());
+            let place = place("call_back", &[parts[0], asker.user.as_str(), parts[1], wanted.user.as_str()]);
+            if until.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::HotDesk { domain, device, user, .. } => {
+            let place = place("hot_desk", &[domain, device.as_str()]);
+            if user.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
         }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
         Change::MessageMarked { mailbox, id, state } => Effect::Mark(message(mailbox, id), *state),

@@ -47,7 +47,7 @@ impl Queues {
     }
 
     /// Dispatches a line as if something had changed in it.
-    pub fn look_again(&mut self, now: Now, line: LineKey) {
+    pub fn nudge(&mut self, now: Now, line: LineKey) {
         self.dirty.insert(line);
         self.handle_timeout(now);
     }
@@ -61,7 +61,7 @@ impl Queues {
         let in_order = line.rules.strategy == Strategy::InOrder;
         let ahead = members.iter().enumerate().filter(|(order, other)| {
             let first = other.tier < tier || (in_order && other.tier == tier && *order < place);
-            first && matches!(self.state(now, &other.agent, key), AgentState::Ready(_))
+            first && matches!(self.stand(now, &other.agent, key), AgentState::Ready(_))
         });
         let left = |until| now.mono < until;
         let backoff = who.backoff.filter(|(until, _)| left(*until)).map(|(until, why)| {
@@ -72,12 +72,12 @@ impl Queues {
             (why, until - now.mono)
         });
         Some(Inspected {
-            state: self.state(now, agent, key),
+            state: self.stand(now, agent, key),
             logged_in: self.logged_in(agent, key),
-            paused: who.paused.clone(),
+            paused: self.pause_of(agent, key).map(|pause| Arc::clone(&pause.reason)),
             facts: who.facts,
             in_call: self.talks.contains_key(agent) || (who.facts.in_call && !line.rules.ring_busy),
-            wrap_up: who.wrap_up.filter(|until| left(*until)).map(|until| until - now.mono),
+            wrap_up: self.wrap_up_left(now, agent),
             backoff,
             ring: line.rules.ring,
             ahead: ahead.map(|(_, other)| other.agent.user.clone()).collect(),
