@@ -209,8 +209,8 @@ fn a_deleted_message_is_gone_with_its_recording() {
 fn journal_files_are_removed_once_their_facts_are_in_the_database() {
     let data = TempDir::new().unwrap();
     let (store, _) = Store::open(data.path()).unwrap();
-    // About 12 MB of lines: three files.
-    for cseq in 0..25_000 {
+    // About 24 MB of lines: two files.
+    for cseq in 0..50_000 {
         store.record(&bound("a", cseq));
     }
     assert!(store.flush());
@@ -218,7 +218,7 @@ fn journal_files_are_removed_once_their_facts_are_in_the_database() {
     assert_eq!(names.len(), 1, "only the file being written is left: {names:?}");
     drop(store);
     let (_store, facts) = Store::open(data.path()).unwrap();
-    assert_eq!(facts, [bound("a", 24_999)]);
+    assert_eq!(facts, [bound("a", 49_999)]);
 }
 
 #[test]

@@ -67,11 +67,11 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
         server.trace_bytes = bytes;
     }
     trace.finish();
-    let mut events = file.table("events");
-    if let Some(keep) = events.take("keep").and_then(|value| read::duration(value, DAY..=DAY * 3_650)) {
+    let mut history = file.table("history");
+    if let Some(keep) = history.take("keep").and_then(|value| read::duration(value, DAY..=DAY * 3_650)) {
         server.events_keep = keep;
     }
-    events.finish();
+    history.finish();
     server.profile_url = provisioning(file.table("provisioning"));
     file.finish();
     server
