@@ -131,6 +131,7 @@ impl Queues {
                 self.arm_max_wait(call);
             }
             self.arm_tier(now, call);
+            self.arm_widening(now, call);
             self.arm_callback_offer(now, call);
             self.arm_announcements(now, call);
         }

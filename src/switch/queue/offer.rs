@@ -103,9 +103,6 @@ impl Queues {
                 self.outputs.push_back(Output::Change(change));
             }
             Strategy::Random | Strategy::Weighted => line.dice = self.rng.bits(),
-            Strategy::Widening if first => {
-                self.timers.set(Deadline::Widen(entry), now.mono + line.rules.widening.every);
-            }
             Strategy::RingAll
             | Strategy::LongestIdle
             | Strategy::FewestCalls
@@ -114,6 +111,9 @@ impl Queues {
             | Strategy::LeastTalk
             | Strategy::Widening
             | Strategy::Pull => {}
+        }
+        if first {
+            self.arm_widening(now, entry);
         }
         self.timers.set(Deadline::Ring(id), now.mono + RINGS_AFTER + ring_max);
         self.reserved.insert(agent.clone(), id);
@@ -130,13 +130,21 @@ impl Queues {
 
     /// More agents may ring at once for a caller.
     pub(super) fn on_widen(&mut self, now: Now, call: CallId) {
+        self.arm_widening(now, call);
+        self.look_again(call);
+    }
+
+    /// Sets when more agents may ring for a caller than now, until all may.
+    pub(super) fn arm_widening(&mut self, now: Now, call: CallId) {
         let Some(entry) = self.entries.get(&call) else { return };
-        let Some(rules) = self.rules(&entry.line) else { return };
+        let (Some(since), Some(rules)) = (entry.rung_since, self.rules(&entry.line)) else { return };
         let most = u32::try_from(rules.members.len()).unwrap_or(u32::MAX);
         if rules.strategy == Strategy::Widening && entry.may_ring(now, rules) < most {
-            self.timers.set(Deadline::Widen(call), now.mono + rules.widening.every);
+            let every = rules.widening.every.max(SHORTEST_PAUSE);
+            let steps = now.mono.saturating_duration_since(since).as_nanos() / every.as_nanos();
+            let next = every.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX).saturating_add(1));
+            self.timers.set(Deadline::Widen(call), since + next);
         }
-        self.look_again(call);
     }
 
     /// The phone rings: its ring time starts here, or a little after the INVITE when it says so late.

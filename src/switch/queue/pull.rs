@@ -2,6 +2,7 @@
 
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
+use crate::model::id::LineKey;
 use crate::switch::queue::AgentState;
 use crate::switch::queue::Occupied;
 use crate::switch::queue::OfferId;
@@ -52,7 +53,15 @@ impl Queues {
             state @ (AgentState::Offline | AgentState::Unreachable { again: None } | AgentState::Busy(_)) => {
                 Err(state.why(now))
             }
-            AgentState::Paused(_) | AgentState::Absent(_) if self.occupied(agent) => {
+            // These are told before a call that the agent is in as well.
+            AgentState::Unreachable { again: Some(_) }
+            | AgentState::Paused(_)
+            | AgentState::Absent(_)
+            | AgentState::Ringing(_)
+            | AgentState::WrapUp(_)
+            | AgentState::Ready(_)
+                if self.occupied(agent, &waiting.line) =>
+            {
                 Err("busy: in a call".to_owned())
             }
             AgentState::Unreachable { again: Some(_) }
@@ -65,9 +74,11 @@ impl Queues {
     }
 
     /// Whether an agent talks, whatever else holds.
-    fn occupied(&self, agent: &AgentKey) -> bool {
-        let in_call = self.agents.get(agent).is_some_and(|who| who.facts.in_call);
-        in_call || self.talks.contains_key(agent) || self.offer_of(agent).is_some_and(|offer| offer.answered)
+    fn occupied(&self, agent: &AgentKey, line: &LineKey) -> bool {
+        let own = self.agents.get(agent).is_some_and(|who| who.facts.in_call)
+            && self.rules(line).is_none_or(|rules| !rules.ring_busy);
+        let connects = self.offer_of(agent).is_some_and(|offer| offer.answered);
+        own || connects || self.talks.contains_key(agent)
     }
 
     /// An agent takes a caller: the agent's phone rings, and nobody else's for this caller.
