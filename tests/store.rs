@@ -526,7 +526,14 @@ fn login(user: &str, logged_in: bool) -> Change {
 }
 
 fn paused(user: &str, reason: Option<&str>) -> Change {
-    Change::AgentPaused { agent: agent(user), reason: reason.map(Arc::from), by: Source::Cli, at: second(2) }
+    Change::AgentPaused {
+        agent: agent(user),
+        line: None,
+        reason: reason.map(Arc::from),
+        until: None,
+        by: Source::Cli,
+        at: second(2),
+    }
 }
 
 fn bound(contact: &str, cseq: u32) -> Change {

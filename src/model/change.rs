@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
@@ -16,6 +17,7 @@ use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
 use crate::model::id::LineKey;
 use crate::model::id::MailboxKey;
+use crate::model::id::Number;
 use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
@@ -86,6 +88,19 @@ impl BindingRecord {
     }
 }
 
+/// A place in a queue without a call.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeptPlace {
+    /// When the caller joined: decides the place.
+    pub since: Timestamp,
+    /// Instead of the queue's.
+    pub priority: Option<i32>,
+    /// How often the caller was dialled.
+    pub attempts: u32,
+    /// Not again before.
+    pub not_before: Option<Timestamp>,
+}
+
 /// A fact.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -148,8 +163,14 @@ pub enum Change {
     AgentPaused {
         /// Who.
         agent: AgentKey,
+        /// In this queue or ring group only; none is everywhere.
+        #[serde(default)]
+        line: Option<LineKey>,
         /// The reason; none ends the pause.
         reason: Option<Arc<str>>,
+        /// Ends by itself.
+        #[serde(default)]
+        until: Option<Timestamp>,
         /// By whom.
         by: Source,
         /// When.
@@ -161,6 +182,41 @@ pub enum Change {
         line: LineKey,
         /// Who.
         agent: AgentKey,
+    },
+    /// What an agent did for one line on one day, after a talk.
+    AgentTally {
+        /// Who.
+        agent: AgentKey,
+        /// Where.
+        line: LineKey,
+        /// The company's local day.
+        day: Date,
+        /// Answered.
+        calls: u32,
+        /// Milliseconds talked.
+        talk_ms: u64,
+    },
+    /// Which agent a caller has talked with last, where callers are given the same one again.
+    LastAgent {
+        /// Where.
+        line: LineKey,
+        /// Who called.
+        number: Number,
+        /// With whom; none when it is forgotten.
+        agent: Option<AgentKey>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A place in a queue is kept for a call-back, or no longer.
+    Callback {
+        /// Where.
+        line: LineKey,
+        /// Whom to call.
+        number: Number,
+        /// The place; none when it is given up.
+        kept: Option<KeptPlace>,
+        /// When.
+        at: Timestamp,
     },
     /// A device registered or refreshed.
     Bound {
@@ -235,6 +291,30 @@ pub enum Change {
         setting: Setting,
         /// By whom.
         by: Source,
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody wants to be rung when a colleague is free, or no longer.
+    BusyCallback {
+        /// Who wants it.
+        asker: UserKey,
+        /// Who is to be reached.
+        wanted: UserKey,
+        /// Until when; none ends it.
+        until: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user is logged in at a shared phone, or nobody.
+    HotDesk {
+        /// SIP domain.
+        domain: Arc<str>,
+        /// Which phone.
+        device: DeviceId,
+        /// Who; none when nobody is.
+        user: Option<UserId>,
+        /// Ends by itself.
+        until: Option<Timestamp>,
         /// When.
         at: Timestamp,
     },
@@ -324,11 +404,16 @@ impl Change {
             Change::AgentLogin { .. }
             | Change::AgentPaused { .. }
             | Change::RoundRobin { .. }
+            | Change::AgentTally { .. }
+            | Change::LastAgent { .. }
+            | Change::Callback { .. }
             | Change::Bound { .. }
             | Change::Unbound { .. }
             | Change::DevicePassword { .. }
             | Change::ToggleSet { .. }
             | Change::PersonalSet { .. }
+            | Change::BusyCallback { .. }
+            | Change::HotDesk { .. }
             | Change::MessageLeft { .. }
             | Change::MessageMarked { .. }
             | Change::MessageHandled { .. }

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::board;
+use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
+use crate::model::figures::Figures;
 use crate::model::figures::LineFigures;
 use crate::model::flow::Destination;
+use crate::model::hours::HoursView;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
+use crate::model::id::HoursId;
 use crate::model::id::LineId;
 use crate::model::id::MailboxId;
 use crate::model::id::Number;
@@ -22,6 +27,13 @@ use crate::model::missed::Missed;
 use crate::model::personal::Condition;
 use crate::model::personal::Standing;
 use crate::model::personal::Wish;
+use crate::model::report::Plan;
+use crate::model::report::Report;
+use crate::model::report::ReportAsk;
+use crate::model::report::WhyAsk;
+use crate::model::report::WhyLine;
+use crate::model::report::WhyNot;
+use crate::model::report::WhyNotAsk;
 
 /// An order or a question.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -107,6 +119,17 @@ pub enum Command {
         /// Ends by itself.
         until: Option<Timestamp>,
     },
+    /// Opening hours: what holds, and day by day.
+    Hours {
+        /// Only of this company.
+        company: Option<CompanyId>,
+        /// Only this template.
+        hours: Option<HoursId>,
+        /// Then; else now.
+        at: Option<Timestamp>,
+        /// All days of this year.
+        year: Option<i16>,
+    },
     /// Devices and their bindings.
     Devices,
     /// Has a device fetch its configuration again.
@@ -120,8 +143,21 @@ pub enum Command {
     },
     /// Trunks and their state.
     Trunks,
+    /// About people's calls: the switchboard, transfer, click to call …
+    Board(board::Order),
     /// What would happen to a call.
     Simulate(Simulate),
+    /// What has been counted today.
+    Figures {
+        /// Whose.
+        company: CompanyId,
+    },
+    /// What has been over some time; the core cuts it into periods, and the store counts.
+    Report(ReportAsk),
+    /// Why a call went as it did; answered from the store's log.
+    Why(WhyAsk),
+    /// Why a user is not rung.
+    WhyNot(WhyNotAsk),
     /// No new calls; ends when the last call is over.
     Drain,
 }
@@ -225,6 +261,11 @@ pub enum Answer {
         /// Newest first.
         missed: Vec<Missed>,
     },
+    /// To `Hours`.
+    Hours {
+        /// The templates, by company and id.
+        hours: Vec<HoursView>,
+    },
     /// To `Devices`.
     Devices {
         /// The devices.
@@ -235,10 +276,43 @@ pub enum Answer {
         /// The trunks.
         trunks: Vec<TrunkView>,
     },
+    /// To `Board`: the switchboard.
+    Board(Box<board::BoardView>),
+    /// To `Board`: the caller is parked.
+    Parked {
+        /// Where.
+        slot: u32,
+    },
+    /// To `Board`: the user's phones ring.
+    Dialled {
+        /// The call.
+        call: CallId,
+    },
     /// To `Simulate`: one sentence per decision.
     Told {
         /// The sentences.
         steps: Vec<Told>,
+    },
+    /// To `Figures`.
+    Figures {
+        /// Since midnight in the company's zone.
+        figures: Box<Figures>,
+    },
+    /// The core's part of the answer to `Report`.
+    Planned(Plan),
+    /// To `Report`.
+    Report(Box<Report>),
+    /// To `Why`.
+    Why {
+        /// The call's record, once it has ended.
+        cdr: Option<Box<Cdr>>,
+        /// Its decisions, in order.
+        lines: Vec<WhyLine>,
+    },
+    /// To `WhyNot`.
+    WhyNot {
+        /// By queue or group.
+        lines: Vec<WhyNot>,
     },
     /// It could not be done.
     Refused {
@@ -341,6 +415,33 @@ pub struct QueueView {
     /// What it did since midnight in the company's zone.
     #[serde(default)]
     pub today: LineFigures,
+    /// Places kept for callers who are to be called back.
+    #[serde(default)]
+    pub callbacks: usize,
+    /// Who waits, the first first; those who are to be called back among them.
+    #[serde(default)]
+    pub callers: Vec<WaitingView>,
+}
+
+/// Somebody who waits in a queue or ring group.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct WaitingView {
+    /// The call, or the name of a kept place; to be used with `Take`.
+    pub entry: CallId,
+    /// Where.
+    pub line: LineId,
+    /// 1 is served first.
+    pub position: u32,
+    /// Seconds since joining, with what was waited in other queues.
+    pub wait_s: u64,
+    /// Higher is served first.
+    pub priority: i32,
+    /// Who calls; none when hidden.
+    pub number: Option<Number>,
+    /// `waiting`, `offering`, `callback_pending` or `callback_offering`.
+    pub state: String,
+    /// Whom the caller is being offered to.
+    pub offered_to: Vec<UserId>,
 }
 
 /// An agent.
@@ -350,10 +451,22 @@ pub struct AgentView {
     pub agent: AgentKey,
     /// Shown name.
     pub name: String,
-    /// Pause reason.
+    /// Reason of the pause that holds everywhere.
     pub paused: Option<String>,
+    /// When that ends by itself.
+    #[serde(default)]
+    pub paused_until: Option<Timestamp>,
+    /// Seconds of wrap-up left.
+    #[serde(default)]
+    pub wrap_up_s: Option<u64>,
+    /// What the agent must be told: a pause that nobody but the system has set, where and why.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// By queue or group: state in words.
     pub lines: Vec<(LineId, String)>,
+    /// Voicemail seems to answer the agent's mobile.
+    #[serde(default)]
+    pub voicemail_suspected: bool,
 }
 
 /// A user, with what is in force for them now.

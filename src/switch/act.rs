@@ -31,8 +31,10 @@ use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::call::Waiting;
+use crate::switch::callback::callback_prompts;
+use crate::switch::callback::eta_prompt;
+use crate::switch::callback::immediate;
 use crate::switch::clip_name;
-use crate::switch::dial;
 use crate::switch::dial::Dial;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::Action;
@@ -42,7 +44,6 @@ use crate::switch::flow::action::Outcome;
 use crate::switch::flow::action::Presence;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::flow::action::World;
-use crate::switch::hours;
 use crate::switch::identity;
 use crate::switch::identity::Shown;
 use crate::switch::leg::LegState;
@@ -51,7 +52,7 @@ use crate::switch::queue::AgentState;
 use crate::switch::queue::Announcement;
 use crate::switch::queue::ExitReason;
 use crate::switch::queue::OfferId;
-use crate::switch::queue::Withdrawn;
+use crate::switch::reasons;
 use crate::switch::say;
 use crate::switch::say::What;
 use crate::switch::watch::Watched;
@@ -90,7 +91,7 @@ impl Switch {
         let presence = |line: &LineId, user: &UserId| {
             let agent = UserKey { company: of.company.clone(), user: user.clone() };
             let line = LineKey { company: of.company.clone(), line: line.clone() };
-            presence_of(&self.queues.state(now, &agent, &line))
+            presence_of(&self.queues.stand(now, &agent, &line))
         };
         let world = World {
             toggles: &self.toggles,
@@ -172,7 +173,9 @@ impl Switch {
             Action::StopRecord => self.stop_recording(call),
             Action::KeepMessage => self.judge_recording(now, call, true),
             Action::DropMessage => self.judge_recording(now, call, false),
-            Action::Load(file) => self.ask(Ask::LoadClip { file }, Asked::Clip(call)),
+            Action::Load(file) => {
+                self.ask(Ask::LoadClip { file }, Asked::Clip(call));
+            }
             Action::MarkMessage { mailbox, id, state } => {
                 let mailbox = MailboxKey { company: of.company.clone(), mailbox };
                 self.change_mailbox(now, Change::MessageMarked { mailbox, id, state });
@@ -230,13 +233,26 @@ impl Switch {
             }
             Action::Pause { reason } => {
                 let Some(agent) = of.caller_user() else { return };
-                self.queue_input(now, queue::Input::Pause { agent, reason, by: Source::Code });
+                self.queue_input(now, queue::Input::Pause { agent, reason, until: None, by: Source::Code });
             }
             Action::WrapUpEnd => {
                 let Some(agent) = of.caller_user() else { return };
                 self.queue_input(now, queue::Input::WrapUpEnd { agent });
             }
+            Action::PinGiven { user, right } => self.pin_given(now, call, user, right),
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
+            Action::ToggleUntil { toggle, until } => self.toggle_until(now, call, toggle, until),
+            Action::Ask { what, timeout, names, tags } => {
+                self.ask_system(now, call, &what, timeout, names, &tags);
+            }
+            Action::Sms { text } => self.send_sms(now, call, &text),
+            Action::Enter(place) => self.entered(now, call, place),
+            Action::Leave { place, exit } => self.left(now, call, &place, &exit),
+            Action::Alarm { reason, why } => {
+                let company = of.company.clone();
+                self.alarm(now, &company, reason, &format!("call {call}: {why}"));
+            }
+            Action::People(deed) => self.do_deed(now, call, deed),
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {
@@ -244,19 +260,20 @@ impl Switch {
                 of.cdr.tags.push(tag);
             }
             Action::SetPriority(priority) => of.priority = Some(priority),
-            Action::Key(key) => of.cdr.keys.push(key),
+            Action::Key(key) => self.pressed(now, call, key),
             Action::Step { at, why, fields } => {
                 let at: Arc<str> = at.into();
-                let entered = of.cdr.path.last() != Some(&at);
                 if of.cdr.path.len() < 100 {
                     of.cdr.path.push(Arc::clone(&at));
                 }
                 let company = of.company.clone();
                 tracing::debug!(%call, %at, why, "step");
-                let fields = Fields { step: Some(at), entered, ..*fields };
-                self.decide_with(now, &company, Some(call), "flow.step", &why, fields);
+                let fields = Fields { step: Some(at), ..*fields };
+                self.decide_with(now, &company, Some(call), "flow.told", &why, fields);
             }
+            Action::HangUp(cause) if self.returned(now, call, &cause) => {}
             Action::HangUp(cause) => {
+                let Some(of) = self.calls.get_mut(&call) else { return };
                 let mut ending = ending(cause);
                 ending.extra.append(&mut of.refusal);
                 self.end_call(now, call, ending);
@@ -339,8 +356,9 @@ impl Switch {
             let music = self.music_of(call);
             self.set_base(caller, Base::Music(music));
         }
-        let open = self.line_open(now, &line);
-        let joining = queue::Caller { entry: call, priority, waited_since, ring, open };
+        let (open, _) = self.line_open(now, &line);
+        let number = self.number_of_caller(call);
+        let joining = queue::Caller { entry: call, priority, waited_since, ring, open, number };
         self.queue_input(now, queue::Input::Join { line: line.clone(), caller: joining });
         if matches!(line.line, LineId::Group(_))
             && self.calls.get(&call).is_some_and(|of| of.waiting.is_some())
@@ -354,7 +372,7 @@ impl Switch {
         }
     }
 
-    fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
+    pub(crate) fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let Some(waiting) = of.waiting.take() else { return };
         let caller = of.caller;
@@ -383,9 +401,12 @@ impl Switch {
     fn on_queue(&mut self, now: Now, output: queue::Output) {
         match output {
             queue::Output::Offer { offer, entry, agent, .. } => self.ring_agent(now, entry, offer, &agent),
-            queue::Output::Withdraw { offer, why } => self.withdraw(now, offer, reason(&why)),
-            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reason(&why)),
-            queue::Output::Connect { offer, entry, .. } => self.connect_offer(now, offer, entry),
+            queue::Output::Withdraw { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Connect { offer, entry, .. } => self.whisper_or_connect(now, offer, entry),
+            queue::Output::DialBack { entry, .. } => {
+                self.queue_input(now, queue::Input::CallbackFailed { entry })
+            }
             queue::Output::Say { entry, what } => self.announce(now, entry, &what),
             queue::Output::Hush { entry } => {
                 if let Some(of) = self.calls.get_mut(&entry)
@@ -416,10 +437,8 @@ impl Switch {
     }
 
     /// The agent who answered an offer gets the caller.
-    fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
-        let Some((_, attempt)) = self.offers.get(&offer).copied() else { return };
-        let winner = self.attempt(call, attempt).and_then(|of| of.legs.first().copied());
-        let (Some(winner), Some(of)) = (winner, self.calls.get_mut(&call)) else { return };
+    pub(crate) fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
+        let (Some(winner), Some(of)) = (self.offer_leg(offer), self.calls.get_mut(&call)) else { return };
         if let Some(waiting) = of.waiting.take() {
             of.served_by = Some(waiting.line.clone());
             self.note_wait(now, call, waiting.since);
@@ -452,11 +471,12 @@ impl Switch {
                 Announcement::Welcome => own(&queue.welcome, "queue/welcome"),
                 Announcement::Comfort => own(&queue.comfort, "queue/all-busy"),
                 Announcement::Position(place) => system(say::say(language, &What::Position(*place))),
-                Announcement::Wait { minutes, more } => {
-                    let minutes = minutes + u32::from(*more);
-                    system(say::say(language, &What::Wait { minutes }))
+                Announcement::Wait(eta) => system(vec![eta_prompt(*eta).into()]),
+                Announcement::Callback => system(callback_prompts(language, queue)),
+                Announcement::HighTraffic => {
+                    let play = queue.high_traffic.as_ref().and_then(|high| high.play.clone());
+                    own(&play.map(Some), "queue/high-traffic")
                 }
-                Announcement::LessThanMinute => system(vec!["queue/wait-less-minute".into()]),
             });
         }
         if clips.is_empty() {
@@ -479,45 +499,52 @@ impl Switch {
         self.stop_play(caller);
         self.set_base(caller, Base::Silence);
         let event = match (&line.line, exit) {
-            (LineId::Queue(_), ExitReason::Timeout | ExitReason::NoAnswer | ExitReason::Busy) => {
-                Event::Queue(QueueExit::Timeout)
-            }
+            (LineId::Queue(_), ExitReason::Timeout | ExitReason::Busy) => Event::Queue(QueueExit::Timeout),
+            (LineId::Queue(_), ExitReason::NoAnswer) => Event::Queue(QueueExit::NoAnswer),
+            (LineId::Queue(_), ExitReason::AllPaused) => Event::Queue(QueueExit::AllPaused),
+            (LineId::Queue(_), ExitReason::RejectedByAll) => Event::Queue(QueueExit::RejectedByAll),
+            (LineId::Queue(_), ExitReason::CallbackTaken) => Event::Queue(QueueExit::CallbackTaken),
             (LineId::Queue(_), ExitReason::Full) => Event::Queue(QueueExit::Full),
             (LineId::Queue(_), ExitReason::Nobody) => Event::Queue(QueueExit::Nobody),
             (LineId::Queue(_), ExitReason::Closed) => Event::Queue(QueueExit::Closed),
             (LineId::Queue(_), ExitReason::Gone) => Event::Queue(QueueExit::Gone),
-            (LineId::Group(_), ExitReason::Nobody) => Event::Dialled(Outcome::Nobody),
+            (LineId::Group(_), ExitReason::Nobody | ExitReason::AllPaused) => Event::Dialled(Outcome::Nobody),
             (LineId::Group(_), ExitReason::Busy | ExitReason::Full) => Event::Dialled(Outcome::Busy),
             (LineId::Group(_), ExitReason::Gone | ExitReason::Closed) => Event::Dialled(Outcome::Unavailable),
-            (LineId::Group(_), ExitReason::Timeout | ExitReason::NoAnswer) => {
-                Event::Dialled(Outcome::NoAnswer)
-            }
+            (
+                LineId::Group(_),
+                ExitReason::Timeout
+                | ExitReason::NoAnswer
+                | ExitReason::RejectedByAll
+                | ExitReason::CallbackTaken,
+            ) => Event::Dialled(Outcome::NoAnswer),
         };
         self.run_program(now, call, event);
     }
 
-    /// Whether a queue's own hours say that it is open; sets the timer for when that changes.
-    fn line_open(&mut self, now: Now, line: &LineKey) -> bool {
-        let Some(company) = self.config.companies.get(&line.company) else { return true };
-        let LineId::Queue(id) = &line.line else { return true };
+    /// Whether a queue's own hours say that it is open, and if not, whether nobody may wait on; sets the timer for
+    /// when that changes.
+    fn line_open(&mut self, now: Now, line: &LineKey) -> (bool, bool) {
+        let always = (true, false);
+        let Some(company) = self.config.companies.get(&line.company) else { return always };
+        let LineId::Queue(id) = &line.line else { return always };
         let Some(hours_id) = company.queues.get(id).and_then(|queue| queue.hours.clone()) else {
-            return true;
+            return always;
         };
-        let Some(hours) = company.hours.get(&hours_id) else { return true };
-        let by_hand = self.toggles.by_hand(company, &hours_id, now.utc);
-        let state = hours::state_at(hours, &hours_id, &company.closures, by_hand.as_ref(), now.utc);
+        let Some(state) = self.toggles.hours(company, &hours_id, now.utc) else { return always };
         if let Some(until) = state.until {
             let wait = Duration::try_from(until.duration_since(now.utc)).unwrap_or(Duration::ZERO);
             self.timers.set(Timer::LineHours(line.clone()), now.mono + wait);
         }
-        &*state.category == "open"
+        let open = &*state.category == "open";
+        (open, !open && immediate(company, &state))
     }
 
     /// A queue's hours change, or may have: waiting callers learn it.
     pub(crate) fn line_hours(&mut self, now: Now, line: &LineKey, changed: bool) {
         if changed {
-            let open = self.line_open(now, line);
-            self.queue_input(now, queue::Input::LineHours { line: line.clone(), open });
+            let (open, immediate) = self.line_open(now, line);
+            self.queue_input(now, queue::Input::LineHours { line: line.clone(), open, immediate });
         }
     }
 
@@ -543,19 +570,18 @@ impl Switch {
             }
             _ => None,
         };
+        self.time_toggle(now, &change);
         self.tell(change);
-        let Some(company) = company.and_then(|id| self.config.companies.get(&id).cloned()) else { return };
-        for (id, queue) in &company.queues {
-            if queue.hours.is_some() {
-                let line = LineKey { company: company.id.clone(), line: LineId::Queue(id.clone()) };
-                self.line_hours(now, &line, true);
-            }
+        if let Some(company) = company {
+            self.hours_may_change(now, &company);
         }
     }
 
     /// What a colleague's phone shows of a call's caller.
     pub(crate) fn shown_inside(&self, call: CallId) -> Shown {
-        self.calls.get(&call).map_or_else(Shown::hidden, |of| identity::shown_inside(&of.facts))
+        let Some(of) = self.calls.get(&call) else { return Shown::hidden() };
+        let shown = identity::shown_inside(&of.facts);
+        Shown { name: of.shown_as.clone().or(shown.name), ..shown }
     }
 
     /// Tells the queues what can be said of an agent now.
@@ -564,7 +590,7 @@ impl Switch {
         let Some(person) = self.people.person(company, &agent.user, now.utc) else { return };
         let standing = self.people.standing(company, &agent.user, now.utc);
         let facts = queue::Facts {
-            reachable: crate::switch::reach::reachable(&person, self.devices_of(agent), &self.location),
+            reachable: self.is_reachable(now, agent),
             in_call: self.in_call.contains_key(agent),
             do_not_disturb: standing.do_not_disturb,
             absent: standing.absent.is_some(),
@@ -588,26 +614,13 @@ fn ending(cause: HangupCause) -> Ending {
     ending
 }
 
-/// The Reason that a withdrawn offer's phones are told (RFC 3326), so that they count no missed call.
-fn reason(why: &Withdrawn) -> crate::sip::Extra {
-    match why {
-        Withdrawn::AnsweredElsewhere(_) => dial::elsewhere(),
-        Withdrawn::CallerGone
-        | Withdrawn::NoAnswer
-        | Withdrawn::LoggedOut
-        | Withdrawn::Busy
-        | Withdrawn::Removed
-        | Withdrawn::Exit => Vec::new(),
-    }
-}
-
 /// An agent's state as a dry run tells it.
 pub(crate) fn presence_of(state: &AgentState) -> Presence {
     match state {
         AgentState::Offline => Presence::LoggedOut,
-        AgentState::Unreachable | AgentState::Absent(_) => Presence::Unreachable,
+        AgentState::Unreachable { .. } | AgentState::Absent(_) => Presence::Unreachable,
         AgentState::Paused(_) => Presence::Paused,
-        AgentState::Ringing(_) | AgentState::Busy | AgentState::WrapUp(_) => Presence::Busy,
+        AgentState::Ringing(_) | AgentState::Busy(_) | AgentState::WrapUp(_) => Presence::Busy,
         AgentState::Ready(_) => Presence::Ready,
     }
 }

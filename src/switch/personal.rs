@@ -26,6 +26,7 @@ use crate::model::personal::ShownNumber;
 use crate::model::personal::Standing;
 use crate::model::personal::Wish;
 use crate::model::queue::Confirm;
+use crate::model::user::ContactRule;
 use crate::model::user::Forward;
 use crate::model::user::Rings;
 use crate::model::user::User;
@@ -102,10 +103,10 @@ impl People {
             person.forward_always = Some(Forward { after: None, to });
         }
         match set.mobile {
-            Some(true) if person.mobile.is_some() && !person.rings.contains(&Rings::Mobile) => {
-                person.rings.push(Rings::Mobile);
+            Some(true) if person.mobile.is_some() && !person.is_rung_at(Rings::Mobile) => {
+                person.rings.push(Rings::Mobile.into());
             }
-            Some(false) => person.rings.retain(|rings| *rings != Rings::Mobile),
+            Some(false) => person.rings.retain(|rule| rule.what != Rings::Mobile),
             Some(true) | None => {}
         }
         person.call_waiting = set.call_waiting.unwrap_or(person.call_waiting);
@@ -178,7 +179,14 @@ impl Switch {
     }
 
     /// Rings a part of what a user has, for a search.
-    pub(crate) fn find(&mut self, now: Now, call: CallId, user: UserId, rings: Vec<Rings>, long: Duration) {
+    pub(crate) fn find(
+        &mut self,
+        now: Now,
+        call: CallId,
+        user: UserId,
+        rings: Vec<ContactRule>,
+        long: Duration,
+    ) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         of.find = Some((user.clone(), rings));
         let to = vec![Destination::User(user)];
@@ -187,14 +195,19 @@ impl Switch {
 
     /// Whether somebody who wants no second call talks, or calls, already. The call that would ring them does not
     /// count.
-    pub(crate) fn engaged(&self, person: &User, user: &UserKey, call: CallId) -> bool {
+    pub(crate) fn engaged(&self, now: Now, user: &UserKey, call: CallId) -> bool {
+        let company = self.config.companies.get(&user.company);
+        let person = company.and_then(|of| self.people.person(of, &user.user, now.utc));
+        if person.is_none_or(|person| person.call_waiting) {
+            return false;
+        }
         let up = |id: CallId| {
             let Some(of) = self.calls.get(&id) else { return false };
             let caller = of.caller_user().as_ref() == Some(user);
             let callee = of.callee.and_then(|leg| self.legs.get(&leg));
             caller || callee.is_some_and(|leg| leg.user.as_ref() == Some(user) && leg.state == LegState::Up)
         };
-        !person.call_waiting && self.calls_with(user).any(|id| id != call && up(id))
+        self.calls_with(user).any(|id| id != call && up(id))
     }
 
     /// Somebody wants something set; nothing is changed unless all of it can be.
@@ -281,7 +294,7 @@ impl Switch {
                         .and_then(|f| f.after)
                         .unwrap_or(person.ring)
                         .as_secs(),
-                    mobile_rings: person.rings.contains(&Rings::Mobile),
+                    mobile_rings: person.is_rung_at(Rings::Mobile),
                     call_waiting: person.call_waiting,
                     hides_number: person.hide,
                     shows: person

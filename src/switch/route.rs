@@ -24,7 +24,10 @@ use crate::model::trunk::Trunk;
 use crate::model::trunk::Via;
 use crate::switch::gruu::Instance;
 use crate::switch::mailbox;
+use crate::switch::people;
+use crate::switch::people::Order;
 use crate::switch::service::Service;
+use crate::switch::service_number;
 use crate::switch::star;
 
 /// Who dials.
@@ -119,9 +122,6 @@ pub enum NoRoute {
         /// Which.
         class: PriceClass,
     },
-    /// A service code that this version knows but does not carry out.
-    #[error("this service code is not carried out by this version")]
-    NotYet,
 }
 
 impl NoRoute {
@@ -132,7 +132,6 @@ impl NoRoute {
             // RFC 3261 §21.4.22: a phone that sends digits one by one goes on after 484.
             NoRoute::Incomplete => 484,
             NoRoute::Barred { .. } | NoRoute::NotAllowed { .. } => 403,
-            NoRoute::NotYet => 501,
         }
     }
 }
@@ -271,6 +270,9 @@ fn inside_or_outside(
         Some(Extension::Toggle(toggle)) => return Ok(Target::Toggle { company: id, toggle: toggle.clone() }),
         None => {}
     }
+    if let Some(slot) = company.parking.as_ref().and_then(|parking| parking.slot(dialled)) {
+        return Ok(Target::Service { company: id, service: Service::People(Order::Slot(slot)) });
+    }
     if let Some(target) = public(config, dialled) {
         return Ok(target);
     }
@@ -285,14 +287,27 @@ fn inside_or_outside(
 /// A public number, in whatever form it was dialled or sent.
 fn public(config: &Config, dialled: &str) -> Option<Target> {
     let number = number::read(dialled)?;
+    if let Some(target) = service_number(config, &number) {
+        return Some(target);
+    }
     let (company, destination) = config.numbers.get(&number)?;
     Some(Target::Inside { company: company.clone(), destination: destination.clone() })
+}
+
+/// A public number by which users serve themselves.
+fn service_number(config: &Config, number: &Number) -> Option<Target> {
+    let (company, service) = config.services.get(number)?;
+    Some(Target::Service { company: company.clone(), service: service_number::service_of(service) })
 }
 
 /// A public number as a carrier writes it, of a company that the carrier serves.
 fn from_trunk(config: &Config, trunk: Option<&Trunk>, dialled: &str) -> Option<Target> {
     let Some(trunk) = trunk else { return public(config, dialled) };
-    let (company, destination) = config.numbers.get(&trunk.read(dialled)?)?;
+    let number = trunk.read(dialled)?;
+    if let Some((company, _)) = config.services.get(&number) {
+        return service_number(config, &number).filter(|_| trunk.serves(company));
+    }
+    let (company, destination) = config.numbers.get(&number)?;
     let serves = trunk.serves(company);
     serves.then(|| Target::Inside { company: company.clone(), destination: destination.clone() })
 }
@@ -350,20 +365,27 @@ fn code<'a>(company: &Company, dialled: &'a str) -> Option<Result<Code<'a>, NoRo
         (&codes.echo, "echo", Never),
         (&codes.own_number, "own_number", Never),
         (&codes.hide_number, "hide_number", Must),
+        (&codes.pickup, "pickup", May),
+        (&codes.park, "park", May),
+        (&codes.intercom, "intercom", Must),
+        (&codes.call_back, "call_back", May),
+        (&codes.call_back_cancel, "call_back_cancel", May),
+        (&codes.take_over, "take_over", Must),
+        (&codes.own_call, "own_call", Never),
+        (&codes.hot_desk, "hot_desk", May),
+        (&codes.record_prompt, "record_prompt", Must),
     ];
     let known = known.iter().filter_map(|(code, name, argument)| Some((code.as_deref()?, *name, *argument)));
-    let later = codes.later.values().map(|code| (&**code, "later", May));
     let fits = |(code, _, argument): &(&str, &str, Argument)| {
         dialled.strip_prefix(code).is_some_and(|rest| rest.is_empty() || *argument != Never)
     };
-    let (code, name, argument) = known.chain(later).filter(fits).max_by_key(|(code, ..)| code.len())?;
+    let (code, name, argument) = known.filter(fits).max_by_key(|(code, ..)| code.len())?;
     let rest = &dialled[code.len()..];
     if rest.is_empty() && argument == Must {
         return Some(Err(NoRoute::Incomplete));
     }
     Some(match name {
         "hide_number" => Ok(Code::Hide(rest)),
-        "later" => Err(NoRoute::NotYet),
         name => service(company, name, rest).map(Code::Service).ok_or_else(|| unknown(company, rest)),
     })
 }
@@ -395,9 +417,14 @@ fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
         },
         "toggle" => match to {
             Some(Extension::Toggle(toggle)) => Some(Service::Toggle(toggle.clone())),
-            _ => None,
+            // `*50580*2`, `*50580*1630`: on for so long.
+            _ => {
+                let (ext, until) = ext.split_once('*')?;
+                let Some(Extension::Toggle(toggle)) = company.extensions.get(ext) else { return None };
+                Some(Service::ToggleUntil(toggle.clone(), until.trim_end_matches('#').into()))
+            }
         },
-        _ => None,
+        _ => people::order(company, name, ext).map(Service::People),
     }
 }
 
@@ -416,9 +443,20 @@ fn unknown(company: &Company, dialled: &str) -> NoRoute {
         &codes.echo,
         &codes.own_number,
         &codes.hide_number,
+        &codes.pickup,
+        &codes.park,
+        &codes.intercom,
+        &codes.call_back,
+        &codes.call_back_cancel,
+        &codes.take_over,
+        &codes.own_call,
+        &codes.hot_desk,
+        &codes.record_prompt,
     ];
-    let code = each.into_iter().flatten().any(|code| begins(code));
-    if code || star::begins(codes, dialled) || company.extensions.keys().any(|ext| begins(ext.as_str())) {
+    let code = each.into_iter().flatten().any(|code| begins(code)) || star::begins(codes, dialled);
+    let slots = company.parking.iter().flat_map(|parking| parking.first..=parking.last);
+    let slot = || slots.into_iter().any(|slot| begins(&slot.to_string()));
+    if code || slot() || company.extensions.keys().any(|ext| begins(ext.as_str())) {
         NoRoute::Incomplete
     } else {
         NoRoute::Unknown

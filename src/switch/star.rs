@@ -370,7 +370,7 @@ fn stands(stage: &Stage<'_>, user: &UserId, topic: &Topic) -> Vec<PromptKey> {
             prompts
         }
         Topic::DoNotDisturb => flag(standing.do_not_disturb, "dnd"),
-        Topic::Mobile => flag(person.rings.contains(&crate::model::user::Rings::Mobile), "mobile"),
+        Topic::Mobile => flag(person.is_rung_at(crate::model::user::Rings::Mobile), "mobile"),
         Topic::CallWaiting => flag(person.call_waiting, "waiting"),
         Topic::Hidden => vec![stage.system(if person.hide { "number/hidden" } else { "number/shown" })],
         Topic::Absence => match standing.absent {

@@ -261,9 +261,7 @@ impl Asking<'_> {
             Ok(_) => Ok(()),
             Err(NoRoute::NotAllowed { class }) => Err(Refusal::Barred(class.as_str())),
             Err(NoRoute::Barred { .. }) => Err(Refusal::Barred("a route bars it")),
-            Err(NoRoute::Unknown | NoRoute::Incomplete | NoRoute::NotYet) => {
-                Err(Refusal::Unknown(number.to_string()))
-            }
+            Err(NoRoute::Unknown | NoRoute::Incomplete) => Err(Refusal::Unknown(number.to_string())),
         }
     }
 

@@ -5,6 +5,7 @@ use sentral::model::queue::PositionPolicy;
 use sentral::model::queue::Queue;
 use sentral::switch::queue::Announcement;
 use sentral::switch::queue::Caller;
+use sentral::switch::queue::Eta;
 use sentral::switch::queue::Facts;
 use sentral::switch::queue::Input;
 use sentral::switch::queue::Output;
@@ -12,8 +13,8 @@ use sentral::switch::queue::Output;
 use crate::harness::READY;
 use crate::harness::World;
 use crate::harness::call;
+use crate::harness::caller;
 use crate::harness::queue;
-use crate::harness::queue_key;
 use crate::harness::s;
 
 fn busy(queue: Queue) -> World {
@@ -112,7 +113,7 @@ fn what_comes_due_during_another_message_follows_it() {
 }
 
 #[test]
-fn the_wait_is_said_in_whole_minutes_when_five_answers_back_it() {
+fn the_wait_is_said_as_exactly_as_it_is_known_when_five_answers_of_the_hour_back_it() {
     let mut world = World::with(Queue { announce: vec![Announce::Wait], ring: s(120), ..queue(&["kari"]) });
     for number in 1..=5 {
         world.join(number);
@@ -124,18 +125,19 @@ fn the_wait_is_said_in_whole_minutes_when_five_answers_back_it() {
     // Fifty seconds a place.
     (11..=30).for_each(|number| world.join(number));
     let told = |number: u64| world.told(number)[0][0];
-    assert_eq!(told(11), Announcement::LessThanMinute);
-    assert_eq!(told(12), Announcement::Wait { minutes: 2, more: false });
-    assert_eq!(told(28), Announcement::Wait { minutes: 15, more: false });
-    assert_eq!(told(30), Announcement::Wait { minutes: 15, more: true });
-    world.pass(s(30 * 60));
+    assert_eq!(told(11), Announcement::Wait(Eta::UnderOne));
+    assert_eq!(told(12), Announcement::Wait(Eta::OneToTwo));
+    assert_eq!(told(14), Announcement::Wait(Eta::TwoToFive));
+    assert_eq!(told(18), Announcement::Wait(Eta::FiveToTen));
+    assert_eq!(told(30), Announcement::Wait(Eta::OverTen));
+    world.pass(s(60 * 60));
     (11..=30).for_each(|number| world.hang_up(number));
     world.join(31);
     assert!(world.told(31).is_empty(), "the answers are too old");
 }
 
 #[test]
-fn a_wait_that_grew_by_a_little_is_said_as_before() {
+fn a_wait_that_grew_by_a_little_is_not_said_again() {
     let waits = Queue {
         announce: vec![Announce::Wait],
         announce_every: s(20),
@@ -151,11 +153,14 @@ fn a_wait_that_grew_by_a_little_is_said_as_before() {
     }
     world.facts("kari", Facts { in_call: true, ..READY });
     world.join(10);
-    assert_eq!(world.told(10), [[Announcement::Wait { minutes: 2, more: false }]]);
+    assert_eq!(world.told(10), [[Announcement::Wait(Eta::OneToTwo)]]);
     announced(&mut world, 10);
-    // Somebody more important comes before: three minutes, one more than was said.
-    let caller = Caller { entry: call(11), priority: Some(9), waited_since: None, ring: None, open: true };
-    world.input(Input::Join { line: queue_key("salg"), caller });
+    // Somebody more important comes before: three minutes, a little more than was said.
+    world.join_as(Caller { priority: Some(9), ..caller(11) });
     world.pass(s(20));
-    assert_eq!(world.told(10)[1], [Announcement::Wait { minutes: 2, more: false }]);
+    assert_eq!(world.told(10).len(), 1, "a border that was crossed by a little is no news");
+    // Five minutes or more: that is.
+    (12..14).for_each(|number| world.join_as(Caller { priority: Some(9), ..caller(number) }));
+    world.pass(s(20));
+    assert_eq!(world.told(10)[1], [Announcement::Wait(Eta::FiveToTen)]);
 }

@@ -41,7 +41,14 @@ fn a_group_rings_everybody_for_its_total_time_without_a_word() {
 #[test]
 fn the_flow_step_may_say_how_long_a_group_rings() {
     let mut world = lager(group(&["kari"]));
-    let caller = Caller { entry: call(1), priority: None, waited_since: None, ring: Some(s(10)), open: true };
+    let caller = Caller {
+        entry: call(1),
+        priority: None,
+        waited_since: None,
+        ring: Some(s(10)),
+        open: true,
+        number: None,
+    };
     world.input(Input::Join { line: group_key("lager"), caller });
     world.pass(s(10));
     assert_eq!(world.exits(), [(1, ExitReason::NoAnswer)]);

@@ -25,6 +25,7 @@ use sentral::model::queue::PositionPolicy;
 use sentral::model::queue::Present;
 use sentral::model::queue::Queue;
 use sentral::model::queue::Strategy;
+use sentral::model::queue::Widening;
 use sentral::model::ring_group::RingGroup;
 use sentral::model::server::Codes;
 use sentral::model::server::Language;
@@ -67,11 +68,22 @@ pub(crate) fn group_key(id: &str) -> LineKey {
     LineKey { company: "acme".into(), line: LineId::Group(id.into()) }
 }
 
+/// A caller whose number is hidden.
+pub(crate) fn caller(number: u64) -> Caller {
+    Caller { entry: call(number), priority: None, waited_since: None, ring: None, open: true, number: None }
+}
+
 /// A queue with the defaults of the configuration, silent, whose agents are logged in; `kari:2` is in tier 2.
 pub(crate) fn queue(agents: &[&str]) -> Queue {
     let membership = |agent: &&str| {
         let (user, tier) = agent.split_once(':').unwrap_or((agent, "1"));
-        Membership { user: user.into(), tier: tier.parse().expect("a tier is a number") }
+        Membership {
+            user: user.into(),
+            tier: tier.parse().expect("a tier is a number"),
+            skill: 5,
+            auto_login: None,
+            contacts: None,
+        }
     };
     Queue {
         name: "Salg".into(),
@@ -79,12 +91,15 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
         agents: agents.iter().map(membership).collect(),
         auto_login: true,
         strategy: Strategy::LongestIdle,
+        widening: Widening::default(),
         tier_after: Some(s(20)),
         ring: s(30),
         retry_delay: s(2),
-        reject_retry: s(60),
+        reject_retry: Some(s(60)),
         busy_retry: s(30),
+        unreachable_retry: s(30),
         wrap_up: s(0),
+        wrap_up_extend: s(30),
         max_calls: 20,
         max_wait: Some(s(600)),
         join: JoinPolicy::WhenLoggedIn,
@@ -94,22 +109,30 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
         drain: Drain::Finish,
         welcome: Some(None),
         music: None,
+        high_traffic: None,
         comfort: Some(None),
         comfort_every: s(45),
         announce: vec![],
         announce_every: s(45),
         position: PositionPolicy::Improving,
         keys: BTreeMap::new(),
-        callback: false,
+        callback: None,
+        rejoin: s(0),
+        prefer_last_agent: None,
+        outbound_number: None,
         priority: 5,
         ring_busy: false,
-        auto_pause: AutoPause { after: 3 },
+        ignore_dnd: false,
+        follow_forward: false,
+        auto_pause: AutoPause::default(),
         target: None,
         present: Present {
             name: "{queue}: {caller}".into(),
             caller_number: true,
             alert: None,
             auto_answer: false,
+            spoken: None,
+            headers: Vec::new(),
             whisper: None,
             confirm: Confirm::Auto,
         },
@@ -117,6 +140,11 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
         timeout: None,
         full: None,
         nobody: None,
+        all_paused: None,
+        no_answer: None,
+        rejected_by_all: None,
+        callback_taken: None,
+        gone: None,
         closed: None,
     }
 }
@@ -132,6 +160,7 @@ pub(crate) fn group(members: &[&str]) -> RingGroup {
         busy: None,
         nobody: None,
         auto_login: true,
+        pickup_group: None,
     }
 }
 
@@ -161,14 +190,20 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         flows: BTreeMap::new(),
         rooms: BTreeMap::new(),
         parking: None,
+        hot_desk_until: None,
+        night: None,
         allow: Default::default(),
         block: Default::default(),
         fraud: Default::default(),
         contacts: BTreeMap::new(),
         speed: BTreeMap::new(),
         codes: Codes::default(),
+        sms: None,
         webhooks: BTreeMap::new(),
         extensions: Default::default(),
+        services: BTreeMap::new(),
+        service_pin: false,
+        feature_keys: Default::default(),
     };
     Arc::new(Config {
         companies: [(company.id.clone(), Arc::new(company))].into_iter().collect(),
@@ -240,9 +275,12 @@ impl World {
     }
 
     pub(crate) fn join_line(&mut self, number: u64, line: LineKey) {
-        let caller =
-            Caller { entry: call(number), priority: None, waited_since: None, ring: None, open: true };
+        let caller = caller(number);
         self.input(Input::Join { line, caller });
+    }
+
+    pub(crate) fn join_as(&mut self, caller: Caller) {
+        self.input(Input::Join { line: queue_key("salg"), caller });
     }
 
     pub(crate) fn hang_up(&mut self, number: u64) {
@@ -255,7 +293,7 @@ impl World {
 
     pub(crate) fn pause(&mut self, user: &str, reason: Option<&str>) {
         let reason = reason.map(Arc::from);
-        self.input(Input::Pause { agent: agent(user), reason, by: Source::Code });
+        self.input(Input::Pause { agent: agent(user), reason, until: None, by: Source::Code });
     }
 
     /// Who rings for a caller, by the offers made and not taken back.
@@ -314,7 +352,7 @@ impl World {
     }
 
     pub(crate) fn state(&self, user: &str) -> AgentState {
-        self.queues.state(self.now, &agent(user), &queue_key("salg"))
+        self.queues.stand(self.now, &agent(user), &queue_key("salg"))
     }
 
     pub(crate) fn is_ready(&self, user: &str) -> bool {

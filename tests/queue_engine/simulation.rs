@@ -77,6 +77,7 @@ fn whatever_happens_every_caller_has_one_outcome_and_nobody_waits_for_a_free_age
         "gone",
         "busy",
         "no_answer",
+        "all_paused",
         "key",
         "system",
     ] {
@@ -198,7 +199,7 @@ impl Sim {
             tried: BTreeSet::new(),
         };
         self.callers.insert(entry, waits);
-        let caller = Caller { entry, priority, waited_since: None, ring: None, open };
+        let caller = Caller { entry, priority, waited_since: None, ring: None, open, number: None };
         self.input(Input::Join { line, caller });
     }
 
@@ -284,8 +285,8 @@ impl Sim {
                 let line = Some(queue_key("salg"));
                 self.input(Input::Login { agent, line, logged_in: false, by });
             }
-            5 => self.input(Input::Pause { agent, reason: Some("lunch".into()), by }),
-            6 => self.input(Input::Pause { agent, reason: None, by }),
+            5 => self.input(Input::Pause { agent, reason: Some("lunch".into()), until: None, by }),
+            6 => self.input(Input::Pause { agent, reason: None, until: None, by }),
             _ => self.input(Input::WrapUpEnd { agent }),
         }
     }
@@ -320,7 +321,7 @@ impl Sim {
     fn hours(&mut self) {
         let line = queue_key(["salg", "drift", "vakt"][self.chance.below(3)]);
         let open = self.chance.below(3) != 0;
-        self.input(Input::LineHours { line, open });
+        self.input(Input::LineHours { line, open, immediate: false });
     }
 
     fn announced(&mut self) {
@@ -406,6 +407,7 @@ impl Sim {
                     *self.results.entry(result.to_string()).or_default() += 1;
                     self.ended += 1;
                 }
+                Output::DialBack { .. } => panic!("nobody asked to be called back"),
                 Output::Change(_) | Output::Event { .. } => {}
             }
         }
@@ -444,7 +446,7 @@ impl Sim {
                 .agents
                 .iter()
                 .map(|(user, _)| user.as_str())
-                .filter(|user| matches!(queues.state(now, &agent(user), &line), AgentState::Ready(_)))
+                .filter(|user| matches!(queues.stand(now, &agent(user), &line), AgentState::Ready(_)))
                 .collect();
             for user in &ready {
                 let rung = self.offers.values().any(|rings| rings.agent == *user);
@@ -453,18 +455,19 @@ impl Sim {
             for (entry, caller) in order {
                 let rung = self.offers.values().any(|rings| rings.entry == *entry);
                 let free = ready.iter().find(|user| !caller.tried.contains(**user));
-                assert!(rung || free.is_none(), "{entry} waits in {line} while {free:?} is ready");
+                let pull = self.queue(&line).is_some_and(|queue| queue.strategy == Strategy::Pull);
+                assert!(pull || rung || free.is_none(), "{entry} waits in {line} while {free:?} is ready");
             }
         }
         for rings in self.offers.values() {
             let caller = &self.callers[&rings.entry];
-            let state = queues.state(now, &agent(&rings.agent), &caller.line);
+            let state = queues.stand(now, &agent(&rings.agent), &caller.line);
             let shown = matches!(
                 state,
                 AgentState::Ringing(_)
-                    | AgentState::Busy
+                    | AgentState::Busy(_)
                     | AgentState::Offline
-                    | AgentState::Unreachable
+                    | AgentState::Unreachable { .. }
                     | AgentState::Absent(_)
                     | AgentState::Paused(_)
             );
@@ -536,7 +539,7 @@ fn random_queue(chance: &mut Rng) -> Queue {
         tier_after: [None, Some(s(0)), Some(s(5)), Some(s(20))][pick(&[0, 1, 2, 3]) as usize],
         ring: s(pick(&[5, 10, 30])),
         retry_delay: s(pick(&[0, 2, 30])),
-        reject_retry: s(pick(&[0, 10, 60])),
+        reject_retry: Some(s(pick(&[0, 10, 60]))),
         busy_retry: s(pick(&[0, 5, 30])),
         wrap_up: s(pick(&[0, 0, 10, 60])),
         max_calls: pick(&[0, 1, 3, 20]) as usize,
@@ -551,7 +554,7 @@ fn random_queue(chance: &mut Rng) -> Queue {
         announce: [vec![], vec![Announce::Position, Announce::Wait]][pick(&[0, 1]) as usize].clone(),
         priority: pick(&[4, 5, 6]) as i32,
         ring_busy: pick(&[0, 0, 1]) == 1,
-        auto_pause: AutoPause { after: pick(&[0, 1, 3]) as u32 },
+        auto_pause: AutoPause { after: pick(&[0, 1, 3]) as u32, ..AutoPause::default() },
         ..queue(&agents)
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use sentral::model::queue::Strategy;
+use sentral::rand::Rng;
 use sentral::switch::queue::strategy::Candidate;
 use sentral::switch::queue::strategy::pick;
 
@@ -39,15 +40,15 @@ fn each_strategy_rings_whom_its_name_says() {
         (Strategy::InOrder, &[(0, 2, 9, 0, 0, 0, 0), (7, 1, 0, 1, 9, 9, 9)], &[1]),
         // By chance.
         (Strategy::Random, &[(0, 1, 9, 0, 0, 0, 8), (1, 1, 0, 1, 9, 9, 3)], &[1]),
-        // Not carried out: as longest idle.
-        (Strategy::Weighted, &[(0, 1, 5, 0, 0, 0, 0), (1, 1, 9, 1, 9, 9, 9)], &[1]),
-        (Strategy::Widening, &[(0, 1, 5, 0, 0, 0, 0), (1, 1, 9, 1, 9, 9, 9)], &[1]),
-        (Strategy::Pull, &[(0, 1, 5, 0, 0, 0, 0), (1, 1, 9, 1, 9, 9, 9)], &[1]),
+        // As many as may ring, the longest ready first.
+        (Strategy::Widening, &[(0, 1, 5, 0, 0, 0, 0), (1, 1, 9, 1, 9, 9, 9), (2, 1, 7, 1, 9, 9, 9)], &[1, 2]),
+        // Agents pick: nobody rings.
+        (Strategy::Pull, &[(0, 1, 5, 0, 0, 0, 0), (1, 1, 9, 1, 9, 9, 9)], &[]),
     ];
     let now = Instant::now() + Duration::from_secs(3600);
     for (strategy, given, expect) in rows {
         let free: Vec<Candidate> = given.iter().map(|given| candidate(now, *given)).collect();
-        assert_eq!(pick(*strategy, &free), *expect, "{strategy:?} of {given:?}");
+        assert_eq!(pick(*strategy, 2, &free), *expect, "{strategy:?} of {given:?}");
     }
 }
 
@@ -59,6 +60,30 @@ fn candidate(now: Instant, (order, tier, ready_s, turn, calls, talk_s, chance): 
         turn,
         calls,
         talk: Duration::from_secs(talk_s),
+        skill: 5,
         chance,
     }
+}
+
+#[test]
+fn by_weight_each_skill_has_its_share_and_none_waits_for_somebody_without_skill() {
+    let now = Instant::now();
+    let with = |order: usize, skill: u8, chance: u64| Candidate {
+        skill,
+        ..candidate(now, (order, 1, 0, 0, 0, 0, chance))
+    };
+    let mut chance = Rng::from_seed(7);
+    let mut rung = [0_u32; 4];
+    for _ in 0..12_000 {
+        let free: Vec<Candidate> =
+            [9, 2, 1, 0].into_iter().enumerate().map(|(at, skill)| with(at, skill, chance.bits())).collect();
+        rung[pick(Strategy::Weighted, 1, &free)[0]] += 1;
+    }
+    assert_eq!(rung[3], 0, "no skill, and others are there");
+    for (at, share) in [(0, 9_000), (1, 2_000), (2, 1_000_u32)] {
+        assert!(rung[at].abs_diff(share) < 200, "{rung:?}");
+    }
+    // Alone, and with the chance that is worst for them, they ring.
+    assert_eq!(pick(Strategy::Weighted, 1, &[with(0, 0, u64::MAX)]), [0]);
+    assert_eq!(pick(Strategy::Weighted, 1, &[with(0, 0, 0), with(1, 1, u64::MAX)]), [1]);
 }

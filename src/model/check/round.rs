@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::model::check::Checker;
-use crate::model::check::flow::exits;
 use crate::model::company::Company;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
@@ -145,6 +144,7 @@ impl<'a> Graph<'a> {
                     | Step::Dial { .. }
                     | Step::Voicemail { .. }
                     | Step::Collect { .. }
+                    | Step::Directory { .. }
                     | Step::Consent { .. },
                 ) => true,
                 Some(
@@ -152,7 +152,6 @@ impl<'a> Graph<'a> {
                     | Step::Play { .. }
                     | Step::Caller { .. }
                     | Step::Toggle { .. }
-                    | Step::Directory { .. }
                     | Step::Ask { .. }
                     | Step::Set { .. }
                     | Step::Split { .. }
@@ -193,7 +192,7 @@ impl<'a> Graph<'a> {
         let Some(step) = self.step(flow, id) else { return Vec::new() };
         let waits = self.waits(Place::Step(flow, id));
         let mut ways = Vec::new();
-        for (key, exit) in exits(step) {
+        for (key, exit) in step.exits() {
             let at_once = !waits || AT_ONCE.contains(&key.as_str()) || Graph::no_answer_is_all(step, &key);
             match exit {
                 Exit::Step(to) => {
@@ -239,10 +238,22 @@ impl<'a> Graph<'a> {
             ("full", &queue.full, true),
             ("nobody", &queue.nobody, true),
             ("closed", &queue.closed, true),
+            ("all_paused", if queue.all_paused.is_some() { &queue.all_paused } else { &queue.nobody }, true),
         ];
         let lead = |exit: &'a Option<Destination>| exit.as_ref().or(queue.overflow.as_ref());
         let place = |exit| lead(exit).and_then(|to| self.place(to));
-        exits.into_iter().filter_map(|(key, exit, at_once)| Some((key, place(exit)?, at_once))).collect()
+        // Those that are taken only where they are written, or else lead where another one does.
+        let written = [
+            ("no_answer", &queue.no_answer, false),
+            ("rejected_by_all", &queue.rejected_by_all, true),
+            ("callback_taken", &queue.callback_taken, false),
+            ("gone", &queue.gone, false),
+        ];
+        let usual = exits.into_iter().filter_map(|(key, exit, at_once)| Some((key, place(exit)?, at_once)));
+        let written = written
+            .into_iter()
+            .filter_map(|(key, exit, at_once)| Some((key, self.place(exit.as_ref()?)?, at_once)));
+        usual.chain(written).collect()
     }
 
     fn out_of_queue(&self, queue: &'a Queue) -> Vec<(Place<'a>, bool)> {

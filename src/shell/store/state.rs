@@ -55,6 +55,15 @@ const MIGRATIONS: &[&str] = &[
 ",
     events::SCHEMA,
     "
+    CREATE TABLE agent_tally (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE last_agent (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE callback (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
+    "
+    CREATE TABLE call_back (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE hot_desk (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
+    "
     CREATE TABLE personal (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE greeting (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE pin (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
@@ -62,10 +71,13 @@ const MIGRATIONS: &[&str] = &[
 ",
 ];
 /// The tables of state, all of one shape.
-const STATE_TABLES: [&str; 11] = [
+const STATE_TABLES: &[&str] = &[
     "agent_login",
     "agent_pause",
     "round_robin",
+    "agent_tally",
+    "last_agent",
+    "callback",
     "binding",
     "device_password",
     "toggle",
@@ -74,6 +86,8 @@ const STATE_TABLES: [&str; 11] = [
     "greeting",
     "pin",
     "missed",
+    "call_back",
+    "hot_desk",
 ];
 /// Call records given at most at a time.
 const CDRS_MAX: usize = 100_000;
@@ -105,6 +119,9 @@ pub(super) struct Database {
 type Place = (&'static str, String);
 /// What a batch leaves in a place: line number and fact, or nothing.
 type Pending = BTreeMap<Place, Option<(u64, String)>>;
+
+/// Call records of a batch, and what completes them: RTP packets received and sent, and lost.
+type Records<'a> = BTreeMap<CallId, (&'a Cdr, Option<((u64, u64), u64)>)>;
 
 /// What a fact does to the tables.
 enum Effect<'a> {
@@ -150,14 +167,19 @@ impl Database {
         let transaction = self.connection.transaction()?;
         let mut pending = Pending::new();
         let mut log = Vec::new();
+        let mut records = Records::new();
         for Line { n, change } in lines {
             if *n <= applied {
                 continue;
             }
             applied = *n;
             match effect(change) {
-                Effect::Record(cdr) => insert_cdr(&transaction, cdr)?,
-                Effect::Complete { call, rtp, lost } => complete_cdr(&transaction, call, rtp, lost)?,
+                Effect::Record(cdr) => _ = records.entry(cdr.id).or_insert((cdr, None)),
+                // Most records are completed in the batch that begins them, and written once.
+                Effect::Complete { call, rtp, lost } => match records.get_mut(&call) {
+                    Some((_, completed)) => *completed = Some((rtp, lost)),
+                    None => complete_cdr(&transaction, call, rtp, lost)?,
+                },
                 Effect::Put(place) => {
                     pending.insert(place, Some((*n, serde_json::to_string(change)?)));
                 }
@@ -173,6 +195,7 @@ impl Database {
             }
         }
         write_state(&transaction, pending)?;
+        write_records(&transaction, records)?;
         events::insert(&transaction, log.into_iter())?;
         transaction
             .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('applied', ?1)")?
@@ -288,8 +311,25 @@ fn effect(change: &Change) -> Effect<'_> {
             "agent_login",
             &[agent.company.as_str(), agent.user.as_str(), line.company.as_str(), &line.line.to_string()],
         )),
-        Change::AgentPaused { agent, .. } => {
+        Change::AgentPaused { agent, line: None, .. } => {
             Effect::Put(place("agent_pause", &[agent.company.as_str(), agent.user.as_str()]))
+        }
+        Change::AgentPaused { agent, line: Some(line), .. } => Effect::Put(place(
+            "agent_pause",
+            &[agent.company.as_str(), agent.user.as_str(), &line.line.to_string()],
+        )),
+        Change::AgentTally { agent, line, .. } => Effect::Put(place(
+            "agent_tally",
+            &[agent.company.as_str(), agent.user.as_str(), &line.line.to_string()],
+        )),
+        Change::LastAgent { line, number, agent, .. } => {
+            let place =
+                place("last_agent", &[line.company.as_str(), &line.line.to_string(), number.as_str()]);
+            if agent.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::Callback { line, number, kept, .. } => {
+            let place = place("callback", &[line.company.as_str(), &line.line.to_string(), number.as_str()]);
+            if kept.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
         }
         Change::RoundRobin { line, .. } => {
             Effect::Put(place("round_robin", &[line.company.as_str(), &line.line.to_string()]))
@@ -308,6 +348,15 @@ fn effect(change: &Change) -> Effect<'_> {
         }
         Change::PersonalSet { user, setting, .. } => {
             Effect::Put(place("personal", &[user.company.as_str(), user.user.as_str(), setting.name()]))
+        }
+        Change::BusyCallback { asker, wanted, until, .. } => {
+            let parts = [&asker.company, &wanted.company].map(|company| company.as_str());
+            let place = place("call_back", &[parts[0], asker.user.as_str(), parts[1], wanted.user.as_str()]);
+            if until.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::HotDesk { domain, device, user, .. } => {
+            let place = place("hot_desk", &[domain, device.as_str()]);
+            if user.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
         }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
         Change::MessageMarked { mailbox, id, state } => {
@@ -383,9 +432,23 @@ fn write_state(transaction: &Transaction<'_>, pending: Pending) -> rusqlite::Res
     Ok(())
 }
 
-fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<()> {
+fn write_records(transaction: &Transaction<'_>, records: Records<'_>) -> anyhow::Result<()> {
+    for (call, (cdr, completed)) in records {
+        let Some((rtp, lost)) = completed else {
+            insert_cdr(transaction, cdr)?;
+            continue;
+        };
+        if !insert_cdr(transaction, &Cdr { rtp, rtp_lost: lost, ..cdr.clone() })? {
+            complete_cdr(transaction, call, rtp, lost)?;
+        }
+    }
+    Ok(())
+}
+
+/// False when there is a record of that call already, which stays.
+fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<bool> {
     let direction = serde_json::to_value(cdr.direction)?;
-    transaction
+    let rows = transaction
         .prepare_cached(
             "INSERT OR IGNORE INTO cdr (id, company, direction, from_number, to_number, started, answered, ended,
              result, queue, answered_by, wait_ms, talk_ms, json)
@@ -407,7 +470,7 @@ fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<()> {
             cdr.talk_ms.cast_signed(),
             serde_json::to_string(cdr)?,
         ])?;
-    Ok(())
+    Ok(rows > 0)
 }
 
 fn complete_cdr(

@@ -1,15 +1,13 @@
-//! What running queues adopt of a new configuration, and what they take back from the store at start.
+//! What running queues adopt of a new configuration.
 //!
 //! Rules count from the next offer or deadline on; nobody who waits loses their place. Only companies whose
 //! configuration changed are looked at.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::Config;
-use crate::model::change::Change;
 use crate::model::company::Company;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
@@ -48,18 +46,21 @@ impl Queues {
                 self.delete_line(now, &key);
             }
         }
-        let mut seats: BTreeMap<AgentKey, BTreeSet<LineKey>> = BTreeMap::new();
+        let mut seats: BTreeMap<AgentKey, BTreeMap<LineKey, bool>> = BTreeMap::new();
         let mut kept = Vec::new();
         for (key, rules) in rules {
             for member in &rules.members {
-                seats.entry(member.agent.clone()).or_default().insert(key.clone());
+                seats.entry(member.agent.clone()).or_default().insert(key.clone(), member.auto_login);
             }
             match self.lines.get_mut(&key) {
                 Some(line) => {
                     line.rules = rules;
                     kept.push(key);
                 }
-                None => drop(self.lines.insert(key, Line::new(rules))),
+                None => {
+                    let dice = self.rng.bits();
+                    self.lines.insert(key, Line::new(rules, dice));
+                }
             }
         }
         self.adopt_agents(now, id, company, seats);
@@ -74,29 +75,34 @@ impl Queues {
         now: Now,
         id: &CompanyId,
         company: Option<&Company>,
-        seats: BTreeMap<AgentKey, BTreeSet<LineKey>>,
+        seats: BTreeMap<AgentKey, BTreeMap<LineKey, bool>>,
     ) {
         let first = AgentKey { company: id.clone(), user: "".into() };
         let agents = self.agents.range(first..).map(|(key, _)| key).take_while(|key| key.company == *id);
         for key in agents.cloned().collect::<Vec<AgentKey>>() {
-            let lost = |line: &LineKey| !seats.get(&key).is_some_and(|listed| listed.contains(line));
+            let lost = |line: &LineKey| !seats.get(&key).is_some_and(|listed| listed.contains_key(line));
             if self.offer_of(&key).is_some_and(|offer| lost(&offer.line)) {
                 self.withdraw_from(now, &key, Withdrawn::Removed, |_| true);
             }
             let Some(agent) = self.agents.get_mut(&key) else { continue };
+            let gone: Vec<LineKey> = agent.seats.keys().filter(|line| lost(line)).cloned().collect();
             agent.seats.retain(|line, _| !lost(line));
+            for line in gone {
+                self.timers.clear(&Deadline::PauseEnd(key.clone(), Some(line)));
+            }
             // What is known of somebody who may be listed later is kept.
             let known = company.is_some_and(|company| company.users.contains_key(&key.user));
             if !known && !seats.contains_key(&key) {
                 self.agents.remove(&key);
                 self.timers.clear(&Deadline::WrapUp(key.clone()));
+                self.timers.clear(&Deadline::PauseEnd(key.clone(), None));
                 self.timers.clear(&Deadline::Backoff(key));
             }
         }
         for (key, lines) in seats {
             let agent = self.agents.entry(key).or_insert_with(|| Agent::new(now));
-            for line in lines {
-                agent.seats.entry(line).or_insert_with(|| Seat::new(now));
+            for (line, auto_login) in lines {
+                agent.seats.entry(line).or_insert_with(|| Seat::new(now)).auto_login = auto_login;
             }
         }
     }
@@ -125,38 +131,11 @@ impl Queues {
                 self.arm_max_wait(call);
             }
             self.arm_tier(now, call);
+            self.arm_callback_offer(now, call);
             self.arm_announcements(now, call);
         }
         self.review_staff(now, key);
         self.dirty.insert(key.clone());
-    }
-
-    /// A fact from the store. Before the first configuration all log-ins are taken; it then drops those that it
-    /// does not list. Facts that do not concern queues are ignored.
-    pub(super) fn on_restore(&mut self, now: Now, change: Change) {
-        let early = self.config.companies.is_empty();
-        if let Change::AgentLogin { agent, line, logged_in, .. } = change {
-            if early {
-                let agent = self.agents.entry(agent.clone()).or_insert_with(|| Agent::new(now));
-                agent.seats.entry(line.clone()).or_insert_with(|| Seat::new(now));
-            }
-            if let Some(seat) = self.seat_mut(&agent, &line) {
-                seat.login = Some(logged_in);
-                seat.login_at = now.mono;
-            }
-            self.review_staff(now, &line);
-            self.touch_agent(&agent);
-        } else if let Change::AgentPaused { agent, reason, .. } = change {
-            if early {
-                self.agents.entry(agent.clone()).or_insert_with(|| Agent::new(now));
-            }
-            if let Some(agent) = self.agents.get_mut(&agent) {
-                agent.paused = reason;
-            }
-            self.touch_agent(&agent);
-        } else if let Change::RoundRobin { line, agent } = change {
-            self.rung_last.insert(line, agent);
-        }
     }
 
     fn lines_of_company(&self, id: &CompanyId) -> Vec<LineKey> {

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -12,15 +11,18 @@ use jiff::civil::Date;
 
 use crate::model::change::Change;
 use crate::model::change::Source;
-use crate::model::event::Fields;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
 use crate::switch::queue::Deadline;
 use crate::switch::queue::Output;
+use crate::switch::queue::Pause;
 use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
 use crate::time::Now;
+
+/// An agent who prolongs a wrap-up again and again comes no further than this.
+const LONGEST_WRAP_UP: Duration = Duration::from_secs(60 * 60);
 
 /// What others know of an agent's person and phones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,30 +51,96 @@ pub enum AgentState {
     /// Not logged in here.
     Offline,
     /// Nothing of theirs can be rung.
-    Unreachable,
-    /// On pause, with the reason.
-    Paused(Arc<str>),
+    Unreachable {
+        /// When a phone that failed a moment ago is tried again; none when there is no phone at all.
+        again: Option<Instant>,
+    },
+    /// On pause.
+    Paused(Pause),
     /// Not to be disturbed, or forwarded.
     Absent(&'static str),
     /// Offered this caller.
     Ringing(CallId),
-    /// In a call, or their phone said so a moment ago.
-    Busy,
+    /// Not free.
+    Busy(Occupied),
     /// Wrapping up until then.
     WrapUp(Instant),
     /// Free since then.
     Ready(Instant),
 }
 
+/// By what an agent is taken up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occupied {
+    /// A caller of a queue or ring group, whom the agent talks with or is being connected with.
+    Caller(CallId),
+    /// A call that does not come from here.
+    OwnCall,
+    /// The phone said so a moment ago (a mobile in a call that we do not see); tried again then.
+    Phone(Instant),
+}
+
+impl AgentState {
+    /// The reason code for being offered calls or not (`ready`, `paused`, `busy` …), and what is known besides.
+    pub fn why(&self, now: Now) -> String {
+        let left = |until: &Instant| until.saturating_duration_since(now.mono).as_secs();
+        match self {
+            AgentState::Offline => "logged_out: not logged in here".to_owned(),
+            AgentState::Unreachable { again: None } => {
+                "unreachable: no phone is registered and no mobile can be rung".to_owned()
+            }
+            AgentState::Unreachable { again: Some(again) } => {
+                format!("unreachable: the phones did not answer, tried again in {} s", left(again))
+            }
+            AgentState::Paused(pause) => {
+                let by = match &pause.by {
+                    Source::Auto(after) => format!(", after {after}"),
+                    Source::Code | Source::Cli | Source::Config => String::new(),
+                };
+                let until = pause.until.map_or(String::new(), |until| format!(", until {until}"));
+                format!("paused: {}{by}{until}", pause.reason)
+            }
+            AgentState::Absent(why) => format!("{}: calls are not wanted", why.replace(' ', "_")),
+            AgentState::Ringing(call) => format!("ringing: offered call {call}"),
+            AgentState::Busy(Occupied::Caller(call)) => format!("busy: with caller {call}"),
+            AgentState::Busy(Occupied::OwnCall) => "busy: in a call of their own".to_owned(),
+            AgentState::Busy(Occupied::Phone(again)) => {
+                format!("busy: the phone said so, tried again in {} s", left(again))
+            }
+            AgentState::WrapUp(until) => format!("wrap_up: {} s left", left(until)),
+            AgentState::Ready(since) => {
+                format!("ready: for {} s", now.mono.saturating_duration_since(*since).as_secs())
+            }
+        }
+    }
+
+    /// As lists show it, with what is left of a wrap-up.
+    pub fn shown(&self, now: Now) -> String {
+        match self {
+            AgentState::WrapUp(until) => {
+                let left = until.saturating_duration_since(now.mono).as_secs();
+                format!("{self} {}:{:02}", left / 60, left % 60)
+            }
+            AgentState::Offline
+            | AgentState::Unreachable { .. }
+            | AgentState::Paused(_)
+            | AgentState::Absent(_)
+            | AgentState::Ringing(_)
+            | AgentState::Busy(_)
+            | AgentState::Ready(_) => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for AgentState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AgentState::Offline => f.write_str("logged out"),
-            AgentState::Unreachable => f.write_str("unreachable"),
-            AgentState::Paused(reason) => write!(f, "paused ({reason})"),
+            AgentState::Unreachable { .. } => f.write_str("unreachable"),
+            AgentState::Paused(pause) => write!(f, "paused ({})", pause.reason),
             AgentState::Absent(why) => write!(f, "absent ({why})"),
             AgentState::Ringing(_) => f.write_str("ringing"),
-            AgentState::Busy => f.write_str("busy"),
+            AgentState::Busy(_) => f.write_str("busy"),
             AgentState::WrapUp(_) => f.write_str("wrap-up"),
             AgentState::Ready(_) => f.write_str("ready"),
         }
@@ -85,21 +153,36 @@ pub(super) struct Agent {
     /// Where the agent is listed.
     pub(super) seats: BTreeMap<LineKey, Seat>,
     pub(super) facts: Facts,
-    pub(super) paused: Option<Arc<str>>,
+    /// In every line.
+    pub(super) paused: Option<Pause>,
+    /// Missed calls in a row, of all lines.
+    pub(super) misses: u32,
     /// When the agent was last made ready by anything but the end of an offer that somebody else ended. A miss
     /// or a refusal counts, so that `longest-idle` does not start each call with a phone nobody answers.
     pub(super) idle_since: Instant,
     /// Agent-wide, whatever queue it came from.
-    pub(super) wrap_up: Option<Instant>,
+    pub(super) wrap_up: Option<WrapUp>,
     /// A phone said busy or could not be reached: not rung until then.
     pub(super) backoff: Option<(Instant, Backoff)>,
+}
+
+/// The work after a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WrapUp {
+    until: Instant,
+    /// By how much it is prolonged at a time.
+    extend: Duration,
 }
 
 /// An agent's seat at one line.
 #[derive(Debug)]
 pub(super) struct Seat {
-    /// As somebody set it; else the line's `auto_login`.
+    /// As somebody set it; else `auto_login`.
     pub(super) login: Option<bool>,
+    /// As configured.
+    pub(super) auto_login: bool,
+    /// At this line only.
+    pub(super) paused: Option<Pause>,
     /// When that was.
     pub(super) login_at: Instant,
     /// Missed calls in a row.
@@ -110,14 +193,25 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn new(now: Now) -> Seat {
-        Seat { login: None, login_at: now.mono, misses: 0, tally: Tally::default() }
+        Seat {
+            login: None,
+            auto_login: false,
+            paused: None,
+            login_at: now.mono,
+            misses: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    pub(super) fn logged_in(&self) -> bool {
+        self.login.unwrap_or(self.auto_login)
     }
 }
 
 /// What an agent did for one line on one day.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
-    day: Option<Date>,
+    pub(super) day: Option<Date>,
     /// Answered.
     pub(super) calls: u32,
     /// Talked.
@@ -144,6 +238,7 @@ impl Agent {
             seats: BTreeMap::new(),
             facts: Facts::default(),
             paused: None,
+            misses: 0,
             idle_since: now.mono,
             wrap_up: None,
             backoff: None,
@@ -152,47 +247,63 @@ impl Agent {
 }
 
 impl Queues {
-    /// What `agent` is to `line` at this moment.
-    pub fn state(&self, now: Now, agent: &AgentKey, line: &LineKey) -> AgentState {
+    /// What `agent` is to `line` at this moment: derived from what is known, whatever is asked about.
+    pub fn stand(&self, now: Now, agent: &AgentKey, line: &LineKey) -> AgentState {
         let (Some(who), Some(rules)) = (self.agents.get(agent), self.rules(line)) else {
             return AgentState::Offline;
         };
-        let Some(seat) = who.seats.get(line).filter(|seat| seat.login.unwrap_or(rules.auto_login)) else {
+        let Some(seat) = who.seats.get(line).filter(|seat| seat.logged_in()) else {
             return AgentState::Offline;
         };
-        let backoff = who.backoff.filter(|(until, _)| *until > now.mono).map(|(_, why)| why);
-        if !who.facts.reachable || backoff == Some(Backoff::Unreachable) {
-            return AgentState::Unreachable;
+        if !who.facts.reachable {
+            return AgentState::Unreachable { again: None };
         }
-        if let Some(reason) = &who.paused {
-            return AgentState::Paused(reason.clone());
+        let backoff = who.backoff.filter(|(until, _)| *until > now.mono);
+        if let Some((until, Backoff::Unreachable)) = backoff {
+            return AgentState::Unreachable { again: Some(until) };
         }
-        if who.facts.do_not_disturb {
+        if let Some(pause) = who.paused.as_ref().or(seat.paused.as_ref()) {
+            return AgentState::Paused(pause.clone());
+        }
+        if who.facts.do_not_disturb && !rules.ignore_dnd {
             return AgentState::Absent("do not disturb");
         }
         if who.facts.absent {
             return AgentState::Absent("away");
         }
-        if who.facts.forwarded {
+        if who.facts.forwarded && !rules.follow_forward {
             return AgentState::Absent("forwarded");
         }
-        if let Some(offer) = self.reserved.get(agent).and_then(|offer| self.offers.get(offer)) {
-            return if offer.answered { AgentState::Busy } else { AgentState::Ringing(offer.entry) };
+        if let Some(offer) = self.offer_of(agent) {
+            return match offer.answered {
+                true => AgentState::Busy(Occupied::Caller(offer.entry)),
+                false => AgentState::Ringing(offer.entry),
+            };
         }
-        let in_call = who.facts.in_call && !rules.ring_busy;
-        if in_call || self.talks.contains_key(agent) || backoff == Some(Backoff::Busy) {
-            return AgentState::Busy;
+        if let Some(caller) = self.talks.get(agent) {
+            return AgentState::Busy(Occupied::Caller(*caller));
         }
-        if let Some(until) = who.wrap_up.filter(|until| *until > now.mono) {
-            return AgentState::WrapUp(until);
+        if who.facts.in_call && !rules.ring_busy {
+            return AgentState::Busy(Occupied::OwnCall);
+        }
+        if let Some((until, Backoff::Busy)) = backoff {
+            return AgentState::Busy(Occupied::Phone(until));
+        }
+        if let Some(wrap_up) = who.wrap_up.filter(|wrap_up| wrap_up.until > now.mono) {
+            return AgentState::WrapUp(wrap_up.until);
         }
         AgentState::Ready(who.idle_since.max(seat.login_at))
     }
 
     /// Whether `agent` is logged in at `line`.
     pub fn logged_in(&self, agent: &AgentKey, line: &LineKey) -> bool {
-        let (Some(who), Some(rules)) = (self.agents.get(agent), self.rules(line)) else { return false };
-        who.seats.get(line).is_some_and(|seat| seat.login.unwrap_or(rules.auto_login))
+        self.agents.get(agent).and_then(|who| who.seats.get(line)).is_some_and(Seat::logged_in)
+    }
+
+    /// What is left of an agent's wrap-up; none when there is none.
+    pub fn wrap_up_left(&self, now: Now, agent: &AgentKey) -> Option<Duration> {
+        let until = self.agents.get(agent)?.wrap_up?.until;
+        until.checked_duration_since(now.mono).filter(|left| !left.is_zero())
     }
 
     /// Learns what is known of an agent.
@@ -231,6 +342,13 @@ impl Queues {
         };
         for line in lines {
             let before = self.logged_in(agent, &line);
+            if logged_in {
+                // Whoever logs in wants calls: a pause of this line is over, and misses count anew.
+                if let Some(who) = self.agents.get_mut(agent) {
+                    who.misses = 0;
+                }
+                self.set_pause(now, agent, Some(&line), None, by.clone());
+            }
             let Some(seat) = self.seat_mut(agent, &line) else { continue };
             if logged_in {
                 seat.misses = 0;
@@ -257,44 +375,24 @@ impl Queues {
         self.touch_agent(agent);
     }
 
-    /// Pauses an agent, or ends the pause.
-    pub(super) fn on_pause(&mut self, now: Now, key: &AgentKey, reason: Option<Arc<str>>, by: Source) {
-        let Some(agent) = self.agents.get_mut(key) else { return };
-        let paused = reason.is_some();
-        if !paused {
-            agent.seats.values_mut().for_each(|seat| seat.misses = 0);
-        }
-        if agent.paused == reason {
-            return;
-        }
-        agent.paused = reason.clone();
-        if !paused {
-            agent.idle_since = now.mono;
-        }
-        self.outputs.push_back(Output::Change(Change::AgentPaused {
-            agent: key.clone(),
-            reason,
-            by,
-            at: now.utc,
-        }));
-        if paused {
-            self.withdraw_from(now, key, Withdrawn::LoggedOut, |_| true);
-        }
-        for line in self.lines_of(key) {
-            self.review_staff(now, &line);
-        }
-        self.touch_agent(key);
-    }
-
     /// Starts an agent's wrap-up; none when it lasts no time.
-    pub(super) fn start_wrap_up(&mut self, now: Now, key: &AgentKey, lasts: Duration) {
+    pub(super) fn start_wrap_up(&mut self, now: Now, key: &AgentKey, lasts: Duration, extend: Duration) {
         let Some(agent) = self.agents.get_mut(key) else { return };
         agent.idle_since = now.mono;
         if lasts > Duration::ZERO {
             let until = now.mono + lasts;
-            agent.wrap_up = Some(until);
+            agent.wrap_up = Some(WrapUp { until, extend });
             self.timers.set(Deadline::WrapUp(key.clone()), until);
         }
+    }
+
+    /// An agent who wraps up needs longer.
+    pub(super) fn extend_wrap_up(&mut self, now: Now, key: &AgentKey) {
+        let Some(agent) = self.agents.get_mut(key) else { return };
+        let Some(wrap_up) = agent.wrap_up.as_mut().filter(|wrap_up| wrap_up.until > now.mono) else { return };
+        wrap_up.until = (wrap_up.until + wrap_up.extend).min(now.mono + LONGEST_WRAP_UP);
+        self.timers.set(Deadline::WrapUp(key.clone()), wrap_up.until);
+        self.touch_agent(key);
     }
 
     /// Ends an agent's wrap-up, early or in time.
@@ -327,26 +425,8 @@ impl Queues {
         }
     }
 
-    /// An offer rang out: counts the miss, and pauses the agent after too many in a row, never silently.
-    pub(super) fn count_miss(&mut self, now: Now, key: &AgentKey, line: &LineKey, entry: CallId) {
-        let limit = self.rules(line).map_or(0, |rules| rules.auto_pause);
-        let Some(agent) = self.agents.get_mut(key) else { return };
-        agent.idle_since = now.mono;
-        let Some(seat) = agent.seats.get_mut(line) else { return };
-        seat.misses = seat.misses.saturating_add(1);
-        let misses = seat.misses;
-        if limit == 0 || misses < limit || agent.paused.is_some() {
-            return;
-        }
-        let fields = Fields { agent: Some(key.user.clone()), ..Fields::default() };
-        let why = format!("no_answer: {} missed {misses} in a row", key.user);
-        self.tell_with(entry, line, "agent.auto_paused", why, fields);
-        let by = Source::Auto(format!("auto_pause: {misses} missed calls in a row, {}", line.line).into());
-        self.on_pause(now, key, Some("no_answer".into()), by);
-    }
-
     /// The lines an agent is listed in.
-    pub(super) fn lines_of(&self, agent: &AgentKey) -> Vec<LineKey> {
+    pub(crate) fn lines_of(&self, agent: &AgentKey) -> Vec<LineKey> {
         self.agents.get(agent).map(|agent| agent.seats.keys().cloned().collect()).unwrap_or_default()
     }
 

@@ -1,7 +1,7 @@
 //! What a waiting caller hears besides the music, and when; offers never wait for it.
 //!
 //! The estimate of the wait is the caller's place times what one place has cost those who were answered in the
-//! last half hour; with too few of them nothing is said.
+//! last hour; with too few of them nothing is said, and it is never said more exactly than it can be known.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,15 +21,11 @@ const PLACE_GAP: Duration = Duration::from_secs(20);
 /// Music between one message and another that came due during it.
 const BREATH: Duration = Duration::from_secs(5);
 /// Answered calls are remembered for so long.
-const SAMPLES_FOR: Duration = Duration::from_secs(30 * 60);
+const SAMPLES_FOR: Duration = Duration::from_secs(60 * 60);
 /// Samples kept at most.
 const SAMPLES: usize = 100;
 /// Fewer samples say nothing.
 const SAMPLES_NEEDED: usize = 5;
-/// No longer wait is promised than "more than" this many minutes.
-const LONGEST_MINUTES: u32 = 15;
-/// An estimate that has grown by no more than this many minutes is not said.
-const GROWTH_MINUTES: u32 = 3;
 
 /// One thing said to a waiting caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +35,41 @@ pub enum Announcement {
     /// The place in the queue; 1 is "you are next".
     Position(u32),
     /// The estimated wait.
-    Wait {
-        /// Whole minutes, rounded up.
-        minutes: u32,
-        /// It is more than that.
-        more: bool,
-    },
-    /// The estimated wait is less than a minute.
-    LessThanMinute,
+    Wait(Eta),
+    /// There is much to do.
+    HighTraffic,
+    /// The caller may hang up, keep the place and be called back.
+    Callback,
     /// The comfort message.
     Comfort,
+}
+
+/// An estimated wait, as exactly as it can honestly be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Eta {
+    /// Less than a minute.
+    UnderOne,
+    /// One to two minutes.
+    OneToTwo,
+    /// Two to five.
+    TwoToFive,
+    /// Five to ten.
+    FiveToTen,
+    /// More than ten.
+    OverTen,
+}
+
+impl Eta {
+    /// What is told of an estimate.
+    pub fn of(estimate: Duration) -> Eta {
+        match estimate.as_secs() {
+            0..60 => Eta::UnderOne,
+            60..120 => Eta::OneToTwo,
+            120..300 => Eta::TwoToFive,
+            300..=600 => Eta::FiveToTen,
+            _ => Eta::OverTen,
+        }
+    }
 }
 
 /// An answered call.
@@ -76,14 +97,17 @@ impl Sample {
 #[derive(Debug, Default)]
 pub(super) struct Said {
     /// Something is being said.
-    speaking: bool,
+    pub(super) speaking: bool,
     /// Came due while something else was being said.
     place_owed: bool,
     comfort_owed: bool,
+    pub(super) callback_owed: bool,
     /// Best place said.
     rank: Option<u32>,
-    /// Last estimate said, in minutes; 0 is less than one.
-    minutes: Option<u32>,
+    /// Last estimate said.
+    eta: Option<Eta>,
+    /// Call-back has been offered.
+    pub(super) callback: bool,
 }
 
 impl Said {
@@ -95,16 +119,11 @@ impl Said {
             self.rank = Some(rank);
             what.push(Announcement::Position(rank));
         }
-        if let Some(estimate) = estimate.filter(|_| rules.announce_wait) {
-            let minutes = said_minutes(estimate, self.minutes);
-            self.minutes = Some(minutes);
-            what.push(match minutes {
-                0 => Announcement::LessThanMinute,
-                LONGEST_MINUTES.. if minutes > LONGEST_MINUTES => {
-                    Announcement::Wait { minutes: LONGEST_MINUTES, more: true }
-                }
-                _ => Announcement::Wait { minutes, more: false },
-            });
+        if let Some(eta) = estimate.filter(|_| rules.announce_wait).map(Eta::of)
+            && (rules.position == PositionPolicy::Always || self.eta.is_none_or(|said| differs(said, eta)))
+        {
+            self.eta = Some(eta);
+            what.push(Announcement::Wait(eta));
         }
         what
     }
@@ -128,16 +147,10 @@ fn estimate<'a>(
         .then(|| (waits / count.max(1)).saturating_mul(rank))
 }
 
-/// Whole minutes, rounded up, 0 for less than one; `last` again when it has grown by a little only.
-fn said_minutes(estimate: Duration, last: Option<u32>) -> u32 {
-    let minutes = match estimate.as_secs() {
-        0..60 => 0,
-        _ => u32::try_from(estimate.as_millis().div_ceil(60_000)).unwrap_or(u32::MAX),
-    };
-    match last {
-        Some(last) if minutes > last && minutes - last <= GROWTH_MINUTES => last,
-        Some(_) | None => minutes,
-    }
+/// Whether an estimate is worth saying after another: a shorter one is, and one that is longer by more than the
+/// width of a border between two.
+fn differs(said: Eta, eta: Eta) -> bool {
+    eta < said || (eta as u8).saturating_sub(said as u8) > 1
 }
 
 impl Queues {
@@ -147,6 +160,14 @@ impl Queues {
         let Some(line) = self.lines.get(&entry.line).filter(|line| !line.rules.group) else { return };
         let estimate = estimate(now.mono, line.samples.iter(), entry.first_rank);
         let mut what = entry.said.place_and_wait(&line.rules, entry.first_rank, estimate);
+        let before = entry.first_rank - 1;
+        let busy = line.rules.high_traffic.as_ref().is_some_and(|high| {
+            high.waiting.is_some_and(|waiting| before >= waiting)
+                || high.wait.zip(estimate).is_some_and(|(wait, estimate)| estimate >= wait)
+        });
+        if busy {
+            what.insert(0, Announcement::HighTraffic);
+        }
         if line.rules.welcome {
             what.insert(0, Announcement::Welcome);
         }
@@ -164,6 +185,7 @@ impl Queues {
         for (owed, deadline) in [
             (std::mem::take(&mut said.place_owed), Deadline::Place(call)),
             (std::mem::take(&mut said.comfort_owed), Deadline::Comfort(call)),
+            (std::mem::take(&mut said.callback_owed), Deadline::CallbackOffer(call)),
         ] {
             if owed {
                 self.timers.set(deadline, now.mono + BREATH);
@@ -176,7 +198,7 @@ impl Queues {
     pub(super) fn arm_announcements(&mut self, now: Now, call: CallId) {
         let Some(entry) = self.entries.get(&call) else { return };
         let Some(rules) = self.lines.get(&entry.line).map(|line| &line.rules) else { return };
-        if entry.said.speaking || entry.stage != Stage::Waiting {
+        if entry.said.speaking || entry.stage != Stage::Waiting || entry.callback.is_some() {
             return;
         }
         let place = Deadline::Place(call);
@@ -223,12 +245,14 @@ impl Queues {
             entry.said.speaking = false;
             entry.said.place_owed = false;
             entry.said.comfort_owed = false;
+            entry.said.callback_owed = false;
         }
         self.timers.clear(&Deadline::Place(call));
         self.timers.clear(&Deadline::Comfort(call));
+        self.timers.clear(&Deadline::CallbackOffer(call));
     }
 
-    fn say(&mut self, call: CallId, what: Vec<Announcement>) {
+    pub(super) fn say(&mut self, call: CallId, what: Vec<Announcement>) {
         if let Some(entry) = self.entries.get_mut(&call) {
             entry.said.speaking = true;
             self.outputs.push_back(Output::Say { entry: call, what });

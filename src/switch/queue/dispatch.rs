@@ -2,6 +2,7 @@
 //! urgent caller gets an agent whom several want.
 
 use std::cmp::Ordering;
+use std::time::Instant;
 
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
@@ -14,6 +15,7 @@ use crate::switch::queue::Queues;
 use crate::switch::queue::line::Entry;
 use crate::switch::queue::line::Line;
 use crate::switch::queue::line::Place;
+use crate::switch::queue::offer::Offer;
 use crate::switch::queue::strategy::Candidate;
 use crate::switch::queue::strategy::pick;
 use crate::switch::queue::tier;
@@ -43,8 +45,9 @@ impl Queues {
             let mut wants: Vec<Want> = lines.iter().filter_map(|line| self.next_want(now, line)).collect();
             while let Some(first) = most_urgent(&wants) {
                 let want = wants.swap_remove(first);
+                let mut entry = want.entry;
                 for agent in &want.agents {
-                    self.make_offer(now, want.entry, agent);
+                    entry = self.make_offer(now, entry, agent, false);
                 }
                 let (lost, kept): (Vec<Want>, Vec<Want>) = wants
                     .into_iter()
@@ -88,9 +91,19 @@ impl Queues {
     /// Whom to ring for this caller now, of those who are free.
     fn choose(&self, now: Now, line: &Line, entry: &Entry, free: &[Free]) -> Vec<AgentKey> {
         let rules = &line.rules;
-        let all = rules.strategy == Strategy::RingAll;
-        if entry.last_chance || (!all && !entry.offers.is_empty()) {
+        let (all, widening) = (rules.strategy == Strategy::RingAll, rules.strategy == Strategy::Widening);
+        let one = !all && !widening;
+        if entry.last_chance || (one && !entry.offers.is_empty()) || !self.may_serve_kept(now, line, entry) {
             return Vec::new();
+        }
+        let rung: Vec<&Offer> = entry.offers.iter().filter_map(|id| self.offers.get(id)).collect();
+        // Whoever takes a caller has them alone.
+        if rung.iter().any(|offer| offer.taken) {
+            return Vec::new();
+        }
+        if let Some(agent) = self.awaited(now, entry) {
+            let theirs = free.iter().filter(|free| free.agent == *agent && entry.offers.is_empty());
+            return theirs.map(|free| free.agent.clone()).collect();
         }
         let mut able: Vec<(&Free, u32)> =
             free.iter().filter_map(|free| Some((free, entry.tries(&free.agent, now)?))).collect();
@@ -98,8 +111,6 @@ impl Queues {
         if let Some(fewest) = able.iter().map(|(_, tries)| *tries).min().filter(|_| !all) {
             able.retain(|(_, tries)| *tries == fewest);
         }
-        let rung: Vec<&AgentKey> =
-            entry.offers.iter().filter_map(|id| self.offers.get(id)).map(|offer| &offer.agent).collect();
         let tiers: Vec<Tier> = rules
             .tiers
             .iter()
@@ -107,14 +118,33 @@ impl Queues {
                 let rings =
                     |agent: &AgentKey| rules.members.iter().any(|m| m.tier == tier && m.agent == *agent);
                 let able = able.iter().any(|(free, _)| free.candidate.tier == tier)
-                    || rung.iter().any(|agent| rings(agent));
+                    || rung.iter().any(|offer| rings(&offer.agent));
                 Tier { tier, able }
             })
             .collect();
         let last = tier::last_counted(&tiers, entry.waited(now), rules.tier_after);
         able.retain(|(free, _)| Some(free.candidate.tier) <= last);
         let candidates: Vec<Candidate> = able.iter().map(|(free, _)| free.candidate.clone()).collect();
-        pick(rules.strategy, &candidates).into_iter().map(|i| able[i].0.agent.clone()).collect()
+        let more = usize::try_from(entry.may_ring(now, rules)).unwrap_or(usize::MAX);
+        let more = more.saturating_sub(entry.offers.len());
+        pick(rules.strategy, more, &candidates).into_iter().map(|i| able[i].0.agent.clone()).collect()
+    }
+
+    /// The agent of last time, while the caller waits for that one alone: in vain so far, and not for nothing.
+    fn awaited<'a>(&self, now: Now, entry: &'a Entry) -> Option<&'a AgentKey> {
+        let (agent, until) = entry.prefers.as_ref()?;
+        if *until <= now.mono || entry.tried.contains_key(agent) {
+            return None;
+        }
+        match self.stand(now, agent, &entry.line) {
+            AgentState::Ringing(_) | AgentState::Busy(_) | AgentState::WrapUp(_) | AgentState::Ready(_) => {
+                Some(agent)
+            }
+            AgentState::Offline
+            | AgentState::Unreachable { .. }
+            | AgentState::Paused(_)
+            | AgentState::Absent(_) => None,
+        }
     }
 
     /// The agents of a line who are ready, with what strategies ask about them.
@@ -126,7 +156,7 @@ impl Queues {
         let counted = matches!(rules.strategy, Strategy::FewestCalls | Strategy::LeastTalk);
         let today = counted.then(|| rules.today(now));
         let free = rules.members.iter().enumerate().filter_map(|(order, member)| {
-            let AgentState::Ready(ready_since) = self.state(now, &member.agent, key) else { return None };
+            let AgentState::Ready(ready_since) = self.stand(now, &member.agent, key) else { return None };
             let tally = self
                 .agents
                 .get(&member.agent)
@@ -141,6 +171,7 @@ impl Queues {
                 turn: last.map_or(order, |last| (order + count - last - 1) % count),
                 calls: tally.calls,
                 talk: tally.talk,
+                skill: member.skill,
                 chance: mixed(line.dice, order),
             };
             Some(Free { agent: member.agent.clone(), candidate })
@@ -148,16 +179,50 @@ impl Queues {
         free.collect()
     }
 
-    /// Callers of a group for whom nobody rings and nobody will: they do not listen to ringing for nothing.
+    /// Callers for whom nobody rings and nobody will: they do not listen to ringing or music for nothing.
     fn release_hopeless(&mut self, now: Now, key: &LineKey) {
-        let Some(line) = self.lines.get(key).filter(|line| line.rules.group) else { return };
-        let leaving: Vec<(CallId, ExitReason)> = line
-            .order
-            .values()
-            .filter_map(|call| Some((*call, self.hopeless(now, key, line, *call)?)))
-            .collect();
+        let Some(line) = self.lines.get(key) else { return };
+        let rules = &line.rules;
+        let leaving: Vec<(CallId, ExitReason)> = if rules.group {
+            self.living(line).filter_map(|call| Some((call, self.hopeless(now, key, line, call)?))).collect()
+        } else if rules.exits_unanswered || rules.reject_retry.is_none() {
+            self.living(line).filter_map(|call| Some((call, self.exhausted(now, key, line, call)?))).collect()
+        } else {
+            return;
+        };
         for (call, exit) in leaving {
             self.exit(now, call, exit);
+        }
+    }
+
+    /// Whether everybody there has been rung for a caller of a queue in vain, and what follows from it.
+    fn exhausted(&self, now: Now, key: &LineKey, line: &Line, call: CallId) -> Option<ExitReason> {
+        let entry = self.entries.get(&call)?;
+        if !entry.offers.is_empty() || entry.tried.is_empty() {
+            return None;
+        }
+        let (mut there, mut refused) = (false, true);
+        for member in &line.rules.members {
+            match self.stand(now, &member.agent, key) {
+                // Whoever is not at work does not count: when nobody is, callers leave after the grace.
+                AgentState::Offline | AgentState::Paused(_) => {}
+                // At work, and not to be rung at all.
+                AgentState::Unreachable { .. } | AgentState::Absent(_) => there = true,
+                AgentState::Ringing(_)
+                | AgentState::Busy(_)
+                | AgentState::WrapUp(_)
+                | AgentState::Ready(_) => {
+                    there = true;
+                    refused &= entry.tried.get(&member.agent)?.until.is_none();
+                }
+            }
+        }
+        // Somebody may be unreachable, and have refused before.
+        refused &= entry.tried.values().all(|tried| tried.until.is_none());
+        match (there, refused) {
+            (true, true) => Some(ExitReason::RejectedByAll),
+            (true, false) => line.rules.exits_unanswered.then_some(ExitReason::NoAnswer),
+            (false, _) => None,
         }
     }
 
@@ -169,17 +234,18 @@ impl Queues {
         let end = self.timers.get(&Deadline::MaxWait(call));
         let (mut refused, mut busy) = (false, false);
         for member in &line.rules.members {
-            match self.state(now, &member.agent, key) {
+            match self.stand(now, &member.agent, key) {
                 AgentState::Ready(_) | AgentState::Ringing(_) => {
-                    let again = entry.tried.get(&member.agent).map(|tried| tried.until);
-                    if again.is_none_or(|again| end.is_none_or(|end| again < end)) {
+                    let tried = entry.tried.get(&member.agent).map(|tried| tried.until);
+                    let in_time = |again: Instant| end.is_none_or(|end| again < end);
+                    if tried.is_none_or(|again| again.is_some_and(in_time)) {
                         return None;
                     }
                     refused = true;
                 }
-                AgentState::Busy | AgentState::WrapUp(_) => busy = true,
+                AgentState::Busy(_) | AgentState::WrapUp(_) => busy = true,
                 AgentState::Offline
-                | AgentState::Unreachable
+                | AgentState::Unreachable { .. }
                 | AgentState::Paused(_)
                 | AgentState::Absent(_) => {}
             }

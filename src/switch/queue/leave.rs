@@ -10,12 +10,12 @@ use crate::model::queue::Drain;
 use crate::model::queue::JoinPolicy;
 use crate::switch::queue::Deadline;
 use crate::switch::queue::ExitReason;
-use crate::switch::queue::Failure;
 use crate::switch::queue::Left;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Output;
 use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
+use crate::switch::queue::join::Staff;
 use crate::switch::queue::line::Entry;
 use crate::switch::queue::line::Stage;
 use crate::switch::queue::tier;
@@ -35,68 +35,31 @@ impl Queues {
         if let Stage::Talking { .. } = entry.stage {
             return self.end_talk(now, call);
         }
+        if entry.callback.is_some() {
+            return match (&entry.stage, why) {
+                // Whoever is being dialled and hangs up was not reached.
+                (Stage::Connecting(_), Left::HungUp) => self.on_callback_failed(now, call),
+                (Stage::Waiting | Stage::Connecting(_) | Stage::Talking { .. }, _) => {
+                    self.drop_kept(now, call, "callback_cancelled");
+                }
+            };
+        }
         let wait = entry.waited(now);
         let withdrawn = match why {
             Left::HungUp => Withdrawn::CallerGone,
             Left::Key | Left::System => Withdrawn::Exit,
         };
         let Some(entry) = self.remove(now, call, &withdrawn) else { return };
+        if let (Left::HungUp, Some(number)) = (why, entry.number)
+            && let Some(line) = self.lines.get_mut(&entry.line)
+            && !line.rules.rejoin.is_zero()
+        {
+            line.hung_up.keep_for(number, entry.place.since, now.utc, line.rules.rejoin);
+        }
         match why {
             Left::HungUp => self.abandoned(call, &entry.line, wait),
             Left::Key => self.overflowed(call, &entry.line, "key", wait),
             Left::System => self.overflowed(call, &entry.line, "system", wait),
-        }
-    }
-
-    /// The agent's part is over; before the bridge that is a winner who dropped.
-    pub(super) fn on_talk_ended(&mut self, now: Now, call: CallId) {
-        match self.entries.get(&call).map(|entry| &entry.stage) {
-            Some(Stage::Talking { .. }) => self.end_talk(now, call),
-            Some(&Stage::Connecting(winner)) => self.on_failed(now, winner, Failure::Error),
-            Some(Stage::Waiting) | None => {}
-        }
-    }
-
-    /// Wrap-up begins, unless the agent has logged out meanwhile.
-    fn end_talk(&mut self, now: Now, call: CallId) {
-        let Some(entry) = self.remove(now, call, &Withdrawn::CallerGone) else { return };
-        let Stage::Talking { agent, since, wait, counted } = entry.stage else { return };
-        self.talks.remove(&agent);
-        if !counted {
-            self.abandoned(call, &entry.line, wait);
-        }
-        let day = self.rules(&entry.line).map(|rules| rules.today(now));
-        if let (Some(seat), Some(day)) = (self.seat_mut(&agent, &entry.line), day) {
-            seat.tally = seat.tally.of(day);
-            seat.tally.talk += now.mono.saturating_duration_since(since);
-        }
-        let wrap_up = match self.rules(&entry.line) {
-            Some(rules) if self.logged_in(&agent, &entry.line) => rules.wrap_up,
-            Some(_) | None => Duration::ZERO,
-        };
-        self.start_wrap_up(now, &agent, wrap_up);
-        self.touch_agent(&agent);
-    }
-
-    /// A talk has lasted a second: it counts as answered.
-    pub(super) fn count_answered(&mut self, now: Now, call: CallId) {
-        let Some(entry) = self.entries.get_mut(&call) else { return };
-        let Stage::Talking { agent, wait, counted, .. } = &mut entry.stage else { return };
-        *counted = true;
-        let (key, agent, wait) = (entry.line.clone(), agent.clone(), *wait);
-        let target = self.rules(&key).map(|rules| millis(rules.target));
-        let fields = Fields {
-            agent: Some(agent.user.clone()),
-            result: Some("answered".into()),
-            wait_ms: Some(millis(wait)),
-            target_ms: target,
-            ..Fields::default()
-        };
-        self.tell_with(call, &key, "queue.counted", format!("answered: {}", agent.user), fields);
-        let day = self.rules(&key).map(|rules| rules.today(now));
-        if let (Some(seat), Some(day)) = (self.seat_mut(&agent, &key), day) {
-            seat.tally = seat.tally.of(day);
-            seat.tally.calls = seat.tally.calls.saturating_add(1);
         }
     }
 
@@ -105,23 +68,14 @@ impl Queues {
         let Some(entry) = self.entries.get(&call).filter(|entry| entry.stage == Stage::Waiting) else {
             return;
         };
+        if entry.callback.is_some() {
+            return self.drop_kept(now, call, exit.as_str());
+        }
         let (wait, since, key) = (entry.waited(now), entry.place.since, entry.line.clone());
         let withdrawn = if exit == ExitReason::NoAnswer { Withdrawn::NoAnswer } else { Withdrawn::Exit };
         self.remove(now, call, &withdrawn);
-        self.exit_told(call, &key, exit, since, wait);
-    }
-
-    /// Tells that a caller took an exit.
-    pub(super) fn exit_told(
-        &mut self,
-        call: CallId,
-        key: &LineKey,
-        exit: ExitReason,
-        since: Instant,
-        wait: Duration,
-    ) {
-        self.overflowed(call, key, exit.as_str(), wait);
-        self.outputs.push_back(Output::Exit { entry: call, line: key.clone(), exit, waited_since: since });
+        self.overflowed(call, &key, exit.as_str(), wait);
+        self.outputs.push_back(Output::Exit { entry: call, line: key, exit, waited_since: since });
     }
 
     /// A caller takes an exit instead of joining.
@@ -141,6 +95,7 @@ impl Queues {
         match entry.stage {
             // An agent has answered: looked at again should they drop before the bridge.
             Stage::Talking { .. } | Stage::Connecting(_) => {}
+            Stage::Waiting if entry.callback.is_some() => self.drop_kept(now, call, "callback_expired"),
             Stage::Waiting if group => self.exit(now, call, ExitReason::NoAnswer),
             Stage::Waiting if entry.last_chance || entry.offers.is_empty() => {
                 self.exit(now, call, ExitReason::Timeout);
@@ -156,6 +111,9 @@ impl Queues {
     pub(super) fn arm_max_wait(&mut self, call: CallId) {
         let Some(entry) = self.entries.get(&call) else { return };
         let Some(rules) = self.rules(&entry.line) else { return };
+        if entry.callback.is_some() {
+            return;
+        }
         match entry.ring.filter(|_| rules.group).or(rules.max_wait) {
             Some(max_wait) => self.timers.set(Deadline::MaxWait(call), entry.entered + max_wait),
             None => {
@@ -167,7 +125,8 @@ impl Queues {
     /// Starts or stops the grace of a line whose last agent has gone while callers wait.
     pub(super) fn review_staff(&mut self, now: Now, key: &LineKey) {
         let Some(line) = self.lines.get(key) else { return };
-        if line.rules.join == JoinPolicy::Always || line.order.is_empty() || self.staffed(key) {
+        let nobody_waits = self.living(line).next().is_none();
+        if line.rules.join == JoinPolicy::Always || nobody_waits || self.staff(key) == Staff::Somebody {
             self.timers.clear(&Deadline::Grace(key.clone()));
             self.timers.clear(&Deadline::Evict(key.clone()));
             return;
@@ -181,46 +140,69 @@ impl Queues {
 
     /// The first in order leaves a line without agents, and the next one a little later.
     pub(super) fn evict_one(&mut self, now: Now, key: &LineKey) {
-        let Some(call) = self.lines.get(key).and_then(|line| line.order.first_key_value()).map(|(_, c)| *c)
-        else {
-            return;
-        };
+        let first = self.lines.get(key).and_then(|line| self.living(line).next());
+        let Some(call) = first else { return };
         // Set first: it tells `review_staff` that the grace is over, and goes when the line is empty.
         self.timers.set(Deadline::Evict(key.clone()), now.mono + EVICT_EVERY);
-        self.exit(now, call, ExitReason::Nobody);
+        let exit = match self.staff(key) {
+            Staff::AllPaused => ExitReason::AllPaused,
+            Staff::Nobody | Staff::Somebody => ExitReason::Nobody,
+        };
+        self.exit(now, call, exit);
     }
 
-    /// A queue's hours begin or end.
-    pub(super) fn on_hours(&mut self, now: Now, key: &LineKey, open: bool) {
-        let Some(line) = self.lines.get_mut(key).filter(|line| line.open != open) else { return };
+    /// A queue's hours begin or end; `immediate` when those who wait shall not wait on.
+    pub(super) fn on_hours(&mut self, now: Now, key: &LineKey, open: bool, immediate: bool) {
+        let Some(line) = self.lines.get_mut(key) else { return };
+        let changed = line.open != open;
         line.open = open;
-        self.timers.clear(&Deadline::Drain(key.clone()));
         if open {
+            line.shut = false;
+            self.timers.clear(&Deadline::Drain(key.clone()));
+            // Who is to be called back within the hours may be, from now on.
+            if changed {
+                self.dirty.insert(key.clone());
+            }
+            return;
+        }
+        if immediate {
+            return self.shut(now, key);
+        }
+        if !changed {
             return;
         }
         match line.rules.drain {
             Drain::Finish => {}
-            Drain::ExitNow => self.exit_all(now, key, ExitReason::Closed),
+            Drain::ExitNow => self.shut(now, key),
             Drain::ExitAfter(after) => self.timers.set(Deadline::Drain(key.clone()), now.mono + after),
         }
     }
 
-    /// Whether nobody may wait any longer since the hours have ended.
-    pub(super) fn drained(&self, key: &LineKey) -> bool {
-        self.lines.get(key).is_some_and(|line| {
-            !line.open
-                && match line.rules.drain {
-                    Drain::Finish => false,
-                    Drain::ExitNow => true,
-                    Drain::ExitAfter(_) => self.timers.get(&Deadline::Drain(key.clone())).is_none(),
-                }
-        })
+    /// Nobody may wait any longer: everybody leaves, in order.
+    pub(super) fn shut(&mut self, now: Now, key: &LineKey) {
+        self.timers.clear(&Deadline::Drain(key.clone()));
+        if let Some(line) = self.lines.get_mut(key) {
+            line.shut = true;
+        }
+        self.exit_all(now, key, ExitReason::Closed);
     }
 
-    /// Everybody who waits takes the exit, in order.
+    /// Everybody who waits takes the exit, in order; a place kept for a call-back outlasts the hours.
     pub(super) fn exit_all(&mut self, now: Now, key: &LineKey, exit: ExitReason) {
         let Some(line) = self.lines.get(key) else { return };
-        for call in line.order.values().copied().collect::<Vec<CallId>>() {
+        let leaving: Vec<CallId> = match exit {
+            ExitReason::Closed => self.living(line).collect(),
+            ExitReason::Timeout
+            | ExitReason::Full
+            | ExitReason::Nobody
+            | ExitReason::AllPaused
+            | ExitReason::Gone
+            | ExitReason::Busy
+            | ExitReason::NoAnswer
+            | ExitReason::RejectedByAll
+            | ExitReason::CallbackTaken => line.order.values().copied().collect(),
+        };
+        for call in leaving {
             self.exit(now, call, exit);
         }
     }
@@ -242,7 +224,7 @@ impl Queues {
     }
 
     /// Takes a caller out, with all offers and deadlines.
-    fn remove(&mut self, now: Now, call: CallId, why: &Withdrawn) -> Option<Entry> {
+    pub(super) fn remove(&mut self, now: Now, call: CallId, why: &Withdrawn) -> Option<Entry> {
         let offers: Vec<OfferId> = self.entries.get(&call)?.offers.iter().copied().collect();
         for id in offers {
             self.withdraw(now, id, why.clone());
@@ -263,6 +245,10 @@ impl Queues {
             Deadline::MaxWait(call),
             Deadline::Retry(call),
             Deadline::Tier(call),
+            Deadline::Widen(call),
+            Deadline::Prefer(call),
+            Deadline::CallbackOffer(call),
+            Deadline::CallbackRetry(call),
             Deadline::Place(call),
             Deadline::Comfort(call),
             Deadline::Counted(call),
@@ -273,21 +259,21 @@ impl Queues {
 
     /// Nobody waits any longer: nobody needs a grace.
     pub(super) fn unarm_line(&mut self, key: &LineKey) {
-        if self.lines.get(key).is_none_or(|line| line.order.is_empty()) {
+        if self.lines.get(key).is_none_or(|line| self.living(line).next().is_none()) {
             self.timers.clear(&Deadline::Grace(key.clone()));
             self.timers.clear(&Deadline::Evict(key.clone()));
         }
     }
 
     /// A caller went before an agent had them for a second.
-    fn abandoned(&mut self, call: CallId, key: &LineKey, wait: Duration) {
+    pub(super) fn abandoned(&mut self, call: CallId, key: &LineKey, wait: Duration) {
         let result = if wait < SHORT { "short_abandoned" } else { "abandoned" };
         let why = format!("{result}: after {} s", wait.as_secs());
         self.tell_with(call, key, "queue.abandoned", why, out(result, wait));
     }
 
     /// A caller left in any other way.
-    fn overflowed(&mut self, call: CallId, key: &LineKey, result: &'static str, wait: Duration) {
+    pub(super) fn overflowed(&mut self, call: CallId, key: &LineKey, result: &'static str, wait: Duration) {
         let why = format!("{result}: after {} s", wait.as_secs());
         self.tell_with(call, key, "queue.overflowed", why, out(result, wait));
     }

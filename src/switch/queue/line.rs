@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -18,17 +19,25 @@ use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::LineKey;
+use crate::model::id::Number;
 use crate::model::id::UserId;
 use crate::model::queue::Announce;
+use crate::model::queue::AutoPause;
+use crate::model::queue::Callback;
 use crate::model::queue::Drain;
+use crate::model::queue::HighTraffic;
 use crate::model::queue::JoinPolicy;
+use crate::model::queue::Membership;
 use crate::model::queue::PositionPolicy;
+use crate::model::queue::PreferLast;
 use crate::model::queue::Queue;
 use crate::model::queue::Strategy;
+use crate::model::queue::Widening;
 use crate::model::ring_group::RingGroup;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::announce::Said;
 use crate::switch::queue::announce::Sample;
+use crate::switch::queue::memory::Memory;
 use crate::time::Now;
 
 /// Callers that may hear a ring group's ringing at once.
@@ -49,14 +58,17 @@ pub(super) struct Rules {
     pub(super) members: Vec<Member>,
     /// Numbers in use, rising.
     pub(super) tiers: Vec<u8>,
-    pub(super) auto_login: bool,
     pub(super) strategy: Strategy,
+    pub(super) widening: Widening,
     pub(super) tier_after: Option<Duration>,
     pub(super) ring: Duration,
     pub(super) retry_delay: Duration,
-    pub(super) reject_retry: Duration,
+    /// None is never again.
+    pub(super) reject_retry: Option<Duration>,
     pub(super) busy_retry: Duration,
+    pub(super) unreachable_retry: Duration,
     pub(super) wrap_up: Duration,
+    pub(super) wrap_up_extend: Duration,
     pub(super) max_calls: usize,
     /// Of a group: the total ring time.
     pub(super) max_wait: Option<Duration>,
@@ -65,6 +77,7 @@ pub(super) struct Rules {
     pub(super) leave_grace: Duration,
     pub(super) drain: Drain,
     pub(super) welcome: bool,
+    pub(super) high_traffic: Option<HighTraffic>,
     pub(super) comfort: bool,
     pub(super) comfort_every: Duration,
     pub(super) announce_place: bool,
@@ -73,8 +86,15 @@ pub(super) struct Rules {
     pub(super) position: PositionPolicy,
     pub(super) priority: i32,
     pub(super) ring_busy: bool,
-    /// Misses in a row; 0 is never.
-    pub(super) auto_pause: u32,
+    pub(super) ignore_dnd: bool,
+    pub(super) follow_forward: bool,
+    pub(super) auto_pause: AutoPause,
+    pub(super) prefer_last: Option<PreferLast>,
+    /// Zero is never.
+    pub(super) rejoin: Duration,
+    pub(super) callback: Option<Callback>,
+    /// Callers whom everybody was rung for in vain leave.
+    pub(super) exits_unanswered: bool,
     /// Answered within; see [`DEFAULT_TARGET`].
     pub(super) target: Duration,
     /// Whose midnight begins a day of the tallies.
@@ -86,24 +106,28 @@ pub(super) struct Rules {
 pub(super) struct Member {
     pub(super) agent: AgentKey,
     pub(super) tier: u8,
+    pub(super) skill: u8,
+    pub(super) auto_login: bool,
 }
 
 impl Rules {
     pub(super) fn of_queue(company: &Company, queue: &Queue) -> Rules {
-        let members = members(&company.id, queue.agents.iter().map(|at| (&at.user, at.tier)));
+        let members = members(&company.id, queue.agents.iter().cloned(), queue.auto_login);
         Rules {
             group: false,
             name: queue.name.clone(),
             tiers: members.iter().map(|m| m.tier).collect::<BTreeSet<u8>>().into_iter().collect(),
             members,
-            auto_login: queue.auto_login,
             strategy: queue.strategy,
+            widening: queue.widening,
             tier_after: queue.tier_after,
             ring: queue.ring,
             retry_delay: queue.retry_delay,
             reject_retry: queue.reject_retry,
             busy_retry: queue.busy_retry,
+            unreachable_retry: queue.unreachable_retry,
             wrap_up: queue.wrap_up,
+            wrap_up_extend: queue.wrap_up_extend,
             max_calls: queue.max_calls,
             max_wait: queue.max_wait,
             join: queue.join,
@@ -111,6 +135,7 @@ impl Rules {
             leave_grace: queue.leave_grace,
             drain: queue.drain,
             welcome: queue.welcome != Some(None),
+            high_traffic: queue.high_traffic.clone(),
             comfort: queue.comfort != Some(None),
             comfort_every: queue.comfort_every,
             announce_place: queue.announce.contains(&Announce::Position),
@@ -119,27 +144,46 @@ impl Rules {
             position: queue.position,
             priority: queue.priority,
             ring_busy: queue.ring_busy,
-            auto_pause: queue.auto_pause.after,
+            ignore_dnd: queue.ignore_dnd,
+            follow_forward: queue.follow_forward,
+            auto_pause: queue.auto_pause,
+            prefer_last: queue.prefer_last_agent,
+            rejoin: queue.rejoin,
+            callback: queue.callback,
+            exits_unanswered: queue.no_answer.is_some(),
             target: queue.target.map_or(DEFAULT_TARGET, |target| target.within),
             zone: zone(company),
         }
     }
 
     pub(super) fn of_group(company: &Company, group: &RingGroup) -> Rules {
-        let members = members(&company.id, group.members.iter().map(|user| (user, 1)));
+        let listed = |user: &UserId| Membership {
+            user: user.clone(),
+            tier: 1,
+            skill: 1,
+            auto_login: None,
+            contacts: None,
+        };
+        let members = members(&company.id, group.members.iter().map(listed), group.auto_login);
         Rules {
             group: true,
             name: group.name.clone(),
             tiers: if members.is_empty() { Vec::new() } else { vec![1] },
             members,
-            auto_login: group.auto_login,
-            strategy: group.strategy,
+            strategy: match group.strategy {
+                // Nobody waits in a group, so nobody can be picked.
+                Strategy::Pull => Strategy::RingAll,
+                strategy => strategy,
+            },
+            widening: Widening::default(),
             tier_after: None,
             ring: group.ring,
             retry_delay: Duration::from_secs(2),
-            reject_retry: Duration::from_secs(60),
+            reject_retry: Some(Duration::from_secs(60)),
             busy_retry: Duration::from_secs(30),
+            unreachable_retry: Duration::from_secs(30),
             wrap_up: Duration::ZERO,
+            wrap_up_extend: Duration::ZERO,
             max_calls: GROUP_CALLERS,
             max_wait: Some(group.ring),
             join: JoinPolicy::Always,
@@ -147,6 +191,7 @@ impl Rules {
             leave_grace: Duration::ZERO,
             drain: Drain::Finish,
             welcome: false,
+            high_traffic: None,
             comfort: false,
             comfort_every: Duration::ZERO,
             announce_place: false,
@@ -155,7 +200,13 @@ impl Rules {
             position: PositionPolicy::Improving,
             priority: GROUP_PRIORITY,
             ring_busy: false,
-            auto_pause: 0,
+            ignore_dnd: false,
+            follow_forward: false,
+            auto_pause: AutoPause::OFF,
+            prefer_last: None,
+            rejoin: Duration::ZERO,
+            callback: None,
+            exits_unanswered: false,
             target: DEFAULT_TARGET,
             zone: zone(company),
         }
@@ -178,11 +229,16 @@ impl Rules {
     }
 }
 
-fn members<'a>(company: &CompanyId, listed: impl Iterator<Item = (&'a UserId, u8)>) -> Vec<Member> {
+fn members(company: &CompanyId, listed: impl Iterator<Item = Membership>, auto_login: bool) -> Vec<Member> {
     let mut seen = BTreeSet::new();
     listed
-        .filter(|(user, _)| seen.insert(*user))
-        .map(|(user, tier)| Member { agent: AgentKey { company: company.clone(), user: user.clone() }, tier })
+        .filter(|at| seen.insert(at.user.clone()))
+        .map(|at| Member {
+            agent: AgentKey { company: company.clone(), user: at.user },
+            tier: at.tier,
+            skill: at.skill,
+            auto_login: at.auto_login.unwrap_or(auto_login),
+        })
         .collect()
 }
 
@@ -199,15 +255,30 @@ pub(super) struct Line {
     pub(super) order: BTreeMap<Place, CallId>,
     /// By its own hours.
     pub(super) open: bool,
+    /// Closed for those who wait, too.
+    pub(super) shut: bool,
     /// Mixed into each candidate's chance; drawn again after each random choice.
     pub(super) dice: u64,
-    /// Answered calls of the last half hour, oldest first.
+    /// Answered calls of the last hour, oldest first.
     pub(super) samples: VecDeque<Sample>,
+    /// Who hung up while waiting, with the place they had and until when it is theirs.
+    pub(super) hung_up: Memory<(Instant, Timestamp)>,
+    /// Which agent callers talked with last.
+    pub(super) served_by: Memory<AgentKey>,
 }
 
 impl Line {
-    pub(super) fn new(rules: Rules) -> Line {
-        Line { rules, order: BTreeMap::new(), open: true, dice: 0, samples: VecDeque::new() }
+    pub(super) fn new(rules: Rules, dice: u64) -> Line {
+        Line {
+            rules,
+            order: BTreeMap::new(),
+            open: true,
+            shut: false,
+            dice,
+            samples: VecDeque::new(),
+            hung_up: Memory::default(),
+            served_by: Memory::default(),
+        }
     }
 
     /// Place of a waiting entry, 1 first.
@@ -237,11 +308,19 @@ pub(super) struct Entry {
     pub(super) entered: Instant,
     /// Total ring time in a group, when the flow step says so.
     pub(super) ring: Option<Duration>,
+    /// Who calls; none when hidden.
+    pub(super) number: Option<Number>,
     pub(super) stage: Stage,
     /// Who rings, the winner included until the bridge.
     pub(super) offers: BTreeSet<OfferId>,
     /// Who was rung in vain.
     pub(super) tried: BTreeMap<AgentKey, Tried>,
+    /// Waits for this agent, whom the caller knows, until then.
+    pub(super) prefers: Option<(AgentKey, Instant)>,
+    /// When somebody was first rung: more and more ring from here on, by `widening`.
+    pub(super) rung_since: Option<Instant>,
+    /// There is no call: the caller is to be called back.
+    pub(super) callback: Option<Kept>,
     /// The longest wait is over: what rings may still answer, nobody else is rung.
     pub(super) last_chance: bool,
     /// Place on joining.
@@ -269,24 +348,50 @@ pub(super) enum Stage {
     },
 }
 
+/// A place kept for a call-back.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    /// Whom to dial.
+    pub(super) number: Number,
+    /// How often that was done.
+    pub(super) attempts: u32,
+    /// Nobody is offered it before.
+    pub(super) not_before: Option<Instant>,
+    /// When the caller joined, by the clock on the wall.
+    pub(super) since: Timestamp,
+}
+
 /// A vain attempt on an agent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tried {
-    /// Not again before.
-    pub(super) until: Instant,
+    /// Not again before; none is never again.
+    pub(super) until: Option<Instant>,
     /// How often; those tried least go first.
     pub(super) times: u32,
 }
 
 impl Entry {
+    /// Whether there is a caller on the line.
+    pub(super) fn is_living(&self) -> bool {
+        self.callback.is_none()
+    }
+
     pub(super) fn waited(&self, now: Now) -> Duration {
         now.mono.saturating_duration_since(self.entered)
+    }
+
+    /// How many may ring for the caller at once, by `widening`.
+    pub(super) fn may_ring(&self, now: Now, rules: &Rules) -> u32 {
+        let rings = self.rung_since.map_or(Duration::ZERO, |since| now.mono.saturating_duration_since(since));
+        let steps = rings.as_nanos() / rules.widening.every.as_nanos().max(1);
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        rules.widening.start.saturating_add(rules.widening.add.saturating_mul(steps))
     }
 
     /// How often `agent` was tried, or `None` while the last attempt is too fresh.
     pub(super) fn tries(&self, agent: &AgentKey, now: Now) -> Option<u32> {
         match self.tried.get(agent) {
-            Some(tried) if tried.until > now.mono => None,
+            Some(tried) if tried.until.is_none_or(|until| until > now.mono) => None,
             Some(tried) => Some(tried.times),
             None => Some(0),
         }

@@ -21,7 +21,6 @@ use crate::switch::queue::Output;
 use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
 use crate::switch::queue::agent::Backoff;
-use crate::switch::queue::announce::Sample;
 use crate::switch::queue::leave::millis;
 use crate::switch::queue::line::Rules;
 use crate::switch::queue::line::Stage;
@@ -34,13 +33,9 @@ const RINGS_AFTER: Duration = Duration::from_secs(4);
 const WINNER_GUARD: Duration = Duration::from_millis(300);
 /// RFC 3261 §17.1.1.2: 64·T1, after which no answer to our INVITE can come.
 const LATE_ANSWER: Duration = Duration::from_secs(32);
-/// A phone that could not be reached is left alone for so long.
-const UNREACHABLE_BACKOFF: Duration = Duration::from_secs(30);
 /// After a failure that may come at once, the same agent is not rung for the same caller before this: a phone
 /// that refuses everything must not be rung without a pause.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-/// A talk counts as answered from here on.
-const ANSWERED_AFTER: Duration = Duration::from_secs(1);
 
 /// An agent rung for a caller.
 #[derive(Debug)]
@@ -53,63 +48,95 @@ pub(super) struct Offer {
     ringing: bool,
     /// It won and waits for the bridge.
     pub(super) answered: bool,
+    /// The agent asked for the caller.
+    pub(super) taken: bool,
+}
+
+/// How long nobody is rung after what.
+#[derive(Default)]
+struct Pauses {
+    /// None is for ever.
+    reject: Option<Duration>,
+    retry: Duration,
+    busy: Duration,
+    unreachable: Duration,
 }
 
 /// An offer taken back.
 #[derive(Debug)]
 pub(super) struct Late {
-    offer: Offer,
+    pub(super) offer: Offer,
     why: Withdrawn,
 }
 
 impl Queues {
-    /// Rings `agent` for `entry`.
-    pub(super) fn make_offer(&mut self, now: Now, entry: CallId, agent: &AgentKey) {
-        let Some(waiting) = self.entries.get_mut(&entry) else { return };
-        let Some(line) = self.lines.get_mut(&waiting.line) else { return };
+    /// Rings `agent` for `entry`, because it is the agent's turn or because the agent takes the caller; tells the
+    /// entry's name, which is another from here on when a call-back is offered anew.
+    pub(super) fn make_offer(&mut self, now: Now, entry: CallId, agent: &AgentKey, taken: bool) -> CallId {
+        let entry = self.rename_uncarried(entry);
+        let Some(waiting) = self.entries.get_mut(&entry) else { return entry };
+        let Some(line) = self.lines.get_mut(&waiting.line) else { return entry };
         let key = waiting.line.clone();
         self.next_offer += 1;
         let id = OfferId(self.next_offer);
         let ring_max = line.rules.ring_for(waiting.ring);
         let strategy = line.rules.strategy;
-        let first = waiting.offers.is_empty();
+        let first = waiting.rung_since.is_none();
+        let alone = waiting.offers.is_empty();
         waiting.offers.insert(id);
+        waiting.rung_since.get_or_insert(now.mono);
+        let callback = waiting.callback.as_ref().map(|kept| kept.number.clone());
+        let offer = Offer {
+            entry,
+            line: key.clone(),
+            agent: agent.clone(),
+            sent: now.mono,
+            ring_max,
+            ringing: false,
+            answered: false,
+            taken,
+        };
         match strategy {
-            Strategy::RoundRobin => drop(self.rung_last.insert(key.clone(), agent.clone())),
-            Strategy::Random => line.dice = self.rng.bits(),
+            Strategy::RoundRobin if !taken => {
+                self.rung_last.insert(key.clone(), agent.clone());
+                let change = Change::RoundRobin { line: key.clone(), agent: agent.clone() };
+                self.outputs.push_back(Output::Change(change));
+            }
+            Strategy::Random | Strategy::Weighted => line.dice = self.rng.bits(),
+            Strategy::Widening if first => {
+                self.timers.set(Deadline::Widen(entry), now.mono + line.rules.widening.every);
+            }
             Strategy::RingAll
             | Strategy::LongestIdle
             | Strategy::FewestCalls
+            | Strategy::RoundRobin
             | Strategy::InOrder
             | Strategy::LeastTalk
-            | Strategy::Weighted
             | Strategy::Widening
             | Strategy::Pull => {}
         }
         self.timers.set(Deadline::Ring(id), now.mono + RINGS_AFTER + ring_max);
         self.reserved.insert(agent.clone(), id);
-        self.offers.insert(
-            id,
-            Offer {
-                entry,
-                line: key.clone(),
-                agent: agent.clone(),
-                sent: now.mono,
-                ring_max,
-                ringing: false,
-                answered: false,
-            },
-        );
-        if strategy == Strategy::RoundRobin {
-            let change = Change::RoundRobin { line: key.clone(), agent: agent.clone() };
-            self.outputs.push_back(Output::Change(change));
-        }
+        self.offers.insert(id, offer);
         // Of several who are rung in one turn the first tells who is not.
-        let passed = if first { self.passed_over(now, entry, Some(agent)) } else { Vec::new() };
+        let passed = if alone { self.passed_over(now, entry, Some(agent)) } else { Vec::new() };
         let fields = Fields { agent: Some(agent.user.clone()), passed, ..Fields::default() };
-        self.tell_with(entry, &key, "queue.offered", format!("offered: {}", agent.user), fields);
+        let code = if taken { "taken" } else { "offered" };
+        self.tell_with(entry, &key, "queue.offered", format!("{code}: {}", agent.user), fields);
         let agent = agent.clone();
-        self.outputs.push_back(Output::Offer { offer: id, line: key, entry, agent, ring_max });
+        self.outputs.push_back(Output::Offer { offer: id, line: key, entry, agent, ring_max, callback });
+        entry
+    }
+
+    /// More agents may ring at once for a caller.
+    pub(super) fn on_widen(&mut self, now: Now, call: CallId) {
+        let Some(entry) = self.entries.get(&call) else { return };
+        let Some(rules) = self.rules(&entry.line) else { return };
+        let most = u32::try_from(rules.members.len()).unwrap_or(u32::MAX);
+        if rules.strategy == Strategy::Widening && entry.may_ring(now, rules) < most {
+            self.timers.set(Deadline::Widen(call), now.mono + rules.widening.every);
+        }
+        self.look_again(call);
     }
 
     /// The phone rings: its ring time starts here, or a little after the INVITE when it says so late.
@@ -145,10 +172,10 @@ impl Queues {
             self.outputs.push_back(Output::Refuse { offer: id, why: Withdrawn::CallerGone });
             return;
         };
-        let wanted = self
-            .entries
-            .get(&offer.entry)
-            .is_some_and(|entry| entry.stage == Stage::Waiting && entry.line == offer.line);
+        // A call-back has no call any longer in which the agent could wait for it.
+        let wanted = self.entries.get(&offer.entry).is_some_and(|entry| {
+            entry.stage == Stage::Waiting && entry.line == offer.line && entry.callback.is_none()
+        });
         let free = !self.reserved.contains_key(&offer.agent) && !self.talks.contains_key(&offer.agent);
         if why != Withdrawn::NoAnswer || !wanted || !free || !self.logged_in(&offer.agent, &offer.line) {
             self.outputs.push_back(Output::Refuse { offer: id, why });
@@ -172,11 +199,25 @@ impl Queues {
         entry.stage = Stage::Connecting(id);
         let place = entry.place;
         let rivals = entry.offers.len() > 1;
+        let number = entry.callback.as_mut().map(|kept| {
+            kept.attempts += 1;
+            kept.number.clone()
+        });
         let announces = self.lines.get_mut(&line).is_some_and(|line| {
             line.order.remove(&place);
             !line.rules.group
         });
         self.quiet(call);
+        if let Some(number) = number {
+            // Nobody is bridged for a while: the others need not ring on.
+            self.withdraw_losers(now, call);
+            self.note_kept(now, call);
+            let fields = Fields { agent: Some(agent.user.clone()), ..Fields::default() };
+            let why = format!("answered: {}, the caller is dialled", agent.user);
+            self.tell_with(call, &line, "queue.callback_dialled", why, fields);
+            self.outputs.push_back(Output::DialBack { offer: id, entry: call, agent, number });
+            return self.unarm_line(&line);
+        }
         if rivals {
             self.timers.set(Deadline::Guard(call), now.mono + WINNER_GUARD);
         }
@@ -194,33 +235,33 @@ impl Queues {
             return;
         }
         let Some(offer) = self.close_offer(id) else { return };
-        let Offer { entry, line, agent, answered, sent, .. } = offer;
+        let Offer { entry, line, agent, answered, taken, sent, .. } = offer;
         let why = if answered { "dropped" } else { failure.as_str() };
         self.tell_refused(now, entry, &line, &agent, why, sent);
-        let (reject, busy, retry) = self.rules(&line).map_or_else(Default::default, |rules| {
-            let pauses = [rules.reject_retry, rules.busy_retry, rules.retry_delay];
-            pauses.map(|pause| pause.max(SHORTEST_PAUSE)).into()
+        let pauses = self.rules(&line).map(|rules| Pauses {
+            reject: rules.reject_retry.map(|pause| pause.max(SHORTEST_PAUSE)),
+            retry: rules.retry_delay.max(SHORTEST_PAUSE),
+            busy: rules.busy_retry.max(SHORTEST_PAUSE),
+            unreachable: rules.unreachable_retry.max(SHORTEST_PAUSE),
         });
+        let pauses = pauses.unwrap_or_default();
         if answered {
-            self.remember(now, entry, &agent, retry);
-            self.return_to_wait(now, entry);
-            return;
+            self.remember(now, entry, &agent, Some(pauses.retry));
+            if self.entries.get(&entry).is_some_and(|entry| entry.callback.is_some()) {
+                return self.not_reached(now, entry);
+            }
+            return self.return_to_wait(now, entry);
         }
         match failure {
-            Failure::Busy => self.start_backoff(now, &agent, Backoff::Busy, busy),
+            Failure::Busy => self.start_backoff(now, &agent, Backoff::Busy, pauses.busy),
             Failure::Unreachable | Failure::Error => {
-                self.start_backoff(now, &agent, Backoff::Unreachable, UNREACHABLE_BACKOFF);
+                self.start_backoff(now, &agent, Backoff::Unreachable, pauses.unreachable);
             }
-            Failure::Rejected => {
-                if let Some(agent) = self.agents.get_mut(&agent) {
-                    agent.idle_since = now.mono;
-                }
-                self.remember(now, entry, &agent, reject);
-            }
-            Failure::NoAnswer => {
-                self.remember(now, entry, &agent, retry);
-                self.count_miss(now, &agent, &line, entry);
-            }
+            Failure::Rejected => self.remember(now, entry, &agent, pauses.reject),
+            Failure::NoAnswer => self.remember(now, entry, &agent, Some(pauses.retry)),
+        }
+        if !taken {
+            self.count_miss(now, &agent, &line, entry, failure);
         }
         self.after_offer(now, entry);
     }
@@ -228,12 +269,15 @@ impl Queues {
     /// An agent rang for the whole ring time.
     pub(super) fn on_rung_out(&mut self, now: Now, id: OfferId) {
         let Some(offer) = self.offers.get(&id) else { return };
-        let (entry, line, agent, sent) = (offer.entry, offer.line.clone(), offer.agent.clone(), offer.sent);
+        let (entry, line, agent, taken) = (offer.entry, offer.line.clone(), offer.agent.clone(), offer.taken);
+        let sent = offer.sent;
         let retry = self.rules(&line).map_or(Duration::ZERO, |rules| rules.retry_delay);
         self.withdraw(now, id, Withdrawn::NoAnswer);
         self.tell_refused(now, entry, &line, &agent, "no_answer", sent);
-        self.remember(now, entry, &agent, retry);
-        self.count_miss(now, &agent, &line, entry);
+        self.remember(now, entry, &agent, Some(retry));
+        if !taken {
+            self.count_miss(now, &agent, &line, entry, Failure::NoAnswer);
+        }
         self.after_offer(now, entry);
     }
 
@@ -275,32 +319,6 @@ impl Queues {
         }
     }
 
-    /// Caller and winner are bridged: the offer becomes a talk.
-    pub(super) fn on_talk_started(&mut self, now: Now, call: CallId) {
-        let Some(&Stage::Connecting(winner)) = self.entries.get(&call).map(|entry| &entry.stage) else {
-            return;
-        };
-        self.timers.clear(&Deadline::Guard(call));
-        self.withdraw_losers(now, call);
-        let Some(Offer { line, agent, .. }) = self.close_offer(winner) else { return };
-        self.talks.insert(agent.clone(), call);
-        if let Some(seat) = self.seat_mut(&agent, &line) {
-            seat.misses = 0;
-        }
-        let Some(entry) = self.entries.get_mut(&call) else { return };
-        let wait = entry.waited(now);
-        let rank = entry.first_rank;
-        entry.stage = Stage::Talking { agent: agent.clone(), since: now.mono, wait, counted: false };
-        if let Some(line) = self.lines.get_mut(&line) {
-            Sample::keep(&mut line.samples, Sample { at: now.mono, wait, rank });
-        }
-        self.unarm(call);
-        self.timers.set(Deadline::Counted(call), now.mono + ANSWERED_AFTER);
-        let why = format!("answered: {} after {} s", agent.user, wait.as_secs());
-        let fields = Fields { agent: Some(agent.user), wait_ms: Some(millis(wait)), ..Fields::default() };
-        self.tell_with(call, &line, "queue.answered", why, fields);
-    }
-
     /// Tells that an offer came to nothing, after how long.
     fn tell_refused(
         &mut self,
@@ -322,13 +340,14 @@ impl Queues {
         self.tell_with(entry, line, "queue.refused", why, fields);
     }
 
-    /// Remembers a vain attempt, so that others go first.
-    fn remember(&mut self, now: Now, call: CallId, agent: &AgentKey, pause: Duration) {
+    /// Remembers a vain attempt, so that others go first; without a pause it is the last one.
+    fn remember(&mut self, now: Now, call: CallId, agent: &AgentKey, pause: Option<Duration>) {
         let Some(entry) = self.entries.get_mut(&call) else { return };
-        let until = now.mono + pause;
+        let until = pause.map(|pause| now.mono + pause);
         let tried = entry.tried.entry(agent.clone()).or_insert(Tried { until, times: 0 });
         tried.until = until;
         tried.times = tried.times.saturating_add(1);
+        let Some(until) = until else { return };
         if self.timers.get(&Deadline::Retry(call)).is_none_or(|at| at > until) {
             self.timers.set(Deadline::Retry(call), until);
         }
@@ -337,7 +356,8 @@ impl Queues {
     /// Some agent may be tried again for this caller.
     pub(super) fn on_retry(&mut self, now: Now, call: CallId) {
         let Some(entry) = self.entries.get(&call) else { return };
-        let next = entry.tried.values().map(|tried| tried.until).filter(|until| *until > now.mono).min();
+        let later = entry.tried.values().filter_map(|tried| tried.until).filter(|until| *until > now.mono);
+        let next = later.min();
         self.dirty.insert(entry.line.clone());
         if let Some(next) = next {
             self.timers.set(Deadline::Retry(call), next);
@@ -355,10 +375,11 @@ impl Queues {
         };
         entry.place.priority = Reverse(entry.priority.unwrap_or(line.rules.priority));
         line.order.insert(entry.place, call);
+        let shut = line.shut;
         self.tell(call, &key, "queue.returned", "dropped: back to the old place".to_owned());
         let Some(entry) = self.entries.get(&call) else { return };
         let (last_chance, rings) = (entry.last_chance, !entry.offers.is_empty());
-        if self.drained(&key) {
+        if shut {
             return self.exit(now, call, ExitReason::Closed);
         }
         if !last_chance {
@@ -371,6 +392,7 @@ impl Queues {
         if over {
             return self.on_max_wait(now, call);
         }
+        self.arm_callback_offer(now, call);
         self.arm_announcements(now, call);
         self.review_staff(now, &key);
         self.dirty.insert(key);
@@ -386,7 +408,7 @@ impl Queues {
     }
 
     /// Takes an offer out of the table: its agent is free again.
-    fn close_offer(&mut self, id: OfferId) -> Option<Offer> {
+    pub(super) fn close_offer(&mut self, id: OfferId) -> Option<Offer> {
         let offer = self.offers.remove(&id)?;
         self.reserved.remove(&offer.agent);
         self.timers.clear(&Deadline::Ring(id));
@@ -404,7 +426,7 @@ impl Queues {
 }
 
 impl Failure {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Failure::Busy => "busy",
             Failure::Rejected => "rejected",

@@ -15,11 +15,11 @@ impl AgentState {
     pub fn exclusion(&self) -> Option<&'static str> {
         match self {
             AgentState::Offline => Some("logged_out"),
-            AgentState::Unreachable => Some("unreachable"),
+            AgentState::Unreachable { .. } => Some("unreachable"),
             AgentState::Paused(_) => Some("paused"),
             AgentState::Absent(_) => Some("absent"),
             AgentState::Ringing(_) => Some("ringing"),
-            AgentState::Busy => Some("busy"),
+            AgentState::Busy(_) => Some("busy"),
             AgentState::WrapUp(_) => Some("wrap_up"),
             AgentState::Ready(_) => None,
         }
@@ -34,7 +34,7 @@ impl Queues {
         let tier = rung.and_then(|rung| rules.members.iter().find(|m| m.agent == *rung)).map(|m| m.tier);
         let others = rules.members.iter().filter(|member| Some(&member.agent) != rung);
         let passed = others.filter_map(|member| {
-            let state = self.state(now, &member.agent, &entry.line);
+            let state = self.stand(now, &member.agent, &entry.line);
             let why = match state.exclusion() {
                 Some("ringing") if state == AgentState::Ringing(call) => return None,
                 Some(code) => code,

@@ -1,6 +1,4 @@
 //! Which free agents ring now: a pure function of the strategy and what is known of each candidate.
-//!
-//! Not carried out: `weighted`, `widening` and `pull` act as `longest-idle`.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -22,11 +20,14 @@ pub struct Candidate {
     pub calls: u32,
     /// Talked today, in this queue.
     pub talk: Duration,
+    /// 0–9: how much of the calls, by `weighted`.
+    pub skill: u8,
     /// A random number, drawn before each choice.
     pub chance: u64,
 }
 
-/// Chooses whom to ring, as indices into `free`, in ringing order; empty only when `free` is.
+/// Chooses whom to ring, as indices into `free`, in ringing order; `more` is how many more may ring at once, which
+/// counts for `widening` only. Empty when `free` is, when nobody more may ring, and always for `pull`.
 ///
 /// # Examples
 ///
@@ -37,13 +38,13 @@ pub struct Candidate {
 ///
 /// let now = std::time::Instant::now();
 /// let kari = Candidate {
-///     order: 0, tier: 1, ready_since: now, turn: 0, calls: 3, talk: Default::default(), chance: 0,
+///     order: 0, tier: 1, ready_since: now, turn: 0, calls: 3, talk: Default::default(), skill: 5, chance: 0,
 /// };
 /// let ola = Candidate { order: 1, turn: 1, calls: 2, ..kari.clone() };
-/// assert_eq!(pick(Strategy::InOrder, &[kari.clone(), ola.clone()]), [0]);
-/// assert_eq!(pick(Strategy::FewestCalls, &[kari, ola]), [1]);
+/// assert_eq!(pick(Strategy::InOrder, 1, &[kari.clone(), ola.clone()]), [0]);
+/// assert_eq!(pick(Strategy::FewestCalls, 1, &[kari, ola]), [1]);
 /// ```
-pub fn pick(strategy: Strategy, free: &[Candidate]) -> Vec<usize> {
+pub fn pick(strategy: Strategy, more: usize, free: &[Candidate]) -> Vec<usize> {
     match strategy {
         Strategy::RingAll => {
             let mut all: Vec<usize> = (0..free.len()).collect();
@@ -55,10 +56,33 @@ pub fn pick(strategy: Strategy, free: &[Candidate]) -> Vec<usize> {
         Strategy::RoundRobin => first_by(free, |c| c.turn),
         Strategy::InOrder => first_by(free, |c| (c.tier, c.order)),
         Strategy::Random => first_by(free, |c| (c.chance, c.order)),
-        Strategy::LongestIdle | Strategy::Weighted | Strategy::Widening | Strategy::Pull => {
-            first_by(free, idle)
+        Strategy::Weighted => by_weight(free),
+        Strategy::LongestIdle => first_by(free, idle),
+        Strategy::Widening => {
+            let mut all: Vec<usize> = (0..free.len()).collect();
+            all.sort_by_key(|&i| idle(&free[i]));
+            all.truncate(more);
+            all
         }
+        Strategy::Pull => Vec::new(),
     }
+}
+
+/// By chance, each with a share that is proportional to the skill; those with none only when nobody else is there.
+///
+/// The one with the smallest of −ln(u)/skill, u even in (0, 1], is drawn with just that share (Efraimidis and
+/// Spirakis, "Weighted random sampling with a reservoir", 2006).
+fn by_weight(free: &[Candidate]) -> Vec<usize> {
+    let key = |c: &Candidate| {
+        let even = (c.chance >> 11) as f64 / (1u64 << 53) as f64;
+        -(1.0 - even).ln() / f64::from(c.skill.max(1))
+    };
+    let unskilled = |c: &Candidate| c.skill == 0;
+    let first = (0..free.len()).min_by(|&a, &b| {
+        let (a, b) = (&free[a], &free[b]);
+        unskilled(a).cmp(&unskilled(b)).then(key(a).total_cmp(&key(b))).then(a.order.cmp(&b.order))
+    });
+    first.into_iter().collect()
 }
 
 /// Orders by idle time; equals by tier and list, so that the choice never depends on chance.

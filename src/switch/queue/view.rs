@@ -3,16 +3,32 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::model::change::Source;
 use crate::model::command::AgentView;
 use crate::model::command::QueueView;
+use crate::model::command::WaitingView;
 use crate::model::figures::LineFigures;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::LineKey;
+use crate::switch::queue::Pause;
 use crate::switch::queue::Queues;
+use crate::switch::queue::line::Entry;
+use crate::switch::queue::line::Line;
 use crate::switch::queue::line::Stage;
 use crate::time::Now;
+
+/// A pause that the agent did not ask for, in words.
+fn notice(line: Option<&LineKey>, pause: &Pause) -> String {
+    let place = line.map_or("everywhere".to_owned(), |line| format!("in {}", line.line));
+    let by = match &pause.by {
+        Source::Auto(why) => why.to_string(),
+        Source::Code | Source::Cli | Source::Config => pause.reason.to_string(),
+    };
+    let until = pause.until.map_or("you come back".to_owned(), |until| until.to_string());
+    format!("on pause {place} until {until}: {by}")
+}
 
 /// How an agent stands over all queues and ring groups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +47,7 @@ impl Queues {
     pub fn crowd(&self, line: &LineKey) -> Option<(usize, bool)> {
         let line = self.lines.get(line)?;
         let rings = |call| self.entries.get(call).is_some_and(|entry| !entry.offers.is_empty());
-        Some((line.order.len(), line.order.values().any(rings)))
+        Some((self.living(line).count(), line.order.values().any(rings)))
     }
 
     /// How an agent stands over all queues and ring groups.
@@ -51,18 +67,21 @@ impl Queues {
         let lines = self.lines.iter().filter(|(key, _)| wanted(key));
         lines
             .map(|(key, line)| {
-                let waits = line.order.values().filter_map(|call| self.entries.get(call));
+                let waits = || self.living(line).filter_map(|call| self.entries.get(&call));
+                let waiting = waits().count();
                 let members = line.rules.members.iter();
                 QueueView {
                     company: key.company.clone(),
                     line: key.line.clone(),
                     name: line.rules.name.to_string(),
-                    waiting: line.order.len(),
-                    longest_s: waits.map(|entry| entry.waited(now).as_secs()).max().unwrap_or(0),
+                    waiting,
+                    longest_s: waits().map(|entry| entry.waited(now).as_secs()).max().unwrap_or(0),
                     agents: members
-                        .map(|m| (m.agent.user.clone(), self.state(now, &m.agent, key).to_string()))
+                        .map(|m| (m.agent.user.clone(), self.stand(now, &m.agent, key).shown(now)))
                         .collect(),
                     today: LineFigures::default(),
+                    callbacks: line.order.len() - waiting,
+                    callers: self.callers(now, key, line),
                 }
             })
             .collect()
@@ -79,20 +98,54 @@ impl Queues {
                 AgentView {
                     agent: key.clone(),
                     name: user.map_or(key.user.as_str(), |user| &user.name).to_string(),
-                    paused: agent.paused.as_ref().map(|reason| reason.to_string()),
+                    paused: agent.paused.as_ref().map(|pause| pause.reason.to_string()),
+                    paused_until: agent.paused.as_ref().and_then(|pause| pause.until),
+                    wrap_up_s: self.wrap_up_left(now, key).map(|left| left.as_secs()),
+                    notices: self.notices(key).map(|(line, pause)| notice(line, pause)).collect(),
                     lines: agent
                         .seats
                         .keys()
-                        .map(|line| (line.line.clone(), self.state(now, key, line).to_string()))
+                        .map(|line| (line.line.clone(), self.stand(now, key, line).shown(now)))
                         .collect(),
+                    voicemail_suspected: false,
                 }
             })
             .collect()
     }
 
-    /// Callers who are not yet with an agent.
+    /// Who waits in a line, the first first.
+    fn callers(&self, now: Now, key: &LineKey, line: &Line) -> Vec<WaitingView> {
+        let entries = line.order.values().filter_map(|call| Some((*call, self.entries.get(call)?)));
+        let view = |(position, (call, entry)): (u32, (CallId, &Entry))| {
+            let offers = entry.offers.iter().filter_map(|id| self.offers.get(id));
+            let state = match (entry.callback.is_some(), entry.offers.is_empty()) {
+                (false, true) => "waiting",
+                (false, false) => "offering",
+                (true, true) => "callback_pending",
+                (true, false) => "callback_offering",
+            };
+            WaitingView {
+                entry: call,
+                line: key.line.clone(),
+                position,
+                wait_s: now.mono.saturating_duration_since(entry.place.since).as_secs(),
+                priority: entry.place.priority.0,
+                number: entry.number.clone(),
+                state: state.to_owned(),
+                offered_to: offers.map(|offer| offer.agent.user.clone()).collect(),
+            }
+        };
+        (1..).zip(entries).map(view).collect()
+    }
+
+    /// Callers who are not yet with an agent and wait on the line.
     pub fn waiting(&self) -> usize {
-        self.entries.len() - self.talks.len()
+        self.entries.values().filter(|entry| entry.is_living()).count() - self.talks.len()
+    }
+
+    /// Places that are kept for callers who are to be called back, those being dialled included.
+    pub fn kept_places(&self) -> usize {
+        self.callbacks.len()
     }
 
     /// Place of a waiting caller, 1 first; none for anybody else.
@@ -150,6 +203,13 @@ impl Queues {
                 }
             }
         }
+        for ((line, number), call) in &self.callbacks {
+            let kept = self.entries.get(call).filter(|entry| entry.line == *line);
+            let number_kept = kept.and_then(|entry| entry.callback.as_ref()).map(|kept| &kept.number);
+            assert_eq!(number_kept, Some(number), "a kept place is borne out by an entry");
+        }
+        let kept = self.entries.values().filter(|entry| entry.callback.is_some()).count();
+        assert_eq!(kept, self.callbacks.len(), "each entry without a call is a kept place");
         assert_eq!(talking, self.talks.len(), "an agent talks in one call, a caller with one agent");
         for (line, waiting) in waiting {
             assert_eq!(self.lines[line].order.len(), waiting, "{line} orders those who wait");

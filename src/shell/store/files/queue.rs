@@ -11,22 +11,31 @@ use crate::model::flow::Destination;
 use crate::model::id::GroupId;
 use crate::model::id::HoursId;
 use crate::model::id::MediaId;
+use crate::model::id::Number;
 use crate::model::id::QueueId;
 use crate::model::id::QueueTypeId;
+use crate::model::id::UserId;
 use crate::model::queue::Announce;
 use crate::model::queue::AutoPause;
+use crate::model::queue::Callback;
 use crate::model::queue::Confirm;
 use crate::model::queue::Drain;
+use crate::model::queue::HighTraffic;
 use crate::model::queue::JoinPolicy;
 use crate::model::queue::Membership;
+use crate::model::queue::Misses;
 use crate::model::queue::PositionPolicy;
+use crate::model::queue::PreferLast;
 use crate::model::queue::Present;
 use crate::model::queue::Queue;
 use crate::model::queue::Strategy;
 use crate::model::queue::Target;
+use crate::model::queue::Widening;
 use crate::model::ring_group::RingGroup;
+use crate::shell::store::files::contact;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::presented;
 use crate::shell::store::files::read;
 use crate::shell::store::files::read::HOUR;
 use crate::shell::store::files::read::MINUTE;
@@ -53,6 +62,27 @@ const JOINS: &[(&str, JoinPolicy)] = &[
 ];
 
 const ANNOUNCES: &[(&str, Announce)] = &[("position", Announce::Position), ("wait", Announce::Wait)];
+
+const SCOPES: &[(&str, bool)] = &[("queue", false), ("agent", true)];
+
+/// What may count as a missed call.
+#[derive(Clone, Copy)]
+enum Miss {
+    NoAnswer,
+    Rejected,
+    Busy,
+    Unreachable,
+}
+
+const MISSES: &[(&str, Miss)] = &[
+    ("no_answer", Miss::NoAnswer),
+    ("rejected", Miss::Rejected),
+    ("busy", Miss::Busy),
+    ("unreachable", Miss::Unreachable),
+];
+
+/// Of agents of whom nothing else is said.
+const SKILL: u8 = 5;
 
 const POSITIONS: &[(&str, PositionPolicy)] =
     &[("improving", PositionPolicy::Improving), ("always", PositionPolicy::Always)];
@@ -87,12 +117,15 @@ macro_rules! settings {
 settings! {
     auto_login: bool,
     strategy: Strategy,
+    widening: Widening,
     tier_after: Option<Duration>,
     ring: Duration,
     retry_delay: Duration,
-    reject_retry: Duration,
+    reject_retry: Option<Duration>,
     busy_retry: Duration,
+    unreachable_retry: Duration,
     wrap_up: Duration,
+    wrap_up_extend: Duration,
     max_calls: usize,
     max_wait: Option<Duration>,
     join: JoinPolicy,
@@ -102,14 +135,20 @@ settings! {
     drain: Drain,
     welcome: Option<Option<MediaId>>,
     music: Option<MediaId>,
+    high_traffic: Option<HighTraffic>,
     comfort: Option<Option<MediaId>>,
     comfort_every: Duration,
     announce: Vec<Announce>,
     announce_every: Duration,
     position: PositionPolicy,
-    callback: bool,
+    callback: Option<Callback>,
+    rejoin: Duration,
+    prefer_last_agent: Option<PreferLast>,
+    outbound_number: Option<Number>,
     priority: i32,
     ring_busy: bool,
+    ignore_dnd: bool,
+    follow_forward: bool,
     auto_pause: AutoPause,
     target: Option<Target>,
     present: Present,
@@ -161,7 +200,7 @@ const BUILT_IN: [BuiltIn; 4] = [
     // Attendants pick callers themselves; nobody is put on pause for not answering.
     ("sentralbord", || Settings {
         strategy: Some(Strategy::Pull),
-        auto_pause: Some(AutoPause { after: 0 }),
+        auto_pause: Some(AutoPause::OFF),
         ..Settings::default()
     }),
 ];
@@ -233,13 +272,12 @@ fn queue(id: &str, mut table: Table<'_>, types: &TypesOf<'_>) -> Queue {
     queue.timeout = exit(&mut table, "timeout");
     queue.full = exit(&mut table, "full");
     queue.nobody = exit(&mut table, "nobody");
+    queue.all_paused = exit(&mut table, "all_paused");
+    queue.no_answer = exit(&mut table, "no_answer");
+    queue.rejected_by_all = exit(&mut table, "rejected_by_all");
+    queue.callback_taken = exit(&mut table, "callback_taken");
+    queue.gone = exit(&mut table, "gone");
     queue.closed = exit(&mut table, "closed");
-    if let Some(value) = table.take("no_answer") {
-        read::destination(value);
-        value
-            .source
-            .warn(value.at, "a queue goes on ringing others when an agent does not answer: write timeout");
-    }
     table.finish();
     queue
 }
@@ -249,17 +287,37 @@ fn exit(table: &mut Table<'_>, key: &'static str) -> Option<Destination> {
     table.take(key).map(|value| read::destination(value).unwrap_or(Destination::Hangup))
 }
 
-/// Agents, as a list or with tiers: `{ sara = 1, kari = 2 }`.
+/// Agents, as a list, with tiers, or with more:
+/// `{ sara = 1, kari = { tier = 2, skill = 7, auto_login = true, contacts = ["mobile"] } }`.
 fn agents(value: Value<'_>) -> Vec<Membership> {
     if !value.is_table() {
-        return read::references(value).into_iter().map(|user| Membership { user, tier: 1 }).collect();
+        return read::references(value).into_iter().map(listed).collect();
     }
     let Some(mut table) = value.table() else {
         return Vec::new();
     };
     let entries = table.take_all(|_| true);
-    let tier = |value: Value<'_>| value.integer(1..=9).and_then(|tier| u8::try_from(tier).ok()).unwrap_or(1);
-    entries.into_iter().map(|entry| Membership { user: entry.key.into(), tier: tier(entry.value) }).collect()
+    entries.into_iter().map(|entry| membership(entry.key.into(), entry.value)).collect()
+}
+
+fn listed(user: UserId) -> Membership {
+    Membership { user, tier: 1, skill: SKILL, auto_login: None, contacts: None }
+}
+
+fn membership(user: UserId, value: Value<'_>) -> Membership {
+    let small = |n: i64| u8::try_from(n).ok();
+    let mut membership = listed(user);
+    if !value.is_table() {
+        membership.tier = value.integer(1..=9).and_then(small).unwrap_or(1);
+        return membership;
+    }
+    let Some(mut table) = value.table() else { return membership };
+    membership.tier = table.integer("tier", 1..=9).and_then(small).unwrap_or(1);
+    membership.skill = table.integer("skill", 0..=9).and_then(small).unwrap_or(SKILL);
+    membership.auto_login = table.flag("auto_login");
+    membership.contacts = table.take("contacts").map(contact::rules);
+    table.finish();
+    membership
 }
 
 /// Takes everything that a type can set.
@@ -271,9 +329,11 @@ fn settings(table: &mut Table<'_>) -> Settings {
     let mut settings = Settings {
         ring: length("ring", SECOND * 5, MINUTE * 2),
         retry_delay: length("retry_delay", none, MINUTE),
-        reject_retry: length("reject_retry", none, HOUR),
         busy_retry: length("busy_retry", none, MINUTE * 10),
+        unreachable_retry: length("unreachable_retry", none, MINUTE * 10),
         wrap_up: length("wrap_up", none, MINUTE * 30),
+        wrap_up_extend: length("wrap_up_extend", SECOND * 5, MINUTE * 30),
+        rejoin: length("rejoin", none, MINUTE * 30),
         leave_grace: length("leave_grace", none, MINUTE * 10),
         comfort_every: length("comfort_every", SECOND * 15, MINUTE * 10),
         announce_every: length("announce_every", SECOND * 15, MINUTE * 10),
@@ -281,6 +341,8 @@ fn settings(table: &mut Table<'_>) -> Settings {
     };
     let never = |value: Value<'_>, from: Duration, to: Duration| read::duration_or_never(value, from..=to);
     settings.tier_after = table.take("tier_after").and_then(|value| never(value, none, HOUR));
+    settings.reject_retry = table.take("reject_retry").and_then(|value| never(value, none, HOUR));
+    settings.widening = table.take("widening").and_then(widening);
     settings.max_wait = table.take("max_wait").and_then(|value| never(value, SECOND * 10, HOUR * 4));
     settings.auto_login = table.flag("auto_login");
     settings.strategy = table.word("strategy", STRATEGIES);
@@ -294,7 +356,12 @@ fn settings(table: &mut Table<'_>) -> Settings {
     settings.comfort = table.take("comfort").and_then(media_or_silence);
     settings.announce = table.take("announce").map(announce);
     settings.position = table.word("position", POSITIONS);
-    settings.callback = table.flag("callback");
+    settings.high_traffic = table.take("high_traffic").and_then(high_traffic);
+    settings.callback = table.take("callback").and_then(callback);
+    settings.prefer_last_agent = table.take("prefer_last_agent").and_then(prefer_last);
+    settings.outbound_number = table.take("outbound_number").and_then(read::public_number).map(Some);
+    settings.ignore_dnd = table.flag("ignore_dnd");
+    settings.follow_forward = table.flag("follow_forward");
     settings.priority = table.integer("priority", 1..=10).and_then(|priority| i32::try_from(priority).ok());
     settings.ring_busy = table.flag("ring_busy");
     settings.auto_pause = table.take("auto_pause").and_then(auto_pause);
@@ -330,20 +397,112 @@ fn drain(value: Value<'_>) -> Option<Drain> {
     after.map(Drain::ExitAfter)
 }
 
-/// `{ after = 3 }`, or `false` for never.
+/// `{ after = 3, on = ["no_answer"], scope = "queue", return_after = "never" }`, or `false` for never.
 fn auto_pause(value: Value<'_>) -> Option<AutoPause> {
-    if value.as_flag() == Some(false) {
-        return Some(AutoPause { after: 0 });
+    match value.as_flag() {
+        Some(true) => return Some(AutoPause::default()),
+        Some(false) => return Some(AutoPause::OFF),
+        None => {}
     }
     let mut table = value.table()?;
-    let after = table.integer("after", 0..=100).and_then(|after| u32::try_from(after).ok());
-    for on in table.take("on").map(Value::one_or_more).unwrap_or_default() {
-        on.word(&[("no_answer", ())]);
+    let mut pause = AutoPause::default();
+    if let Some(after) = table.integer("after", 0..=100).and_then(|after| u32::try_from(after).ok()) {
+        pause.after = after;
     }
-    table.word("scope", &[("queue", ())]);
-    table.word("return_after", &[("never", ())]);
+    if let Some(on) = table.take("on") {
+        pause.on = Misses { no_answer: false, ..Misses::NO_ANSWER };
+        for miss in on.one_or_more() {
+            match miss.word(MISSES) {
+                Some(Miss::NoAnswer) => pause.on.no_answer = true,
+                Some(Miss::Rejected) => pause.on.rejected = true,
+                Some(Miss::Busy) => pause.on.busy = true,
+                Some(Miss::Unreachable) => pause.on.unreachable = true,
+                None => {}
+            }
+        }
+    }
+    pause.everywhere = table.word("scope", SCOPES).unwrap_or(false);
+    let back = |value: Value<'_>| read::duration_or_never(value, SECOND * 10..=HOUR * 24);
+    pause.return_after = table.take("return_after").and_then(back).flatten();
     table.finish();
-    Some(AutoPause { after: after.unwrap_or(3) })
+    Some(pause)
+}
+
+/// `{ start = 1, add = 1, every = "10s" }`.
+fn widening(value: Value<'_>) -> Option<Widening> {
+    let mut table = value.table()?;
+    let usual = Widening::default();
+    let mut count = |key| table.integer(key, 1..=100).and_then(|n| u32::try_from(n).ok());
+    let (start, add) = (count("start"), count("add"));
+    let every = table.take("every").and_then(|value| read::duration(value, SECOND..=HOUR));
+    table.finish();
+    Some(Widening {
+        start: start.unwrap_or(usual.start),
+        add: add.unwrap_or(usual.add),
+        every: every.unwrap_or(usual.every),
+    })
+}
+
+/// `true`, `false`, or `{ key = "1", offer_after = "60s", … }`.
+fn callback(value: Value<'_>) -> Option<Option<Callback>> {
+    match value.as_flag() {
+        Some(true) => return Some(Some(Callback::default())),
+        Some(false) => return Some(None),
+        None => {}
+    }
+    let mut table = value.table()?;
+    let mut callback = Callback::default();
+    if let Some(value) = table.take("key")
+        && let Some(text) = value.text()
+    {
+        match read::telephone_key(text) {
+            Some(key) => callback.key = key,
+            None => value.error(format!("\"{text}\" is no key of a telephone: write 0–9, * or #")),
+        }
+    }
+    let mut length = |key: &'static str, to: Duration| {
+        table.take(key).and_then(|value| read::duration(value, Duration::ZERO..=to))
+    };
+    let (offer_after, retry) = (length("offer_after", HOUR), length("retry", HOUR * 24));
+    callback.offer_after = offer_after.unwrap_or(callback.offer_after);
+    callback.retry = retry.unwrap_or(callback.retry);
+    let mut count = |key, to| table.integer(key, 1..=to).and_then(|n| u32::try_from(n).ok());
+    callback.min_position = count("min_position", 1_000).unwrap_or(callback.min_position);
+    callback.attempts = count("attempts", 10).unwrap_or(callback.attempts);
+    callback.within_hours = table.flag("within_hours").unwrap_or(callback.within_hours);
+    table.finish();
+    Some(Some(callback))
+}
+
+/// `{ within = "7d", wait = "15s" }`, or `true` for these and `false` for not.
+fn prefer_last(value: Value<'_>) -> Option<Option<PreferLast>> {
+    let usual = PreferLast { within: HOUR * 24 * 7, wait: SECOND * 15 };
+    match value.as_flag() {
+        Some(true) => return Some(Some(usual)),
+        Some(false) => return Some(None),
+        None => {}
+    }
+    let mut table = value.table()?;
+    let within = table.take("within").and_then(|value| read::duration(value, MINUTE..=HOUR * 24 * 90));
+    let wait = table.take("wait").and_then(|value| read::duration(value, Duration::ZERO..=MINUTE * 10));
+    table.finish();
+    Some(Some(PreferLast { within: within.unwrap_or(usual.within), wait: wait.unwrap_or(usual.wait) }))
+}
+
+/// `{ waiting = 5, wait = "5m", play = "stor-pagang" }`, or `false` for never.
+fn high_traffic(value: Value<'_>) -> Option<Option<HighTraffic>> {
+    if value.as_flag() == Some(false) {
+        return Some(None);
+    }
+    let mut table = value.table()?;
+    let play = table.take("play").and_then(read::reference);
+    let waiting = table.integer("waiting", 1..=1_000).and_then(|n| u32::try_from(n).ok());
+    let wait = table.take("wait").and_then(|value| read::duration(value, MINUTE..=HOUR * 4));
+    table.finish();
+    if waiting.is_none() && wait.is_none() {
+        value.error("say when there is much to do: waiting = 5, wait = \"5m\", or both");
+    }
+    Some(Some(HighTraffic { play, waiting, wait }))
 }
 
 fn target(value: Value<'_>) -> Option<Target> {
@@ -362,16 +521,16 @@ fn present(value: Value<'_>) -> Option<Present> {
     {
         if name.chars().count() > 64 {
             value.error("the name shown has at most 64 characters");
-        } else if name.replace("{queue}", "").replace("{caller}", "").contains(['{', '}']) {
-            value.error("a name may hold {queue} and {caller}, nothing else in braces");
-        } else {
+        } else if presented::is_template(value, name) {
             present.name = name.into();
         }
     }
+    present.spoken = table.take("spoken").and_then(read::reference);
+    present.headers = table.take("headers").map(presented::headers).unwrap_or_default();
     present.caller_number = table.word("number", &[("caller", true), ("queue", false)]).unwrap_or(true);
     present.alert = table.text("alert");
     present.auto_answer = table.flag("auto_answer").unwrap_or(false);
-    present.whisper = table.take("whisper").and_then(read::reference);
+    present.whisper = table.take("whisper").and_then(presented::whisper);
     present.confirm = table.take("confirm").and_then(confirm).unwrap_or_default();
     table.finish();
     Some(present)
@@ -398,12 +557,13 @@ pub(super) fn groups(section: Option<Value<'_>>) -> BTreeMap<GroupId, RingGroup>
             name: table.text("name").unwrap_or_else(|| entry.key.into()),
             ext: table.take("ext").and_then(read::extension),
             members: table.take("members").map(read::references).unwrap_or_default(),
-            strategy: table.word("strategy", STRATEGIES).unwrap_or(Strategy::RingAll),
+            strategy: table.take("strategy").and_then(group_strategy).unwrap_or(Strategy::RingAll),
             ring: ring.unwrap_or(RING),
             no_answer: exit(&mut table, "no_answer").or(overflow),
             busy: exit(&mut table, "busy"),
             nobody: exit(&mut table, "nobody"),
             auto_login: table.flag("auto_login").unwrap_or(true),
+            pickup_group: table.text("pickup_group"),
         };
         table.finish();
         groups.insert(entry.key.into(), group);
@@ -411,9 +571,23 @@ pub(super) fn groups(section: Option<Value<'_>>) -> BTreeMap<GroupId, RingGroup>
     groups
 }
 
+/// A group rings somebody, so it cannot be one from which callers are picked.
+fn group_strategy(value: Value<'_>) -> Option<Strategy> {
+    let strategy = value.word(STRATEGIES)?;
+    if strategy == Strategy::Pull {
+        value.error(
+            "nobody waits in a ring group, so nobody can be picked: write a queue with strategy = \"pull\"",
+        );
+        return None;
+    }
+    Some(strategy)
+}
+
 fn default_present() -> Present {
     Present {
         name: "{queue}: {caller}".into(),
+        spoken: None,
+        headers: Vec::new(),
         caller_number: true,
         alert: None,
         auto_answer: false,
@@ -430,12 +604,15 @@ fn default_queue(id: &str) -> Queue {
         agents: Vec::new(),
         auto_login: false,
         strategy: Strategy::LongestIdle,
+        widening: Widening::default(),
         tier_after: Some(SECOND * 20),
         ring: RING,
         retry_delay: SECOND * 2,
-        reject_retry: MINUTE,
+        reject_retry: Some(MINUTE),
         busy_retry: SECOND * 30,
+        unreachable_retry: SECOND * 30,
         wrap_up: Duration::ZERO,
+        wrap_up_extend: SECOND * 30,
         max_calls: 20,
         max_wait: Some(MINUTE * 10),
         join: JoinPolicy::WhenLoggedIn,
@@ -445,22 +622,33 @@ fn default_queue(id: &str) -> Queue {
         drain: Drain::Finish,
         welcome: None,
         music: None,
+        high_traffic: None,
         comfort: None,
         comfort_every: SECOND * 45,
         announce: Vec::new(),
         announce_every: SECOND * 45,
         position: PositionPolicy::Improving,
         keys: BTreeMap::new(),
-        callback: false,
+        callback: None,
+        rejoin: Duration::ZERO,
+        prefer_last_agent: None,
+        outbound_number: None,
         priority: 5,
         ring_busy: false,
-        auto_pause: AutoPause { after: 3 },
+        ignore_dnd: false,
+        follow_forward: false,
+        auto_pause: AutoPause::default(),
         target: None,
         present: default_present(),
         overflow: None,
         timeout: None,
         full: None,
         nobody: None,
+        all_paused: None,
+        no_answer: None,
+        rejected_by_all: None,
+        callback_taken: None,
+        gone: None,
         closed: None,
     }
 }

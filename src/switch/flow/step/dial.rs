@@ -192,6 +192,7 @@ impl Ringing {
         }
         if let Some(exit) = self.exits.get(name).or_else(|| self.exits.get("no_answer")) {
             stage.tell(format!("{name}: {}", leads_to(exit)));
+            stage.takes(name);
             return Turn::Go(exit.clone());
         }
         let Some((id, user)) = self.only_user().and_then(|id| Some((id.clone(), stage.person(id)?))) else {

@@ -88,16 +88,31 @@ impl Waiting {
         stage.ctx.company.queues.get(&self.queue).or_else(|| self.company.queues.get(&self.queue))
     }
 
+    /// The place is kept: the queue's exit for it, else thanks and the end.
+    fn called_back(&self, stage: &mut Stage<'_>) -> Turn {
+        stage.tell(format!("leaves queue:{} (callback_taken)", self.queue));
+        let own = self.exits.get("callback_taken").cloned();
+        let next = own.or_else(|| self.settings(stage)?.callback_taken.clone().map(Exit::To));
+        match next {
+            Some(next) => Turn::Go(next),
+            None => Turn::Say(vec![stage.system("queue/callback-done")], HangupCause::Normal),
+        }
+    }
+
     fn back(&self, stage: &mut Stage<'_>, exit: QueueExit) -> Turn {
         let (name, prompt) = match exit {
             QueueExit::Timeout => ("timeout", "queue/timeout"),
             QueueExit::Full => ("full", "queue/full"),
             QueueExit::Nobody => ("nobody", "queue/nobody"),
             QueueExit::Closed => ("closed", "hours/closed"),
-            // Those who wait in a queue that is removed go where those go who waited too long.
-            QueueExit::Gone => ("timeout", "queue/timeout"),
+            QueueExit::Gone => ("gone", "queue/timeout"),
+            QueueExit::AllPaused => ("all_paused", "queue/nobody"),
+            QueueExit::NoAnswer => ("no_answer", "queue/timeout"),
+            QueueExit::RejectedByAll => ("rejected_by_all", "queue/timeout"),
+            QueueExit::CallbackTaken => return self.called_back(stage),
         };
-        let own = self.exits.get(name).or_else(|| self.exits.get("exit")).cloned();
+        let written = instead_of(name).iter().find_map(|name| self.exits.get(*name));
+        let own = written.or_else(|| self.exits.get("exit")).cloned();
         let next = own.or_else(|| own_exit(self.settings(stage)?, name).cloned().map(Exit::To));
         match next {
             Some(next) => {
@@ -112,14 +127,35 @@ impl Waiting {
     }
 }
 
+/// An exit, and those that stand in for it when it is not written.
+fn instead_of(name: &str) -> &'static [&'static str] {
+    match name {
+        "timeout" => &["timeout"],
+        "full" => &["full"],
+        "nobody" => &["nobody"],
+        "closed" => &["closed"],
+        "all_paused" => &["all_paused", "nobody"],
+        // Those who wait in a queue that is removed go where those go who waited too long.
+        "gone" => &["gone", "timeout"],
+        "no_answer" => &["no_answer", "timeout"],
+        "rejected_by_all" => &["rejected_by_all", "no_answer", "timeout"],
+        "callback_taken" => &["callback_taken"],
+        _ => &[],
+    }
+}
+
 /// Where a queue sends callers it cannot serve.
 pub fn own_exit<'a>(queue: &'a Queue, name: &str) -> Option<&'a Destination> {
-    let own = match name {
-        "timeout" => &queue.timeout,
-        "full" => &queue.full,
-        "nobody" => &queue.nobody,
-        "closed" => &queue.closed,
-        _ => &None,
+    let written = |name: &&str| match *name {
+        "timeout" => queue.timeout.as_ref(),
+        "full" => queue.full.as_ref(),
+        "nobody" => queue.nobody.as_ref(),
+        "closed" => queue.closed.as_ref(),
+        "all_paused" => queue.all_paused.as_ref(),
+        "no_answer" => queue.no_answer.as_ref(),
+        "rejected_by_all" => queue.rejected_by_all.as_ref(),
+        "gone" => queue.gone.as_ref(),
+        _ => None,
     };
-    own.as_ref().or(queue.overflow.as_ref())
+    instead_of(name).iter().find_map(written).or(queue.overflow.as_ref())
 }
