@@ -179,6 +179,13 @@ pub enum InboxOrder {
         /// For colleagues, else as before.
         note: Option<Arc<str>>,
     },
+    /// Somebody takes a message and calls who left it: their phones ring first.
+    CallBack {
+        /// Which.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+    },
     /// A message is deleted.
     Delete {
         /// Which.
@@ -200,6 +207,13 @@ pub enum MissedOrder {
         by: UserId,
         /// For colleagues, else as before.
         note: Option<Arc<str>>,
+    },
+    /// Somebody takes a caller and calls them: their own phones ring first.
+    Call {
+        /// The number.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
     },
     /// A caller is seen to.
     Done {

@@ -22,6 +22,7 @@ use crate::model::id::MailboxId;
 use crate::model::id::MailboxKey;
 use crate::model::id::Number;
 use crate::model::id::UserId;
+use crate::model::id::UserKey;
 use crate::model::mailbox::Handling;
 use crate::model::mailbox::Progress;
 use crate::model::missed::Missed;
@@ -198,6 +199,21 @@ impl Switch {
                 self.decide(now, company, None, "missed.taken", &format!("taken: by {by}"));
                 Answer::Done
             }
+            MissedOrder::Call { id, by } => {
+                let item = match self.item_for(company, id, by, None) {
+                    Ok(item) => item,
+                    Err(refused) => return refused,
+                };
+                let Some(number) = item.number.clone() else {
+                    return refused("callers who hide their number cannot be called back".to_owned());
+                };
+                let answer = self.call_back(now, company, by, &number);
+                if matches!(answer, Answer::Dialled { .. }) {
+                    self.change_missed(Change::Missed { missed: Missed { taken: Some(by.clone()), ..item } });
+                    self.decide(now, company, None, "missed.taken", &format!("called_back: by {by}"));
+                }
+                answer
+            }
             MissedOrder::Done { id, by } => {
                 if let Err(refused) = self.item_for(company, id, by, None) {
                     return refused;
@@ -224,6 +240,15 @@ impl Switch {
         self.missed.item(company, id).cloned().ok_or_else(|| {
             unknown(format!("\"{id}\" is not on the list; `sentral missed list {company}` shows it"))
         })
+    }
+
+    /// Rings the phones of a user, and then somebody who has called.
+    fn call_back(&mut self, now: Now, company: &CompanyId, by: &UserId, number: &Number) -> Answer {
+        let user = UserKey { company: company.clone(), user: by.clone() };
+        match self.board_dial(now, &user, number, false) {
+            Ok(answer) => answer,
+            Err((why, not_found)) => Answer::Refused { why, not_found },
+        }
     }
 
     /// Whether a user exists, and a note can be kept.
@@ -288,6 +313,25 @@ impl Switch {
                 let why = format!("{how}: voicemail:{mailbox} by {by}");
                 self.decide(now, company, None, "voicemail.handled", &why);
                 Answer::Done
+            }
+            InboxOrder::CallBack { id, by } => {
+                if let Err(refused) = self.known(company, by, None) {
+                    return refused;
+                }
+                let Some(message) = find(id) else { return gone(id) };
+                let Some(number) = message.from else {
+                    return refused("who left this message hides their number".to_owned());
+                };
+                let answer = self.call_back(now, company, by, &number);
+                if matches!(answer, Answer::Dialled { .. }) {
+                    let note = message.handling.and_then(|before| before.note);
+                    let handling = Handling { progress: Progress::Taken, by: by.clone(), note, at: now.utc };
+                    let (id, handling) = (id.clone(), Some(handling));
+                    self.change_mailbox(now, Change::MessageHandled { mailbox: key, id, handling });
+                    let why = format!("called_back: voicemail:{mailbox} by {by}");
+                    self.decide(now, company, None, "voicemail.handled", &why);
+                }
+                answer
             }
             InboxOrder::Delete { id } => {
                 if find(id).is_none() {

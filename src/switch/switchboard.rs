@@ -207,7 +207,8 @@ impl Switch {
         }
     }
 
-    fn board_dial(
+    /// Rings the phones of a user, and then whom they want to talk with.
+    pub(crate) fn board_dial(
         &mut self,
         now: Now,
         user: &UserKey,
@@ -430,12 +431,17 @@ impl Switch {
     /// What a user has set that keeps calls away, and until when.
     fn absence_of(
         &self,
-        _now: Now,
+        now: Now,
         company: &Company,
         user: &UserId,
     ) -> (Option<Reachable>, Option<Timestamp>) {
-        let forwarded = company.users.get(user).is_some_and(|user| user.forward_always.is_some());
-        (forwarded.then_some(Reachable::Forwarded), None)
+        let standing = self.people.standing(company, user, now.utc);
+        match (standing.do_not_disturb, standing.absent, standing.forwarded) {
+            (true, ..) => (Some(Reachable::DoNotDisturb), standing.dnd_until),
+            (false, Some(absence), _) => (Some(Reachable::Absent), absence.until),
+            (false, None, Some(_)) => (Some(Reachable::Forwarded), None),
+            (false, None, None) => (None, None),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::shell::cli::print;
 Examples:
   sentral missed list fjord
   sentral missed take fjord +4736000777 --by kari --note \"ringer etter lunsj\"
+  sentral missed call fjord +4736000777 --by kari
   sentral missed done fjord +4736000777 --by kari
 
 An item goes by itself when anybody has talked with the caller, and after 14 days.")]
@@ -40,6 +41,8 @@ enum Order {
         #[arg(long, value_name = "TEXT")]
         note: Option<Arc<str>>,
     },
+    /// Takes a caller and calls them: the phones of `--by` ring first
+    Call(Whom),
     /// A caller is seen to: takes it off the list
     Done(Whom),
 }
@@ -62,6 +65,10 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let done = format!("{} sees to {}", whom.by, whom.number);
             (whom.company, MissedOrder::Take { id: whom.number, by: whom.by, note }, done)
         }
+        Order::Call(whom) => {
+            let done = format!("{} is rung, then {}", whom.by, whom.number);
+            (whom.company, MissedOrder::Call { id: whom.number, by: whom.by }, done)
+        }
         Order::Done(whom) => {
             let done = format!("{} is off the list", whom.number);
             (whom.company, MissedOrder::Done { id: whom.number, by: whom.by }, done)
@@ -70,7 +77,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let answer = context.client.ask(&Command::Missed { company, order })?;
     context.show(&answer, |answer| match answer {
         Answer::Missed { missed } => Some(text(missed)),
-        Answer::Done => Some(format!("{done}\n")),
+        Answer::Done | Answer::Dialled { .. } => Some(format!("{done}\n")),
         _ => None,
     })
 }

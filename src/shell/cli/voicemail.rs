@@ -22,6 +22,7 @@ Examples:
   sentral voicemail take fjord felles 0-5f3a-1 --by kari --note \"vil ha pris på 40 boller\"
   sentral voicemail done fjord felles 0-5f3a-1 --by kari
   sentral voicemail put-back fjord felles 0-5f3a-1 --by kari
+  sentral voicemail call-back fjord felles 0-5f3a-1 --by kari
   sentral voicemail delete fjord felles 0-5f3a-1")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -38,6 +39,16 @@ enum Order {
     Done(By),
     /// Nobody sees to a message any longer
     PutBack(By),
+    /// Takes a message and calls who left it: the phones of `--by` ring first
+    CallBack {
+        #[command(flatten)]
+        place: Where,
+        /// Message
+        id: Arc<str>,
+        /// Who
+        #[arg(long, value_name = "USER")]
+        by: UserId,
+    },
     /// Deletes a message and its recording
     Delete {
         #[command(flatten)]
@@ -75,6 +86,10 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Order::Take(by) => handle(by, Some(Progress::Taken), "is taken"),
         Order::Done(by) => handle(by, Some(Progress::Done), "is done"),
         Order::PutBack(by) => handle(by, None, "is put back"),
+        Order::CallBack { place, id, by } => {
+            let done = format!("{by} is rung, then who left {id}");
+            (place, InboxOrder::CallBack { id, by }, done)
+        }
         Order::Delete { place, id } => {
             let done = format!("message {id} is deleted");
             (place, InboxOrder::Delete { id }, done)
@@ -83,7 +98,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let answer = context.client.ask(&Command::Inbox { company, mailbox, order })?;
     context.show(&answer, |answer| match answer {
         Answer::Messages { messages } => Some(text(messages)),
-        Answer::Done => Some(format!("{done}\n")),
+        Answer::Done | Answer::Dialled { .. } => Some(format!("{done}\n")),
         _ => None,
     })
 }
