@@ -364,7 +364,7 @@ impl Check<'_> {
             let s = left.as_secs() + 1;
             let nb = format!("Telefonen sa opptatt; den prøves igjen om {s} s");
             ("phone_busy", nb, format!("The phone said busy; it is tried again in {s} s"))
-        } else if in_call || state == Some(&AgentState::Busy) {
+        } else if in_call || matches!(state, Some(AgentState::Busy(_))) {
             ("busy", "I en samtale".to_owned(), "In a call".to_owned())
         } else if matches!(state, Some(AgentState::Ringing(_))) {
             ("ringing", "Ringes akkurat nå".to_owned(), "Being rung right now".to_owned())
