@@ -27,7 +27,6 @@ mod inbox;
 mod mobile;
 mod mobile_swarm;
 mod pair;
-mod pair;
 mod park;
 mod personal;
 mod phone;
