@@ -57,8 +57,61 @@ fn every_file_of_the_sample_is_read() {
 }
 
 #[test]
+fn a_calendar_becomes_closures_and_what_it_holds_is_checked() {
+    let company = "[company]\nname = \"Prøve\"\n[hours.kontor]\nmon-fri = \"08:00-16:00\"\n[media]\nm = { file = \"m.wav\" }\n\
+                   [closures.ferier]\nical = \"ferier.ics\"\nhours = [\"kontor\"]\nplay = \"m\"\n\
+                   [closures.egen]\nfrom = 2027-01-04\nto = 2027-01-04\n";
+    let with = |calendar: &str| {
+        let files = [(COMPANY, company), ("calendars/prove/ferier.ics", calendar)];
+        load_all(&files.into_iter().map(|(path, text)| (path.into(), text.to_owned())).collect())
+    };
+    let event = |lines: &str| format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\n{lines}\nEND:VEVENT\nEND:VCALENDAR\n");
+    let loaded = with(&event("SUMMARY:Jul\nDTSTART;VALUE=DATE:20271224\nRRULE:FREQ=YEARLY;COUNT=2"));
+    assert_eq!(told(&loaded).0, Vec::<String>::new());
+    let config = loaded.config.expect("it is sound");
+    let closures = &config.companies["prove"].closures;
+    let ids: Vec<&str> = closures.keys().map(|id| id.as_str()).collect();
+    assert_eq!(ids, ["egen", "ferier-1", "ferier-2"]);
+    let second = &closures["ferier-2"];
+    assert_eq!((&*second.name, second.from.to_string().as_str()), ("Jul", "2028-12-24T00:00:00"));
+    assert_eq!(second.hours.len(), 1);
+    assert!(second.order < closures["egen"].order, "ties go by the order of the file");
+    let refused = told(&with(&event("SUMMARY:Jul\nDTSTART;VALUE=DATE:20271224\nRRULE:FREQ=WEEKLY"))).0;
+    assert_eq!(
+        refused,
+        [format!(
+            "{COMPANY}:8:8: ferier.ics: line 5: RRULE with FREQ=WEEKLY is not taken: only FREQ=YEARLY on the same date; \
+             write each time as an event of its own"
+        )]
+    );
+    let mut none = BTreeMap::from([(COMPANY.into(), company.to_owned())]);
+    let missing = told(&load_all(&none)).0;
+    assert!(
+        missing[0].contains("ferier.ics: the file is not there: looked for calendars/prove/ferier.ics"),
+        "{missing:?}"
+    );
+    none.insert(COMPANY.into(), company.replace("\"ferier.ics\"", "\"../ferier.ics\""));
+    assert!(told(&load_all(&none)).0[0].contains("must be the name of an .ics file"));
+}
+
+#[test]
+fn a_flow_has_five_hundred_steps_at_most() {
+    let flow = |steps: usize| {
+        let mut text =
+            String::from("[company]\nname = \"Prøve\"\n[flows.lang]\nstart = \"s1\"\n[flows.lang.steps]\n");
+        for step in 1..steps {
+            text.push_str(&format!("s{step} = {{ set = {{ tag = \"x\" }}, next = \"s{}\" }}\n", step + 1));
+        }
+        text.push_str(&format!("s{steps} = {{ hangup = \"normal\" }}\n"));
+        told(&load_all(&BTreeMap::from([(COMPANY.into(), text)]))).0
+    };
+    assert_eq!(flow(500), Vec::<String>::new());
+    assert_eq!(flow(501), [format!("{COMPANY}:3:8: flow \"lang\" has 501 steps; 500 is the most")]);
+}
+
+#[test]
 fn name_servers_kept_messages_and_the_capture_server_are_read() {
-    let server = "[dns]\nservers = \"127.0.0.1:5353\"\n[trace]\nmemory = \"32MB\"\n[hep]\n\
+    let server = "[dns]\nservers = \"127.0.0.1:5353\"\n[trace]\nmemory = \"32MB\"\n[events]\nkeep = \"90d\"\n[hep]\n\
                   server = \"homer.example.no\"\npassword = \"env:A\"\n";
     let mut texts = sample_texts();
     texts.insert("server.toml".into(), server.into());
@@ -68,6 +121,7 @@ fn name_servers_kept_messages_and_the_capture_server_are_read() {
     let config = load_all(&texts).config.expect("all of it is right");
     assert_eq!(config.server.dns_servers, ["127.0.0.1:5353".parse().expect("an address")]);
     assert_eq!(config.server.trace_bytes, 32_000_000);
+    assert_eq!(config.server.events_keep, Duration::from_secs(90 * 86_400));
     let hep = config.server.hep.as_ref().expect("a capture server");
     assert_eq!((&*hep.host, hep.port, hep.id), ("homer.example.no", None, 2001));
     assert_eq!(hep.password.as_ref().map(|secret| &*secret.0), Some("verdi av A"));
@@ -76,6 +130,7 @@ fn name_servers_kept_messages_and_the_capture_server_are_read() {
     let usual = load_all(&sample_texts()).config.expect("the sample is right");
     assert!(usual.server.dns_servers.is_empty() && usual.server.hep.is_none());
     assert_eq!(usual.server.trace_bytes, 16_000_000);
+    assert_eq!(usual.server.events_keep, Duration::from_secs(400 * 86_400));
 }
 
 #[test]

@@ -234,6 +234,31 @@ fn keys_are_left_out_without_a_gap_where_the_other_side_has_no_telephone_event()
 }
 
 #[test]
+fn kept_keys_are_told_but_not_passed_on_and_sent_again_by_order() {
+    let mut rig = Rig::new();
+    rig.open(A, Session { dtmf: Some(101), ..session(ANN, Codec::Pcma) });
+    rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
+    rig.bridge();
+    rig.take_packets();
+    for (from, keep) in [(0u16, true), (10, false)] {
+        rig.command(Command::KeepKeys { stream: A, keep });
+        rig.events.clear();
+        for at in from..from + 10 {
+            let event = (from + 3..from + 6).contains(&at);
+            let payload = if event { key(1, 160, false) } else { vec![0x55; 160] };
+            rig.receive(A, ANN, header(if event { 101 } else { 8 }, at, u32::from(at) * 160), &payload);
+        }
+        let packets = rig.take_packets();
+        let keys = packets.iter().filter(|p| p.header.payload_type == 101).count();
+        assert_eq!((packets.len(), keys), if keep { (7, 0) } else { (10, 3) });
+        assert!(rig.events.contains(&Event::Digit { stream: A, digit: '1' }), "it is told in any case");
+    }
+    rig.command(Command::SendDigit { stream: B, digit: '1' });
+    let packets = rig.run(400);
+    assert!(packets.iter().any(|p| p.port == B.port && p.header.payload_type == 101));
+}
+
+#[test]
 fn a_third_party_can_neither_be_heard_nor_draw_the_audio_to_itself() {
     let mut rig = Rig::bridged(Codec::Pcma, Codec::Pcma);
     let nat = SocketAddr::from(([198, 51, 100, 7], 31_000));

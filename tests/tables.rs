@@ -24,3 +24,5 @@ mod say;
 mod secrecy;
 #[path = "tables/strategy.rs"]
 mod strategy;
+#[path = "tables/years.rs"]
+mod years;

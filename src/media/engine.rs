@@ -68,6 +68,7 @@ impl Command {
             | Command::Play { stream, .. }
             | Command::Stop { stream }
             | Command::SendDigit { stream, .. }
+            | Command::KeepKeys { stream, .. }
             | Command::Record { stream, .. }
             | Command::StopRecord { stream }
             | Command::Close { stream } => *stream,
@@ -131,6 +132,7 @@ impl Engine {
                 Command::Play { play, items, repeat, .. } => self.play(id, play, items, repeat),
                 Command::Stop { .. } => self.stop(id),
                 Command::SendDigit { digit, .. } => self.send_digit(id, digit),
+                Command::KeepKeys { keep, .. } => self.keep_keys(id, keep),
                 Command::Record { record, file, max, max_silence, .. } => {
                     self.record(id, record, file, (max, max_silence));
                 }
@@ -174,6 +176,7 @@ impl Engine {
                 self.rng.bits() as u32,
             ),
             dropped: 0,
+            keeps_keys: false,
             keys_in: dtmf::Receiver::default(),
             keys_out: dtmf::Sender::default(),
             key_tones: None,
@@ -263,6 +266,12 @@ impl Engine {
             None => stream.key_tones.get_or_insert_with(Play::keys).push_key(clip),
         }
         self.settle(id.port);
+    }
+
+    fn keep_keys(&mut self, id: StreamId, keep: bool) {
+        if let Some(stream) = self.stream(id) {
+            stream.keeps_keys = keep;
+        }
     }
 
     fn record(&mut self, id: StreamId, name: RecordId, file: Arc<str>, limits: (Duration, Option<Duration>)) {

@@ -138,6 +138,13 @@ pub enum Command {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
     },
+    /// Keys that come (RFC 4733) are told, but not passed on to the peer; or are again.
+    KeepKeys {
+        /// Whose keys.
+        stream: StreamId,
+        /// Kept.
+        keep: bool,
+    },
     /// Records what the stream receives, as 16-bit PCM at the codec's rate, into the file of that name.
     Record {
         /// Which.

@@ -38,6 +38,8 @@ pub struct Stream {
     pub dropped: u64,
     /// Hears keys.
     pub keys_in: dtmf::Receiver,
+    /// Keys that come are not passed on.
+    pub keeps_keys: bool,
     /// Sends keys as telephone-events.
     pub keys_out: dtmf::Sender,
     /// Sends keys as tones.

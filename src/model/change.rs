@@ -20,6 +20,8 @@ use crate::model::id::MailboxKey;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
+use crate::model::id::UserId;
+use crate::model::id::UserKey;
 use crate::model::mailbox::Message;
 use crate::model::mailbox::MessageState;
 
@@ -277,6 +279,30 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Somebody wants to be rung when a colleague is free, or no longer.
+    BusyCallback {
+        /// Who wants it.
+        asker: UserKey,
+        /// Who is to be reached.
+        wanted: UserKey,
+        /// Until when; none ends it.
+        until: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user is logged in at a shared phone, or nobody.
+    HotDesk {
+        /// SIP domain.
+        domain: Arc<str>,
+        /// Which phone.
+        device: DeviceId,
+        /// Who; none when nobody is.
+        user: Option<UserId>,
+        /// Ends by itself.
+        until: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
     /// A message was left.
     MessageLeft {
         /// The message.
@@ -323,6 +349,8 @@ impl Change {
             | Change::Unbound { .. }
             | Change::DevicePassword { .. }
             | Change::ToggleSet { .. }
+            | Change::BusyCallback { .. }
+            | Change::HotDesk { .. }
             | Change::MessageLeft { .. }
             | Change::MessageMarked { .. }
             | Change::MessageDeleted { .. } => true,

@@ -75,6 +75,7 @@ pub fn check(config: &Config, unsure: &Unsure) -> Vec<Finding> {
             checker.codes(&company.codes);
         }
         checker.extensions(company);
+        checker.hidden_by_codes(company);
         company::check(&mut checker, company);
         queue::check(&mut checker, company);
         flow::check(&mut checker, company);
@@ -218,6 +219,18 @@ impl<'a> Checker<'a> {
                 );
             }
         }
+        let keys = [
+            ("transfer", &codes.keys.transfer),
+            ("consult", &codes.keys.consult),
+            ("back", &codes.keys.back),
+        ];
+        let keys = keys.map(|(name, code)| (name, code.as_deref().unwrap_or_default()));
+        for (name, code) in keys {
+            let hides = |(other, longer): &&(&str, &str)| *other != name && longer.starts_with(code);
+            if let Some((other, _)) = keys.iter().find(hides).filter(|_| !code.is_empty()) {
+                self.error(&["codes", name], format!("the keys {code} hide those of \"{other}\""));
+            }
+        }
     }
 
     /// Extensions: given once, not hidden by a code, not an emergency number, not among the parking slots.
@@ -240,8 +253,7 @@ impl<'a> Checker<'a> {
                     );
                 }
             }
-            let slot = number.as_str().parse::<u32>().ok();
-            if slot.zip(company.parking).is_some_and(|(slot, (first, last))| (first..=last).contains(&slot)) {
+            if company.parking.as_ref().is_some_and(|parking| parking.slot(number.as_str()).is_some()) {
                 self.error(&path, format!("extension {number} is a parking slot"));
             }
         }
@@ -259,6 +271,36 @@ impl<'a> Checker<'a> {
                 "extension {number}{more} begins like public short numbers, which it hides: prefer 2–9"
             );
             self.warn(&[section, id, "ext"], message);
+        }
+    }
+
+    /// Parking slots that a code hides, and extensions that cannot be written behind a code because a longer code begins
+    /// so: behind `*8`, `012` reads as `*80` and `12`.
+    fn hidden_by_codes(&mut self, company: &Company) {
+        let codes = code_list(&company.codes);
+        let slots = company.parking.iter().flat_map(|parking| parking.first..=parking.last);
+        let slots: Vec<String> = slots.map(|slot| slot.to_string()).collect();
+        let hides = |code: &str| slots.iter().find(|slot| slot.starts_with(code)).cloned();
+        for (name, code) in &codes {
+            if let Some(slot) = hides(code) {
+                let message =
+                    format!("parking slot {slot} is hidden by the service code \"{name}\" ({code})");
+                self.error(&["parking", "slots"], message);
+            }
+        }
+        for (number, section, id, _) in extensions(company) {
+            for (name, code) in codes.iter().filter(|(name, _)| TAKES_EXTENSION.contains(name)) {
+                let whole = format!("{code}{number}");
+                let longer = codes.iter().filter(|(_, longer)| longer.len() > code.len());
+                let Some((other, reads)) = longer.clone().find(|(_, longer)| whole.starts_with(longer))
+                else {
+                    continue;
+                };
+                let message = format!(
+                    "extension {number} cannot be dialled behind \"{name}\" ({code}): {whole} reads as \"{other}\" ({reads})"
+                );
+                self.warn(&[section, id, "ext"], message);
+            }
         }
     }
 
@@ -319,6 +361,14 @@ impl<'a> Checker<'a> {
                     );
                 }
             }
+            for (number, service) in &company.services {
+                if let Some(other) = numbers.insert(number, format!("{service} of {}", company.id)) {
+                    self.key_error(
+                        &["numbers", number.as_str()],
+                        format!("number {number} is already given to {other}"),
+                    );
+                }
+            }
             for (id, user) in &company.users {
                 let Some(number) = &user.number else { continue };
                 if let Some(other) = numbers.insert(number, format!("user:{id} of {}", company.id)) {
@@ -338,6 +388,10 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// Codes that extensions of users are dialled behind.
+const TAKES_EXTENSION: [&str; 6] =
+    ["pickup", "intercom", "call_back", "call_back_cancel", "take_over", "hot_desk"];
+
 /// Norwegian voice emergency numbers.
 const EMERGENCY: [&str; 3] = ["110", "112", "113"];
 
@@ -354,13 +408,21 @@ fn code_list(codes: &Codes) -> Vec<(&str, &str)> {
         ("echo", &codes.echo),
         ("own_number", &codes.own_number),
         ("hide_number", &codes.hide_number),
+        ("pickup", &codes.pickup),
+        ("park", &codes.park),
+        ("intercom", &codes.intercom),
+        ("call_back", &codes.call_back),
+        ("call_back_cancel", &codes.call_back_cancel),
+        ("take_over", &codes.take_over),
+        ("own_call", &codes.own_call),
+        ("hot_desk", &codes.hot_desk),
+        ("record_prompt", &codes.record_prompt),
         ("forward_always", &codes.forward[0]),
         ("forward_no_answer", &codes.forward[1]),
         ("forward_unreachable", &codes.forward[2]),
         ("forward_busy", &codes.forward[3]),
     ];
-    let later = codes.later.iter().map(|(name, code)| (&**name, &**code));
-    own.into_iter().filter_map(|(name, code)| Some((name, code.as_deref()?))).chain(later).collect()
+    own.into_iter().filter_map(|(name, code)| Some((name, code.as_deref()?))).collect()
 }
 
 #[cfg(test)]

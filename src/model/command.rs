@@ -4,16 +4,28 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::board;
+use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
+use crate::model::figures::Figures;
 use crate::model::figures::LineFigures;
+use crate::model::hours::HoursView;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
+use crate::model::id::HoursId;
 use crate::model::id::LineId;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
+use crate::model::report::Plan;
+use crate::model::report::Report;
+use crate::model::report::ReportAsk;
+use crate::model::report::WhyAsk;
+use crate::model::report::WhyLine;
+use crate::model::report::WhyNot;
+use crate::model::report::WhyNotAsk;
 
 /// An order or a question.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -69,6 +81,17 @@ pub enum Command {
         /// Ends by itself.
         until: Option<Timestamp>,
     },
+    /// Opening hours: what holds, and day by day.
+    Hours {
+        /// Only of this company.
+        company: Option<CompanyId>,
+        /// Only this template.
+        hours: Option<HoursId>,
+        /// Then; else now.
+        at: Option<Timestamp>,
+        /// All days of this year.
+        year: Option<i16>,
+    },
     /// Devices and their bindings.
     Devices,
     /// Has a device fetch its configuration again.
@@ -82,8 +105,21 @@ pub enum Command {
     },
     /// Trunks and their state.
     Trunks,
+    /// About people's calls: the switchboard, transfer, click to call …
+    Board(board::Order),
     /// What would happen to a call.
     Simulate(Simulate),
+    /// What has been counted today.
+    Figures {
+        /// Whose.
+        company: CompanyId,
+    },
+    /// What has been over some time; the core cuts it into periods, and the store counts.
+    Report(ReportAsk),
+    /// Why a call went as it did; answered from the store's log.
+    Why(WhyAsk),
+    /// Why a user is not rung.
+    WhyNot(WhyNotAsk),
     /// No new calls; ends when the last call is over.
     Drain,
 }
@@ -124,6 +160,11 @@ pub enum Answer {
         /// The agents.
         agents: Vec<AgentView>,
     },
+    /// To `Hours`.
+    Hours {
+        /// The templates, by company and id.
+        hours: Vec<HoursView>,
+    },
     /// To `Devices`.
     Devices {
         /// The devices.
@@ -134,10 +175,43 @@ pub enum Answer {
         /// The trunks.
         trunks: Vec<TrunkView>,
     },
+    /// To `Board`: the switchboard.
+    Board(Box<board::BoardView>),
+    /// To `Board`: the caller is parked.
+    Parked {
+        /// Where.
+        slot: u32,
+    },
+    /// To `Board`: the user's phones ring.
+    Dialled {
+        /// The call.
+        call: CallId,
+    },
     /// To `Simulate`: one sentence per decision.
     Told {
         /// The sentences.
         steps: Vec<Told>,
+    },
+    /// To `Figures`.
+    Figures {
+        /// Since midnight in the company's zone.
+        figures: Box<Figures>,
+    },
+    /// The core's part of the answer to `Report`.
+    Planned(Plan),
+    /// To `Report`.
+    Report(Box<Report>),
+    /// To `Why`.
+    Why {
+        /// The call's record, once it has ended.
+        cdr: Option<Box<Cdr>>,
+        /// Its decisions, in order.
+        lines: Vec<WhyLine>,
+    },
+    /// To `WhyNot`.
+    WhyNot {
+        /// By queue or group.
+        lines: Vec<WhyNot>,
     },
     /// It could not be done.
     Refused {
@@ -289,6 +363,9 @@ pub struct AgentView {
     pub notices: Vec<String>,
     /// By queue or group: state in words.
     pub lines: Vec<(LineId, String)>,
+    /// Voicemail seems to answer the agent's mobile.
+    #[serde(default)]
+    pub voicemail_suspected: bool,
 }
 
 /// A device.

@@ -28,13 +28,16 @@ use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::id::WebhookId;
 use crate::model::mailbox::Mailbox;
+use crate::model::parking::Parking;
 use crate::model::prompt::Media;
 use crate::model::queue::Queue;
 use crate::model::ring_group::RingGroup;
 use crate::model::server::Codes;
 use crate::model::server::Language;
 use crate::model::server::Secret;
+use crate::model::server::Sms;
 use crate::model::server::Webhook;
+use crate::model::service_number::ServiceNumber;
 use crate::model::user::Device;
 use crate::model::user::User;
 
@@ -47,6 +50,18 @@ pub enum Record {
     /// Those of queues.
     Queues,
     /// All.
+    All,
+}
+
+/// Who may transfer by keys while talking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeatureKeys {
+    /// Nobody.
+    Off,
+    /// Users at their mobiles.
+    #[default]
+    Mobile,
+    /// Users at their phones too.
     All,
 }
 
@@ -75,6 +90,12 @@ pub struct Company {
     pub music: Option<MediaId>,
     /// Public numbers of this company, without those of users.
     pub numbers: BTreeMap<Number, Destination>,
+    /// Public numbers by which users serve themselves.
+    pub services: BTreeMap<Number, ServiceNumber>,
+    /// Service numbers ask for the PIN even where the carrier vouches for the caller's number.
+    pub service_pin: bool,
+    /// Who may transfer by keys while talking.
+    pub feature_keys: FeatureKeys,
     /// Where people sit, for emergency calls.
     pub sites: BTreeMap<SiteId, Site>,
     /// People and places.
@@ -99,16 +120,22 @@ pub struct Company {
     pub flows: BTreeMap<FlowId, Flow>,
     /// Conference rooms (loaded and checked; joined by a later version).
     pub rooms: BTreeMap<RoomId, Room>,
-    /// First and last parking slot.
-    pub parking: Option<(u32, u32)>,
+    /// Where callers are parked.
+    pub parking: Option<Parking>,
     /// Caller lists for the `caller` verb (`contacts:<id>`).
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
     /// The server's, overridden.
     pub codes: Codes,
+    /// How text messages are sent: its own way, else the server's.
+    pub sms: Option<Sms>,
     /// Webhooks.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.
     pub allow: Classes,
+    /// The toggle by which the switchboard turns night service on.
+    pub night: Option<ToggleId>,
+    /// Who is logged in at a shared phone is logged out at this time of day.
+    pub hot_desk_until: Option<jiff::civil::Time>,
     /// Destinations closed to everybody.
     pub block: Classes,
     /// The server's, overridden.
@@ -122,6 +149,7 @@ impl Company {
     pub fn owns(&self, number: &Number) -> bool {
         self.number.as_ref() == Some(number)
             || self.numbers.contains_key(number)
+            || self.services.contains_key(number)
             || self.users.values().any(|user| user.number.as_ref() == Some(number))
     }
 }

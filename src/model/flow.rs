@@ -9,6 +9,7 @@ use crate::model::hours::Category;
 use crate::model::id::FlowId;
 use crate::model::id::GroupId;
 use crate::model::id::HoursId;
+use crate::model::id::LineId;
 use crate::model::id::MailboxId;
 use crate::model::id::MediaId;
 use crate::model::id::Number;
@@ -41,6 +42,22 @@ pub enum Destination {
     Hangup,
 }
 
+impl Destination {
+    /// What stands before the colon.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Destination::User(_) => "user",
+            Destination::Group(_) => "group",
+            Destination::Queue(_) => "queue",
+            Destination::Flow(_) => "flow",
+            Destination::Voicemail(_) => "voicemail",
+            Destination::Phone(_) => "phone",
+            Destination::Room(_) => "room",
+            Destination::Hangup => "hangup",
+        }
+    }
+}
+
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -63,6 +80,16 @@ pub enum Exit {
     Step(StepId),
     /// `kind:id`, or `hangup`.
     To(Destination),
+}
+
+impl Exit {
+    /// The step's name, or the kind of destination.
+    pub fn name(&self) -> &str {
+        match self {
+            Exit::Step(step) => step.as_str(),
+            Exit::To(to) => to.kind(),
+        }
+    }
 }
 
 /// A call flow.
@@ -89,7 +116,7 @@ pub enum Step {
     /// Plays recordings.
     Play {
         /// In order.
-        media: Vec<MediaId>,
+        media: Vec<Played>,
         /// How many times.
         repeat: u32,
         /// A key stops it.
@@ -113,6 +140,8 @@ pub enum Step {
         invalid_play: Option<MediaId>,
         /// The caller may dial an extension.
         extensions: bool,
+        /// Between two digits of an extension.
+        inter_digit: Duration,
         /// By key.
         keys: BTreeMap<char, Exit>,
         /// When tries are used up in silence; none hangs up.
@@ -205,13 +234,15 @@ pub enum Step {
         /// By name: `ok invalid timeout`.
         exits: BTreeMap<Arc<str>, Exit>,
     },
-    /// Name search by keys (carried out by a later version: takes `none`).
+    /// Name search by keys; who is chosen is rung.
     Directory {
         /// Played first.
         media: MediaId,
         /// Letters before the first search.
         letters: u32,
-        /// Nobody found; none hangs up.
+        /// Only agents and members of these queues and groups; empty is everybody who is listed.
+        scope: Vec<LineId>,
+        /// Nobody found or chosen after three tries; none hangs up.
         none: Option<Exit>,
     },
     /// Asks for consent to recording.
@@ -227,7 +258,7 @@ pub enum Step {
         /// No, or silence.
         declined: Exit,
     },
-    /// Asks another system (carried out by a later version: takes `error`).
+    /// Asks another system.
     Ask {
         /// URL or webhook id.
         what: Arc<str>,
@@ -254,7 +285,7 @@ pub enum Step {
         /// Branch (an exit: step or destination) and weight.
         branches: Vec<(Exit, u32)>,
     },
-    /// Sends a text message (carried out by a later version: goes on).
+    /// Sends the caller a text message, if that is a mobile, and goes on at once.
     Sms {
         /// What it says.
         text: Arc<str>,
@@ -277,6 +308,71 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Its verb, as written in the configuration.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Step::Hours { .. } => "hours",
+            Step::Play { .. } => "play",
+            Step::Menu { .. } => "menu",
+            Step::Caller { .. } => "caller",
+            Step::Toggle { .. } => "toggle",
+            Step::Queue { .. } => "queue",
+            Step::Group { .. } => "group",
+            Step::Dial { .. } => "dial",
+            Step::Voicemail { .. } => "voicemail",
+            Step::Collect { .. } => "collect",
+            Step::Directory { .. } => "directory",
+            Step::Consent { .. } => "consent",
+            Step::Ask { .. } => "ask",
+            Step::Set { .. } => "set",
+            Step::Split { .. } => "split",
+            Step::Sms { .. } => "sms",
+            Step::Flow { .. } => "flow",
+            Step::Hangup { .. } => "hangup",
+        }
+    }
+
+    /// The exits by the key they are written under; the branches of a `split` by where they lead.
+    pub fn exits(&self) -> Vec<(String, &Exit)> {
+        fn named<K: fmt::Display>(exits: &BTreeMap<K, Exit>) -> impl Iterator<Item = (String, &Exit)> {
+            exits.iter().map(|(name, exit)| (name.to_string(), exit))
+        }
+        fn one<'a>(name: &str, exit: &'a Exit) -> (String, &'a Exit) {
+            (name.to_owned(), exit)
+        }
+        match self {
+            Step::Hours { exits, .. } => named(exits).collect(),
+            Step::Play { next, keys, .. } => named(keys).chain([one("next", next)]).collect(),
+            Step::Menu { keys, timeout, invalid, .. } => {
+                let timeout = timeout.iter().map(|exit| one("timeout", exit));
+                named(keys).chain(timeout).chain(invalid.iter().map(|exit| one("invalid", exit))).collect()
+            }
+            Step::Caller { matched, otherwise, .. } => vec![one("match", matched), one("else", otherwise)],
+            Step::Toggle { on, off, .. } => vec![one("on", on), one("off", off)],
+            Step::Queue { exits, keys, .. } => named(exits).chain(named(keys)).collect(),
+            Step::Group { exits, .. }
+            | Step::Dial { exits, .. }
+            | Step::Collect { exits, .. }
+            | Step::Ask { exits, .. } => named(exits).collect(),
+            Step::Voicemail { next, full, .. } => {
+                [one("next", next)].into_iter().chain(full.iter().map(|exit| one("full", exit))).collect()
+            }
+            Step::Directory { none, .. } => none.iter().map(|exit| one("none", exit)).collect(),
+            Step::Consent { accepted, declined, .. } => {
+                vec![one("accepted", accepted), one("declined", declined)]
+            }
+            Step::Set { next, .. } | Step::Sms { next, .. } | Step::Flow { next, .. } => {
+                vec![one("next", next)]
+            }
+            Step::Split { branches } => {
+                branches.iter().map(|(exit, _)| (exit.name().to_owned(), exit)).collect()
+            }
+            Step::Hangup { .. } => Vec::new(),
+        }
+    }
+}
+
 /// One condition of the `caller` verb.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallerMatch {
@@ -286,6 +382,30 @@ pub enum CallerMatch {
     Hidden,
     /// On a list of the company.
     Contacts(Arc<str>),
+    /// `abroad`: a number of another country.
+    Abroad,
+    /// `mobile`: a Norwegian mobile number.
+    Mobile,
+    /// `language:en`: of the call, which a `set` step may have changed.
+    Language(Language),
+    /// `dialled:+47…`: what the caller dialled.
+    Dialled(Number),
+    /// `tag:kundetype=vip`: a tag that a step before has set; without a value, any.
+    Tag {
+        /// Its name.
+        name: Arc<str>,
+        /// What it must be.
+        value: Option<Arc<str>>,
+    },
+}
+
+/// What a `play` step plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Played {
+    /// A recording of the company.
+    Media(MediaId),
+    /// `reopens:kontor`: "we open again on Monday at eight"; nothing while these hours are open, or never are.
+    Reopens(HoursId),
 }
 
 /// Which number a dialled party sees.

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::civil::DateTime;
 
+use crate::model::flow::Destination;
+use crate::model::id::CompanyId;
 use crate::model::id::HoursId;
 use crate::model::id::MediaId;
 use crate::model::id::Number;
@@ -114,4 +117,69 @@ pub struct Toggle {
     pub ext: Option<Number>,
     /// Hours it overrides while on, and with which category (`closed`, `open`): "steng nå", "åpne nå".
     pub overrides: Option<(Vec<HoursId>, Category)>,
+    /// Public numbers whose calls go elsewhere while it is on; it beats everything their flow would say.
+    pub numbers: Vec<Number>,
+    /// Where they go then; there is one if there are numbers.
+    pub to: Option<Destination>,
+}
+
+/// A template as people look at it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct HoursView {
+    /// Whose.
+    pub company: CompanyId,
+    /// Which.
+    pub id: HoursId,
+    /// Shown name.
+    pub name: String,
+    /// IANA zone.
+    pub zone: String,
+    /// At this moment.
+    pub at: Timestamp,
+    /// What holds: `open`, `closed`, `holiday`, `closure`, or a span's own name.
+    pub category: String,
+    /// Which rule decides, in words.
+    pub rule: String,
+    /// The holiday's or closure's name.
+    pub day: Option<String>,
+    /// When this answer began.
+    pub since: Option<Timestamp>,
+    /// When it changes.
+    pub until: Option<Timestamp>,
+    /// When it opens next; none while it is open, and when it never does.
+    pub opens: Option<Timestamp>,
+    /// Public holidays of the next two weeks on which it opens as on any other day.
+    pub open_holidays: Vec<String>,
+    /// Day by day, when that was asked for.
+    pub days: Vec<DayView>,
+}
+
+/// One day of a template.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DayView {
+    /// `2027-05-17`
+    pub date: String,
+    /// 1 is Monday.
+    pub weekday: i8,
+    /// ISO week.
+    pub week: i8,
+    /// All of the day, in order.
+    pub spans: Vec<SpanView>,
+    /// The rule that makes the day another than the week says; none on ordinary days.
+    pub rule: Option<String>,
+    /// The holiday's, named day's or closure's name.
+    pub name: Option<Arc<str>>,
+    /// 23 or 25 when the clock is changed, else 24.
+    pub hours_long: i64,
+}
+
+/// A stretch of a day.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SpanView {
+    /// `08:00`
+    pub from: String,
+    /// `16:00`, `24:00` at the end of the day.
+    pub to: String,
+    /// What holds.
+    pub category: Category,
 }

@@ -1,5 +1,6 @@
 //! Plain data about customers, shared by the core, the store and what people see; no behaviour beyond checks.
 
+pub mod board;
 pub mod cdr;
 pub mod change;
 pub mod check;
@@ -11,13 +12,17 @@ pub mod figures;
 pub mod flow;
 pub mod fraud;
 pub mod hours;
+pub mod ical;
 pub mod id;
 pub mod mailbox;
 pub mod number;
+pub mod parking;
 pub mod prompt;
 pub mod queue;
+pub mod report;
 pub mod ring_group;
 pub mod server;
+pub mod service_number;
 pub mod srtp;
 pub mod trunk;
 pub mod user;
@@ -35,6 +40,7 @@ use crate::model::id::PlanId;
 use crate::model::id::TrunkId;
 use crate::model::server::Plan;
 use crate::model::server::Server;
+use crate::model::service_number::ServiceNumber;
 use crate::model::trunk::Route;
 use crate::model::trunk::Trunk;
 
@@ -56,6 +62,8 @@ pub struct Config {
     pub companies: BTreeMap<CompanyId, Arc<Company>>,
     /// Public number → whose and where it leads; also the numbers of users.
     pub numbers: HashMap<Number, (CompanyId, Destination)>,
+    /// Public number → whose and which service it is.
+    pub services: HashMap<Number, (CompanyId, ServiceNumber)>,
     /// SIP domain and SIP user name → whose device.
     pub devices: HashMap<(Arc<str>, DeviceId), CompanyId>,
 }

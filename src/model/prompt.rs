@@ -11,6 +11,8 @@ use crate::model::id::MediaId;
 pub struct Media {
     /// Shown, else the id.
     pub name: Option<Arc<str>>,
+    /// Dialled behind the service code to record it by telephone.
+    pub code: Option<Arc<str>>,
     /// What is said.
     pub text: Option<Arc<str>>,
     /// The WAV file, absolute; exists and was readable at load.

@@ -9,6 +9,7 @@ use crate::model::id::HoursId;
 use crate::model::id::MediaId;
 use crate::model::id::Number;
 use crate::model::id::UserId;
+use crate::model::user::ContactRule;
 
 /// Which free agents ring next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -195,8 +196,10 @@ pub struct HighTraffic {
 /// What an agent's phone shows and hears.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Present {
-    /// Template of the display name: `{queue}`, `{caller}`.
+    /// Template of the display name: `{queue}`, `{caller}`, `{number}`, `{wait}`, `{tag}`.
     pub name: Arc<str>,
+    /// The recording that says the queue's name, before a key is asked for and in a whisper.
+    pub spoken: Option<MediaId>,
     /// Show the caller's number (else the queue's).
     pub caller_number: bool,
     /// `Alert-Info` value.
@@ -204,9 +207,31 @@ pub struct Present {
     /// The agent's phone is asked to answer by itself (RFC 5373).
     pub auto_answer: bool,
     /// Played to the agent before the caller is connected.
-    pub whisper: Option<MediaId>,
+    pub whisper: Option<Whisper>,
+    /// Further headers (`X-…`) of the INVITE to phones; values are templates as `name` is.
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
     /// Whether a key must be pressed.
     pub confirm: Confirm,
+}
+
+/// What an agent hears before the caller does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whisper {
+    /// A recording.
+    Media(MediaId),
+    /// These, one after the other.
+    Said(Vec<Whispered>),
+}
+
+/// One thing that is whispered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whispered {
+    /// `{queue}`: its name, as recorded.
+    Queue,
+    /// `{caller}`: the caller's number.
+    Caller,
+    /// `{wait}`: the minutes that the caller has waited.
+    Wait,
 }
 
 /// Whether an answering party must press 1 to take the call.
@@ -232,6 +257,8 @@ pub struct Membership {
     pub skill: u8,
     /// Instead of the queue's `auto_login`.
     pub auto_login: Option<bool>,
+    /// What rings for this queue, instead of what the user says.
+    pub contacts: Option<Vec<ContactRule>>,
 }
 
 /// A service level, for reports.

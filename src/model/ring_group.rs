@@ -29,4 +29,6 @@ pub struct RingGroup {
     pub nobody: Option<Destination>,
     /// Members are logged in until they log out (default).
     pub auto_login: bool,
+    /// Who is in this pick-up group may take its calls.
+    pub pickup_group: Option<Arc<str>>,
 }

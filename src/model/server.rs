@@ -123,6 +123,8 @@ pub struct Server {
     pub tariff: Tariff,
     /// Webhooks of the operator.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
+    /// How text messages are sent.
+    pub sms: Option<Sms>,
 }
 
 impl Default for Server {
@@ -165,6 +167,7 @@ impl Default for Server {
             guard: Guard::default(),
             tariff: Tariff::default(),
             webhooks: BTreeMap::new(),
+            sms: None,
         }
     }
 }
@@ -263,8 +266,44 @@ pub struct Codes {
     pub hide_number: Option<Arc<str>>,
     /// Forward all, no answer, unreachable, busy: GSM codes (accepted and checked; carried out by a later version).
     pub forward: [Option<Arc<str>>; 4],
-    /// Pick up, park, record a prompt, hot-desk log in (accepted and checked; carried out by a later version).
-    pub later: BTreeMap<Arc<str>, Arc<str>>,
+    /// Pressed while talking.
+    pub keys: KeyCodes,
+    /// Take a call that rings in the own pick-up group, or at `code + extension`.
+    pub pickup: Option<Arc<str>>,
+    /// Park the call on hold, or in `code + slot`; without one on hold: take back.
+    pub park: Option<Arc<str>>,
+    /// Speak to somebody whose phone answers by itself: `code + extension`.
+    pub intercom: Option<Arc<str>>,
+    /// Be rung when both are free: `code + extension`, or the last who was busy or did not answer.
+    pub call_back: Option<Arc<str>>,
+    /// End such a wish: all, or `code + extension`.
+    pub call_back_cancel: Option<Arc<str>>,
+    /// A supervisor takes the call of `code + extension`.
+    pub take_over: Option<Arc<str>>,
+    /// Move the own call to this phone.
+    pub own_call: Option<Arc<str>>,
+    /// Log in at a shared phone: `code + extension`; without one log out.
+    pub hot_desk: Option<Arc<str>>,
+    /// Record a recording of the media bank: `code + its code`.
+    pub record_prompt: Option<Arc<str>>,
+}
+
+/// Codes that a user presses while talking; `None` turns one off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCodes {
+    /// Puts the other party through: then a number and `#`.
+    pub transfer: Option<Arc<str>>,
+    /// Asks there first: then a number and `#`.
+    pub consult: Option<Arc<str>>,
+    /// Back to the other party.
+    pub back: Option<Arc<str>>,
+}
+
+impl Default for KeyCodes {
+    fn default() -> KeyCodes {
+        let code = |text: &str| Some(Arc::from(text));
+        KeyCodes { transfer: code("**"), consult: code("*2"), back: code("*1") }
+    }
 }
 
 impl Default for Codes {
@@ -281,11 +320,17 @@ impl Default for Codes {
             echo: code("*77"),
             own_number: code("*78"),
             hide_number: code("*31*"),
+            keys: KeyCodes::default(),
             forward: [code("**21*"), code("**61*"), code("**62*"), code("**67*")],
-            later: [("pickup", "*8"), ("park", "*7"), ("record_prompt", "*60"), ("hot_desk", "*70")]
-                .into_iter()
-                .map(|(name, text)| (name.into(), text.into()))
-                .collect(),
+            pickup: code("*8"),
+            park: code("*7"),
+            intercom: code("*80"),
+            call_back: code("*37"),
+            call_back_cancel: code("#37"),
+            take_over: code("*33"),
+            own_call: code("*11"),
+            hot_desk: code("*70"),
+            record_prompt: code("*60"),
         }
     }
 }
@@ -316,6 +361,15 @@ pub struct Plan {
     pub speech_minutes: Option<u32>,
     /// Percent of the quota at which users are told.
     pub warn: Vec<u8>,
+}
+
+/// How text messages are sent: each is posted to a webhook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sms {
+    /// URL or webhook id.
+    pub webhook: Arc<str>,
+    /// Who sends, as the receiver's telephone shows it: up to 11 letters and digits, or a number.
+    pub sender: Option<Arc<str>>,
 }
 
 /// A webhook.

@@ -65,6 +65,18 @@ pub enum HiddenNumber {
     Withheld,
 }
 
+/// Which number of a caller a carrier vouches for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Vouches {
+    /// One that it asserts (P-Asserted-Identity).
+    #[default]
+    Asserted,
+    /// Also From.
+    From,
+    /// None.
+    Never,
+}
+
 /// How a carrier is told who sent a call on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiversionForm {
@@ -201,6 +213,8 @@ pub struct Trunk {
     pub forwarded_cli: ForwardedCli,
     /// The carrier lets From differ from the number that is asserted.
     pub clip_no_screening: bool,
+    /// Whether a caller's number proves who calls, at service numbers.
+    pub vouches: Vouches,
     /// What they are told of a hidden number.
     pub privacy: HiddenNumber,
     /// How they are told who sent a call on.

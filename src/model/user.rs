@@ -38,6 +38,33 @@ pub enum Rings {
     App,
 }
 
+/// One thing of a user that rings: when, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContactRule {
+    /// What.
+    pub what: Rings,
+    /// After the others began; at once when nothing else rings.
+    pub delay: Duration,
+    /// Whether a key must be pressed, whatever the queue or flow says; none leaves it to them.
+    pub confirm: Option<bool>,
+    /// It rings for so long at most, of all the time that there is. A mobile whose answer must be confirmed rings 18 s
+    /// when nothing is said.
+    pub ring: Option<Duration>,
+}
+
+impl User {
+    /// Whether this is among what rings, in a call that no queue gives.
+    pub fn is_rung_at(&self, what: Rings) -> bool {
+        self.rings.iter().any(|rule| rule.what == what)
+    }
+}
+
+impl From<Rings> for ContactRule {
+    fn from(what: Rings) -> ContactRule {
+        ContactRule { what, delay: Duration::ZERO, confirm: None, ring: None }
+    }
+}
+
 /// Where a call goes when a condition of the user holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
@@ -68,12 +95,21 @@ pub struct User {
     pub plan: Option<PlanId>,
     /// Has the switchboard view.
     pub switchboard: bool,
+    /// A call that they transfer and nobody answers comes back after this; without it only when it would end.
+    pub return_after: Option<Duration>,
+    /// Names of the groups whose ringing calls they may take.
+    pub pickup_groups: Vec<Arc<str>>,
+    /// Colleagues may speak to them through a phone that answers by itself.
+    pub intercom: bool,
+    /// To log in at a shared phone, where else that of the voicemail box counts, and to prove at a service number who
+    /// calls, where the carrier does not (4–8 digits).
+    pub pin: Option<Secret>,
     /// Listed in the company directory.
     pub directory: bool,
     /// Language, else the company's.
     pub language: Language,
     /// What rings.
-    pub rings: Vec<Rings>,
+    pub rings: Vec<ContactRule>,
     /// Ring time of a direct call when no `no_answer` says otherwise.
     pub ring: Duration,
     /// Always.
@@ -94,6 +130,13 @@ pub struct User {
     pub international: bool,
     /// Destinations open to them besides the usual ones, else the company's.
     pub allow: Option<Classes>,
+}
+
+impl User {
+    /// The digits that prove at a shared phone who it is.
+    pub fn desk_pin(&self) -> Option<&Secret> {
+        self.pin.as_ref().or_else(|| self.voicemail.as_ref()?.pin.as_ref())
+    }
 }
 
 /// A user's own voicemail box.
@@ -118,4 +161,8 @@ pub struct Device {
     pub from: Vec<IpAddr>,
     /// Whether its audio is encrypted.
     pub srtp: SrtpPolicy,
+    /// Users may log in at it.
+    pub hot_desk: bool,
+    /// Where it stands, else where its user sits: for emergency calls.
+    pub site: Option<SiteId>,
 }

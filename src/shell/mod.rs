@@ -2,6 +2,7 @@
 //! configuration while they run, and stops them in reverse.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is where I/O lives")]
 
+pub mod ask;
 pub mod cli;
 pub mod clock;
 pub mod demo;
@@ -33,6 +34,7 @@ use crate::model::Config;
 use crate::model::command;
 use crate::model::prompt::PromptKey;
 use crate::rand::Rng;
+use crate::shell::ask::Asker;
 use crate::shell::cli::BadConfig;
 use crate::shell::http::control::Commander;
 use crate::shell::http::control::Control;
@@ -55,6 +57,7 @@ use crate::switch::Input;
 use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::clip_name;
+use crate::switch::record_prompt::recorded_file;
 
 /// How long calls may go on after SIGTERM.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
@@ -99,6 +102,7 @@ struct Shared {
     folder: PathBuf,
     config: Mutex<Arc<Config>>,
     bank: Arc<Bank>,
+    data: PathBuf,
     streams: Streams,
     inbox: Inbox,
 }
@@ -120,7 +124,7 @@ impl Daemon {
 
         let bank = Arc::new(Bank::default());
         let report = bank::load_system(&prompts_folder()?, &bank)?;
-        for problem in report.problems.into_iter().chain(load_media(&config, &bank)) {
+        for problem in report.problems.into_iter().chain(load_media(&config, &data, &bank)) {
             tracing::warn!(problem, "a recording cannot be played");
         }
 
@@ -174,6 +178,7 @@ impl Daemon {
             media,
             bank: Arc::clone(&bank),
             store: Arc::clone(&store),
+            asker: Asker::new(resolver.names.clone(), config.server.tls.ca.clone()),
             resolver,
             data: data.clone(),
             runtime: Handle::current(),
@@ -184,6 +189,7 @@ impl Daemon {
             folder: options.config.clone(),
             config: Mutex::new(Arc::clone(&config)),
             bank,
+            data: data.clone(),
             streams,
             inbox: inbox.clone(),
         });
@@ -391,7 +397,7 @@ impl Shared {
             metrics::reloaded(false);
             return Err(problems);
         };
-        for problem in load_media(&config, &self.bank) {
+        for problem in load_media(&config, &self.data, &self.bank) {
             tracing::warn!(problem, "a recording cannot be played");
         }
         self.streams.adopt(&config);
@@ -413,12 +419,15 @@ fn load(folder: &Path) -> anyhow::Result<Arc<Config>> {
 }
 
 /// Puts the recordings of all companies into the bank; tells what could not be read.
-fn load_media(config: &Config, bank: &Bank) -> Vec<String> {
+fn load_media(config: &Config, data: &Path, bank: &Bank) -> Vec<String> {
     let mut problems = Vec::new();
     for (id, company) in &config.companies {
         for (media, of) in &company.media {
             let name = clip_name(&PromptKey::Media(id.clone(), media.clone()));
-            if let Some(file) = &of.file
+            // What was recorded by telephone stands in the place of the file.
+            let recorded = data.join(recorded_file(id, media));
+            let file = if recorded.is_file() { Some(&recorded) } else { of.file.as_ref() };
+            if let Some(file) = file
                 && let Err(error) = bank::load_file(name, file, bank)
             {
                 problems.push(format!("{error:#}"));

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -20,6 +21,7 @@ use crate::media::bank::Bank;
 use crate::model::change::Change;
 use crate::model::command;
 use crate::model::event::Event;
+use crate::shell::ask::Asker;
 use crate::shell::clock;
 use crate::shell::http::metrics;
 use crate::shell::media::sys::Epoll;
@@ -121,6 +123,8 @@ pub struct Parts {
     pub store: Arc<Store>,
     /// Names to addresses.
     pub resolver: Resolver,
+    /// The way to other systems.
+    pub asker: Asker,
     /// Data folder.
     pub data: std::path::PathBuf,
     /// For what must wait for others.
@@ -382,6 +386,20 @@ impl Signaling {
                     answer(Answer::Loaded(loaded.is_ok()));
                 });
             }
+            Ask::Post(post) => {
+                let asker = self.parts.asker.clone();
+                self.parts.runtime.spawn(async move { answer(Answer::Posted(asker.ask(&post).await)) });
+            }
+            Ask::KeepClip { file, to, clip } => {
+                let (bank, data) = (Arc::clone(&self.parts.bank), self.parts.data.clone());
+                self.parts.runtime.spawn_blocking(move || {
+                    let kept = keep_clip(&data, &file, &to, clip, &bank);
+                    if let Err(error) = &kept {
+                        tracing::warn!(%error, "a recording cannot be taken into use");
+                    }
+                    answer(Answer::Loaded(kept.is_ok()));
+                });
+            }
             Ask::DeleteFile { file } => {
                 let path = self.parts.data.join(&*file);
                 self.parts.runtime.spawn_blocking(move || {
@@ -392,6 +410,17 @@ impl Signaling {
             }
         }
     }
+}
+
+/// Moves a recording to where it is found after a restart, and puts it into the bank.
+fn keep_clip(data: &Path, file: &str, to: &str, clip: media::ClipName, bank: &Bank) -> anyhow::Result<()> {
+    let to = data.join(to);
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::rename(data.join(file), &to)?;
+    crate::shell::media::bank::load_file(clip, &to, bank)?;
+    Ok(())
 }
 
 /// Counts what came in.

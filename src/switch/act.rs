@@ -35,7 +35,6 @@ use crate::switch::callback::callback_prompts;
 use crate::switch::callback::eta_prompt;
 use crate::switch::callback::immediate;
 use crate::switch::clip_name;
-use crate::switch::dial;
 use crate::switch::dial::Dial;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
@@ -44,7 +43,6 @@ use crate::switch::flow::action::Outcome;
 use crate::switch::flow::action::Presence;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::flow::action::World;
-use crate::switch::hours;
 use crate::switch::identity;
 use crate::switch::identity::Shown;
 use crate::switch::leg::LegState;
@@ -53,7 +51,7 @@ use crate::switch::queue::AgentState;
 use crate::switch::queue::Announcement;
 use crate::switch::queue::ExitReason;
 use crate::switch::queue::OfferId;
-use crate::switch::queue::Withdrawn;
+use crate::switch::reasons;
 use crate::switch::say;
 use crate::switch::say::What;
 use crate::switch::watch::Watched;
@@ -153,7 +151,9 @@ impl Switch {
             Action::StopRecord => self.stop_recording(call),
             Action::KeepMessage => self.judge_recording(now, call, true),
             Action::DropMessage => self.judge_recording(now, call, false),
-            Action::Load(file) => self.ask(Ask::LoadClip { file }, Asked::Clip(call)),
+            Action::Load(file) => {
+                self.ask(Ask::LoadClip { file }, Asked::Clip(call));
+            }
             Action::MarkMessage { mailbox, id, state } => {
                 let mailbox = MailboxKey { company: of.company.clone(), mailbox };
                 self.change_mailbox(now, Change::MessageMarked { mailbox, id, state });
@@ -176,7 +176,20 @@ impl Switch {
                 self.queue_input(now, queue::Input::WrapUpEnd { agent });
             }
             Action::KeepPlace { number } => self.keep_place(now, call, number),
+            Action::PinGiven { user, right } => self.pin_given(now, call, user, right),
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
+            Action::ToggleUntil { toggle, until } => self.toggle_until(now, call, toggle, until),
+            Action::Ask { what, timeout, names, tags } => {
+                self.ask_system(now, call, &what, timeout, names, &tags);
+            }
+            Action::Sms { text } => self.send_sms(now, call, &text),
+            Action::Enter(place) => self.entered(now, call, place),
+            Action::Leave { place, exit } => self.left(now, call, &place, &exit),
+            Action::Alarm { reason, why } => {
+                let company = of.company.clone();
+                self.alarm(now, &company, reason, &format!("call {call}: {why}"));
+            }
+            Action::People(deed) => self.do_deed(now, call, deed),
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {
@@ -184,19 +197,20 @@ impl Switch {
                 of.cdr.tags.push(tag);
             }
             Action::SetPriority(priority) => of.priority = Some(priority),
-            Action::Key(key) => of.cdr.keys.push(key),
+            Action::Key(key) => self.pressed(now, call, key),
             Action::Step { at, why, fields } => {
                 let at: Arc<str> = at.into();
-                let entered = of.cdr.path.last() != Some(&at);
                 if of.cdr.path.len() < 100 {
                     of.cdr.path.push(Arc::clone(&at));
                 }
                 let company = of.company.clone();
                 tracing::debug!(%call, %at, why, "step");
-                let fields = Fields { step: Some(at), entered, ..*fields };
-                self.decide_with(now, &company, Some(call), "flow.step", &why, fields);
+                let fields = Fields { step: Some(at), ..*fields };
+                self.decide_with(now, &company, Some(call), "flow.told", &why, fields);
             }
+            Action::HangUp(cause) if self.returned(now, call, &cause) => {}
             Action::HangUp(cause) => {
+                let Some(of) = self.calls.get_mut(&call) else { return };
                 let mut ending = ending(cause);
                 ending.extra.append(&mut of.refusal);
                 self.end_call(now, call, ending);
@@ -301,7 +315,7 @@ impl Switch {
         }
     }
 
-    fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
+    pub(crate) fn leave_queue(&mut self, now: Now, call: CallId, why: queue::Left) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let Some(waiting) = of.waiting.take() else { return };
         let caller = of.caller;
@@ -336,10 +350,10 @@ impl Switch {
             queue::Output::Offer { offer, entry, agent, .. } => self.ring_agent(now, entry, offer, &agent),
             queue::Output::Withdraw { offer, why } => {
                 self.withdraw_callback(now, offer);
-                self.withdraw(now, offer, reason(&why));
+                self.withdraw(now, offer, reasons::withdrawn(&why));
             }
-            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reason(&why)),
-            queue::Output::Connect { offer, entry, .. } => self.connect_offer(now, offer, entry),
+            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Connect { offer, entry, .. } => self.whisper_or_connect(now, offer, entry),
             queue::Output::DialBack { offer, entry, number, .. } => self.dial_back(now, offer, entry, number),
             queue::Output::Say { entry, what } => self.announce(now, entry, &what),
             queue::Output::Hush { entry } => {
@@ -371,10 +385,8 @@ impl Switch {
     }
 
     /// The agent who answered an offer gets the caller.
-    fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
-        let Some((_, attempt)) = self.offers.get(&offer).copied() else { return };
-        let winner = self.attempt(call, attempt).and_then(|of| of.legs.first().copied());
-        let (Some(winner), Some(of)) = (winner, self.calls.get_mut(&call)) else { return };
+    pub(crate) fn connect_offer(&mut self, now: Now, offer: OfferId, call: CallId) {
+        let (Some(winner), Some(of)) = (self.offer_leg(offer), self.calls.get_mut(&call)) else { return };
         if let Some(waiting) = of.waiting.take() {
             of.served_by = Some(waiting.line.clone());
             self.note_wait(now, call, waiting.since);
@@ -465,9 +477,7 @@ impl Switch {
         let Some(hours_id) = company.queues.get(id).and_then(|queue| queue.hours.clone()) else {
             return always;
         };
-        let Some(hours) = company.hours.get(&hours_id) else { return always };
-        let by_hand = self.toggles.by_hand(company, &hours_id, now.utc);
-        let state = hours::state_at(hours, &hours_id, &company.closures, by_hand.as_ref(), now.utc);
+        let Some(state) = self.toggles.hours(company, &hours_id, now.utc) else { return always };
         if let Some(until) = state.until {
             let wait = Duration::try_from(until.duration_since(now.utc)).unwrap_or(Duration::ZERO);
             self.timers.set(Timer::LineHours(line.clone()), now.mono + wait);
@@ -506,19 +516,18 @@ impl Switch {
             }
             _ => None,
         };
+        self.time_toggle(now, &change);
         self.tell(change);
-        let Some(company) = company.and_then(|id| self.config.companies.get(&id).cloned()) else { return };
-        for (id, queue) in &company.queues {
-            if queue.hours.is_some() {
-                let line = LineKey { company: company.id.clone(), line: LineId::Queue(id.clone()) };
-                self.line_hours(now, &line, true);
-            }
+        if let Some(company) = company {
+            self.hours_may_change(now, &company);
         }
     }
 
     /// What a colleague's phone shows of a call's caller.
     pub(crate) fn shown_inside(&self, call: CallId) -> Shown {
-        self.calls.get(&call).map_or_else(Shown::hidden, |of| identity::shown_inside(&of.facts))
+        let Some(of) = self.calls.get(&call) else { return Shown::hidden() };
+        let shown = identity::shown_inside(&of.facts);
+        Shown { name: of.shown_as.clone().or(shown.name), ..shown }
     }
 
     /// Tells the queues what can be said of an agent now.
@@ -526,7 +535,7 @@ impl Switch {
         let Some(company) = self.config.companies.get(&agent.company) else { return };
         let Some(person) = company.users.get(&agent.user) else { return };
         let facts = queue::Facts {
-            reachable: crate::switch::reach::reachable(person, self.devices_of(agent), &self.location),
+            reachable: self.is_reachable(agent),
             in_call: self.in_call.contains_key(agent),
             do_not_disturb: false,
             forwarded: person.forward_always.is_some(),
@@ -547,19 +556,6 @@ fn ending(cause: HangupCause) -> Ending {
         ending.extra = crate::switch::bridge::retry_after();
     }
     ending
-}
-
-/// The Reason that a withdrawn offer's phones are told (RFC 3326), so that they count no missed call.
-fn reason(why: &Withdrawn) -> crate::sip::Extra {
-    match why {
-        Withdrawn::AnsweredElsewhere(_) => dial::elsewhere(),
-        Withdrawn::CallerGone
-        | Withdrawn::NoAnswer
-        | Withdrawn::LoggedOut
-        | Withdrawn::Busy
-        | Withdrawn::Removed
-        | Withdrawn::Exit => Vec::new(),
-    }
 }
 
 /// An agent's state as a dry run tells it.

@@ -41,9 +41,8 @@ impl Switch {
         let from = request.from().map(|from| from.uri);
         let aor = self.aor_of(from.as_ref());
         let (company, device) = self.authenticate(now, request, hop, &aor)?;
-        let of = self.config.companies.get(&company);
-        match of.and_then(|of| of.devices.get(&device)) {
-            Some(found) => Ok(Admitted::Device { company, user: found.user.clone() }),
+        match self.user_of_device(&company, &device) {
+            Some(user) => Ok(Admitted::Device { company, user }),
             None => Err((403, Vec::new())),
         }
     }

@@ -22,7 +22,8 @@ impl Switch {
             "ports in legs + closing + free = all"
         );
         for (id, call) in &self.calls {
-            assert!(self.legs.contains_key(&call.caller), "call {id} has its caller's leg");
+            let has_caller = call.originate.is_some() || self.legs.contains_key(&call.caller);
+            assert!(has_caller, "call {id} has its caller's leg");
             if let Some(callee) = call.callee {
                 assert!(self.legs.contains_key(&callee), "call {id} has its callee's leg");
             }
@@ -64,6 +65,8 @@ impl Switch {
             && self.by_dialog.is_empty()
             && self.by_stream.is_empty()
             && self.offers.is_empty()
+            && self.whispers.is_empty()
+            && self.keying.is_empty()
             && self.recordings.is_empty()
             && self.early_body.is_empty()
             && self.in_call.is_empty()
@@ -73,6 +76,8 @@ impl Switch {
             && self.ports.free() == self.ports.total()
             && self.endpoint.transactions() == 0
             && self.queues.waiting() == 0
+            && self.between.parked.is_empty()
+            && self.between.takes.is_empty()
     }
 
     /// What is not idle, in words for a failing test.

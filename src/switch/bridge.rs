@@ -16,13 +16,14 @@ use crate::sip::Extra;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::call::Call;
-use crate::switch::dial;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
 use crate::switch::negotiate::Refusal;
+use crate::switch::people::Deadline;
 use crate::switch::queue;
+use crate::switch::reasons;
 use crate::switch::watch::Watched;
 use crate::time::Now;
 
@@ -170,14 +171,18 @@ impl Switch {
 
     /// The winner of all that rang talks with the caller.
     pub(crate) fn connect(&mut self, now: Now, call: CallId, winner: LegId) {
-        self.give_up_attempts(now, call, Some(winner), &dial::elsewhere());
+        self.give_up_attempts(now, call, Some(winner), &reasons::elsewhere());
         let codec = self.legs.get(&winner).and_then(Leg::codec);
         if let Some(of) = self.calls.get_mut(&call) {
             of.callee = Some(winner);
             of.program = None;
             of.playing = None;
+            of.shown_as = None;
+            of.transferred = None;
         }
         self.timers.clear(&Timer::Program(call));
+        self.timers.clear(&Timer::People(Deadline::Return(call)));
+        self.leave_slot(call);
         let transferred = self.calls.get(&call).is_some_and(|of| of.referral.is_some());
         if !self.answer_caller(now, call, codec) {
             return;
@@ -200,15 +205,21 @@ impl Switch {
     /// Each of two legs hears the other, or music while the other holds.
     pub(crate) fn join_media(&mut self, a: LegId, b: LegId) {
         let (Some(stream_a), Some(stream_b)) = (self.open_stream(a), self.open_stream(b)) else { return };
-        let held = |leg: LegId| self.legs.get(&leg).is_some_and(Leg::on_hold);
+        let held = |leg: LegId| self.legs.get(&leg).is_some_and(|leg| leg.on_hold() || leg.holds);
         let (a_holds, b_holds) = (held(a), held(b));
         let music = self.legs.get(&a).map(|leg| self.music_of(leg.call)).unwrap_or_else(|| "music".into());
-        let base = |holds: bool, other| match holds {
+        let silent = |leg: LegId| self.legs.get(&leg).is_some_and(|leg| leg.holds);
+        let base = |leg: LegId, other_holds: bool, other| match other_holds {
             true => Base::Music(music.clone()),
+            // Who had somebody put on hold by order does not listen to them.
+            false if silent(leg) => Base::Silence,
             false => Base::Peer(other),
         };
-        self.set_base(a, base(b_holds, stream_b));
-        self.set_base(b, base(a_holds, stream_a));
+        let (of_a, of_b) = (base(a, b_holds, stream_b), base(b, a_holds, stream_a));
+        self.set_base(a, of_a);
+        self.set_base(b, of_b);
+        self.review_keys(a);
+        self.review_keys(b);
     }
 
     /// The music that this call's waiting and held parties hear.
@@ -247,6 +258,7 @@ impl Switch {
         }
         of.ending = true;
         self.callback_ended(now, call);
+        self.consultation_over(now, call, &ending);
         self.end_segments(now, call);
         let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {
@@ -254,10 +266,13 @@ impl Switch {
         }
         let Some(of) = self.calls.get_mut(&call) else { return };
         let (caller, callee) = (of.caller, of.callee);
+        let originating = of.originate.is_some();
         let rang = !of.attempts.is_empty() || of.waiting.is_some();
         let waiting = of.waiting.take();
         let served = of.served_by.take();
         self.timers.clear(&Timer::Program(call));
+        self.timers.clear(&Timer::People(Deadline::Return(call)));
+        self.leave_slot(call);
         if let Some(waiting) = &waiting {
             self.note_wait(now, call, waiting.since);
         }
@@ -273,11 +288,16 @@ impl Switch {
         }
         self.note_message(now, call);
         self.stop_recording(call);
-        self.give_up_attempts(now, call, None, &ending.extra);
+        let reason = match (ending.by, ending.extra.is_empty()) {
+            (EndedBy::Caller, true) => reasons::caller_gone(),
+            (EndedBy::Caller | EndedBy::Callee | EndedBy::System, _) => ending.extra.clone(),
+        };
+        self.give_up_attempts(now, call, None, &reason);
         if let Some(callee) = callee {
             self.hang_up_leg(now, callee, Vec::new());
         }
-        let unanswered = self.legs.get(&caller).is_some_and(|leg| leg.state == LegState::Incoming);
+        let unanswered =
+            originating || self.legs.get(&caller).is_some_and(|leg| leg.state == LegState::Incoming);
         if let Some(leg) = self.legs.get(&caller) {
             let dialog = leg.dialog;
             match leg.state {
@@ -293,6 +313,7 @@ impl Switch {
         let codec = self.legs.get(&caller).and_then(Leg::codec);
         self.forget_leg(now, caller);
         let Some(mut of) = self.calls.remove(&call) else { return };
+        self.note_missed(now, &of);
         for user in std::mem::take(&mut of.busy) {
             self.less_busy(now, user);
         }
@@ -313,6 +334,21 @@ impl Switch {
         self.tell(Change::CallEnded { cdr: Box::new(cdr) });
     }
 
+    /// Ends a call whose caller goes on in another.
+    pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
+        self.give_up_attempts(now, call, None, &reasons::elsewhere());
+        self.timers.clear(&Timer::Program(call));
+        let Some(mut of) = self.calls.remove(&call) else { return };
+        for user in std::mem::take(&mut of.busy) {
+            self.less_busy(now, user);
+        }
+        let mut cdr = of.cdr;
+        (cdr.ended, cdr.ended_by) = (now.utc, EndedBy::System);
+        (cdr.status, cdr.result) = (200, CallResult::Answered);
+        tracing::info!(%call, "goes on in another call");
+        self.tell(Change::CallEnded { cdr: Box::new(cdr) });
+    }
+
     /// BYE to an answered leg, and everything of it is forgotten.
     pub(crate) fn hang_up_leg(&mut self, now: Now, leg: LegId, extra: Extra) {
         if let Some(of) = self.legs.get(&leg) {
@@ -325,10 +361,18 @@ impl Switch {
     /// Forgets a leg whose dialog is over.
     pub(crate) fn forget_leg(&mut self, now: Now, leg: LegId) {
         self.watch_leg(leg);
+        if !self.between.wishes.is_empty()
+            && let Some(user) = self.user_of_leg(leg)
+        {
+            self.put_down(now, &user);
+        }
         self.spending.end(leg, now.mono);
         self.close_media(leg);
         self.free_channel(leg);
         self.timers.clear(&Timer::Confirm(leg));
+        self.timers.clear(&Timer::RangOut(leg));
+        self.forget_whisper(leg);
+        self.forget_keys(leg);
         self.early_body.remove(&leg);
         if let Some(of) = self.legs.remove(&leg) {
             self.by_dialog.remove(&of.dialog);

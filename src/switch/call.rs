@@ -15,6 +15,7 @@ use crate::model::cdr::Direction;
 use crate::model::cdr::EndedBy;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
 use crate::model::id::LegId;
 use crate::model::id::LineKey;
 use crate::model::id::TrunkId;
@@ -22,6 +23,8 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::sip::Extra;
 use crate::sip::invite::HeaderEdit;
+use crate::switch::AskId;
+use crate::switch::consult::Consultation;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
 use crate::switch::diversion::Why;
@@ -29,8 +32,11 @@ use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
+use crate::switch::flow::action::Place;
 use crate::switch::flow::action::QueueExit;
 use crate::switch::gruu::Instance;
+use crate::switch::originate::Click;
+use crate::switch::returns::Transferred;
 use crate::switch::segments::Segment;
 use crate::switch::transfer::Referral;
 
@@ -85,8 +91,34 @@ pub(crate) struct Call {
     pub(crate) ending: bool,
     /// The record in the making.
     pub(crate) cdr: Cdr,
+    /// The step or destination it is in.
+    pub(crate) place: Option<Place>,
+    /// The question to another system whose answer it waits for.
+    pub(crate) asking: Option<AskId>,
     /// Who transfers the caller away, until the target answers.
     pub(crate) referral: Option<Referral>,
+    /// Begun by one of ours to ask somebody about another call.
+    pub(crate) consultation: Option<Consultation>,
+    /// In which call whoever left this one for a moment asks about it.
+    pub(crate) consulted: Option<CallId>,
+    /// Who transferred the caller away and gets them back when nobody answers.
+    pub(crate) transferred: Option<Box<Transferred>>,
+    /// From whom it has come back, for people.
+    pub(crate) returned_from: Option<Arc<str>>,
+    /// What whom it rings sees in the place of the caller's name.
+    pub(crate) shown_as: Option<Arc<str>>,
+    /// The slot that the caller is parked in.
+    pub(crate) parked: Option<u32>,
+    /// What is played to who parks.
+    pub(crate) telling: Option<PlayId>,
+    /// It rings phones that answer by themselves.
+    pub(crate) intercom: bool,
+    /// Nobody has dialled it: whose phones ring first, and where it goes then.
+    pub(crate) originate: Option<Box<Click>>,
+    /// The device that called.
+    pub(crate) phone: Option<DeviceId>,
+    /// Who calls, when it is a user of another company than whose call it is.
+    pub(crate) visitor: Option<UserKey>,
     /// Headers of the caller's carrier that are handed on to whomever the call rings.
     pub(crate) copies: Vec<HeaderEdit>,
     /// Why the call would be sent on now: what came of those who were rung last.
@@ -169,6 +201,19 @@ impl Call {
             refusal: Vec::new(),
             ending: false,
             referral: None,
+            consultation: None,
+            consulted: None,
+            place: None,
+            asking: None,
+            transferred: None,
+            returned_from: None,
+            shown_as: None,
+            parked: None,
+            telling: None,
+            intercom: false,
+            originate: None,
+            phone: None,
+            visitor: None,
             cdr,
             copies: Vec::new(),
             why: Why::Unconditional,
@@ -177,7 +222,7 @@ impl Call {
 
     /// The user who called, when one of ours.
     pub(crate) fn caller_user(&self) -> Option<UserKey> {
-        let user: &UserId = self.facts.user.as_ref()?;
+        let Some(user): Option<&UserId> = self.facts.user.as_ref() else { return self.visitor.clone() };
         Some(UserKey { company: self.company.clone(), user: user.clone() })
     }
 
@@ -199,7 +244,10 @@ impl Call {
             | Event::Recorded { .. }
             | Event::Loaded(_)
             | Event::Queue(QueueExit::CallbackTaken)
-            | Event::Toggled(_) => self.why,
+            | Event::Toggled(_)
+            | Event::Acked
+            | Event::Asked(_)
+            | Event::People(_) => self.why,
         };
     }
 
@@ -214,6 +262,9 @@ impl Call {
 
     /// One word for lists.
     pub(crate) fn state(&self) -> &'static str {
+        if self.parked.is_some() {
+            return "parked";
+        }
         match (&self.waiting, self.callee, self.attempts.is_empty(), self.recording) {
             (_, Some(_), ..) => "talking",
             (Some(_), ..) => "waiting",

@@ -31,7 +31,6 @@ use crate::switch::call::Begin;
 use crate::switch::call::Call;
 use crate::switch::call::Listener;
 use crate::switch::call::Waiting;
-use crate::switch::dial;
 use crate::switch::dial::Purpose;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::hours;
@@ -43,6 +42,7 @@ use crate::switch::queue;
 use crate::switch::queue::Eta;
 use crate::switch::queue::Failure;
 use crate::switch::queue::OfferId;
+use crate::switch::reasons::elsewhere;
 use crate::switch::say;
 use crate::switch::say::What;
 use crate::switch::system_prompt;
@@ -140,7 +140,7 @@ impl Switch {
             return self.queue_input(now, queue::Input::CallbackFailed { entry: call });
         };
         let (company, direction) = (of.company.clone(), of.cdr.direction);
-        self.give_up_attempts(now, call, Some(agent), &dial::elsewhere());
+        self.give_up_attempts(now, call, Some(agent), &elsewhere());
         self.callbacks.dialling.insert(offer, (call, line.clone()));
         let user = self.legs.get(&agent).and_then(|leg| leg.user.as_ref()).map(|key| key.user.clone());
         if let Some(of) = self.calls.get_mut(&call) {
@@ -164,6 +164,7 @@ impl Switch {
                     user: None,
                     diversions: Vec::new(),
                     emergency: false,
+                    ring: None,
                 };
                 self.hunt(now, call, attempt, out, &trunks)
             }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::media::Base;
-use crate::media::PlayItem;
 use crate::media::tone::Tone;
 use crate::model::cdr::CallResult;
 use crate::model::flow::Destination;
@@ -24,18 +23,20 @@ use crate::model::number;
 use crate::model::number::Class;
 use crate::model::queue::Confirm;
 use crate::model::trunk::Via;
+use crate::model::user::Rings;
 use crate::sip::Body;
 use crate::sip::Extra;
 use crate::sip::Response;
+use crate::sip::invite::HeaderEdit;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::bridge::Ending;
+use crate::switch::contacts::Later;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
 use crate::switch::hunt::Hunt;
 use crate::switch::hunt::HuntId;
 use crate::switch::identity;
-use crate::switch::identity::Shown;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::outgoing::Outbound;
@@ -44,11 +45,8 @@ use crate::switch::queue::Failure;
 use crate::switch::queue::OfferId;
 use crate::switch::reach;
 use crate::switch::reach::Contact;
-use crate::switch::system_prompt;
+use crate::switch::reasons;
 use crate::time::Now;
-
-/// How long somebody who answered has to press 1.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long a number outside may ring: longer than RFC 3261 §16.6 timer C demands.
 const OUTSIDE_RING_MAX: Duration = Duration::from_secs(200);
@@ -70,6 +68,10 @@ pub(crate) struct Attempt {
     pub(crate) outcomes: Vec<u16>,
     /// Numbers outside for which other gateways can still be tried.
     pub(crate) hunts: BTreeMap<HuntId, Hunt>,
+    /// Contacts whose time has not come.
+    pub(crate) later: Vec<Later>,
+    /// Further headers of INVITEs to phones.
+    pub(crate) headers: Vec<HeaderEdit>,
 }
 
 /// Why somebody is rung.
@@ -83,6 +85,8 @@ pub(crate) enum Purpose {
     Outbound,
     /// A caller of a queue who has asked to be called back, while the agent waits.
     CallBack,
+    /// The own phones of who wants to call.
+    Originate,
 }
 
 /// Rings users and numbers for a flow step.
@@ -99,12 +103,11 @@ impl Switch {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company).cloned() else { return };
         let attempt = self.new_attempt(call, Purpose::Dial);
-        let mut busy = false;
         for to in &dial.to {
             match to {
                 Destination::User(user) => {
                     let key = UserKey { company: company.id.clone(), user: user.clone() };
-                    busy |= self.ring_user(now, call, attempt, &key, dial.confirm, None);
+                    self.ring_user(now, call, attempt, &key, dial.confirm, None);
                 }
                 Destination::Phone(number) => {
                     self.ring_phone(now, call, attempt, number.clone(), dial.confirm, &dial.show, None);
@@ -120,8 +123,7 @@ impl Switch {
         }
         if self.attempt_legs(call, attempt) == 0 {
             self.drop_attempt(call, attempt);
-            let outcome = if busy { Outcome::Busy } else { Outcome::Unavailable };
-            self.run_program(now, call, Event::Dialled(outcome));
+            self.run_program(now, call, Event::Dialled(Outcome::Unavailable));
             return;
         }
         self.timers.set(Timer::Attempt(call, attempt), now.mono + dial.ring);
@@ -136,9 +138,11 @@ impl Switch {
         };
         let attempt = self.new_attempt(call, Purpose::Offer(offer, agent.clone()));
         self.offers.insert(offer, (call, attempt));
-        let (shown, confirm, alerting) = self.present(call, &line);
-        let confirm = confirm.unwrap_or(Confirm::Auto);
-        self.ring_user(now, call, attempt, agent, confirm, Some((shown, alerting)));
+        let (mut presented, confirm) = self.present(now, call, &line, agent);
+        if let Some(of) = self.attempt(call, attempt) {
+            of.headers = std::mem::take(&mut presented.headers);
+        }
+        self.ring_user(now, call, attempt, agent, confirm, Some(presented));
         if self.attempt_legs(call, attempt) == 0 {
             self.drop_attempt(call, attempt);
             self.queue_input(now, queue::Input::OfferFailed(offer, Failure::Unreachable));
@@ -160,50 +164,23 @@ impl Switch {
         let user: Option<&UserId> = of.facts.user.as_ref();
         let emergency = emergency || number::class(&number) == Class::Emergency;
         let shown = match emergency {
-            true => identity::shown_emergency(&company, user),
+            true => self.shown_in_emergency(&company, call),
             false => identity::shown_outside(&company, user, hide),
         };
         let attempt = self.new_attempt(call, Purpose::Outbound);
-        let out = Outbound { number, shown, confirm: false, user: None, diversions: Vec::new(), emergency };
+        let out = Outbound {
+            number,
+            shown,
+            confirm: false,
+            user: None,
+            diversions: Vec::new(),
+            emergency,
+            ring: None,
+        };
         self.timers.set(Timer::Attempt(call, attempt), now.mono + OUTSIDE_RING_MAX);
         if !self.hunt(now, call, attempt, out, &trunks) {
             self.attempt_over(now, call, attempt, false);
         }
-    }
-
-    /// Rings the devices and mobiles of one user; tells whether the user counts as busy.
-    pub(crate) fn ring_user(
-        &mut self,
-        now: Now,
-        call: CallId,
-        attempt: AttemptId,
-        user: &UserKey,
-        confirm: Confirm,
-        present: Option<(Shown, Extra)>,
-    ) -> bool {
-        let Some(company) = self.config.companies.get(&user.company).cloned() else { return false };
-        let Some(person) = company.users.get(&user.user) else { return false };
-        let mut contacts = reach::contacts(person, self.devices_of(user), &self.location);
-        if let Some(only) = self.calls.get(&call).and_then(|of| of.only.as_ref()) {
-            contacts.retain(|contact| matches!(contact, Contact::Device(flows) if only.is_bound_by(flows)));
-        }
-        for contact in contacts {
-            let confirm_here = reach::must_confirm(&contact, confirm);
-            match contact {
-                Contact::Device(flows) => {
-                    let (shown, alerting) = match &present {
-                        Some((shown, alerting)) => (shown.clone(), alerting.clone()),
-                        None => (self.shown_inside(call), Extra::new()),
-                    };
-                    self.invite_device(now, call, attempt, user, flows, shown, alerting, confirm_here);
-                }
-                Contact::Phone(number) => {
-                    let key = Some(user.clone());
-                    self.ring_phone(now, call, attempt, number, confirm, &Show::Caller, key);
-                }
-            }
-        }
-        false
     }
 
     /// Rings a number: a user of ours when it is one's direct number, else through a trunk.
@@ -234,17 +211,25 @@ impl Switch {
         };
         let Some(diversions) = self.sends_on(now, call, attempt, user.is_some(), emergency) else { return };
         let diversions = if shown.sent_on { diversions } else { Vec::new() };
-        let must = reach::must_confirm(&Contact::Phone(phone.clone()), confirm) && !emergency;
+        let (contact, rule) = (Contact::Phone(phone.clone()), Rings::Mobile.into());
+        let must = reach::must_confirm(&contact, rule, confirm) && !emergency;
         let confirm = must && (user.is_some() || confirm == Confirm::Always);
-        let out = Outbound { number: phone, shown, confirm, user, diversions, emergency };
+        let ring = reach::ring_max(&contact, rule, confirm);
+        let out = Outbound { number: phone, shown, confirm, user, diversions, emergency, ring };
         self.hunt(now, call, attempt, out, &trunks);
     }
 
     pub(crate) fn new_attempt(&mut self, call: CallId, purpose: Purpose) -> AttemptId {
         self.next_attempt += 1;
         let id = AttemptId(self.next_attempt);
-        let attempt =
-            Attempt { purpose, legs: BTreeSet::new(), outcomes: Vec::new(), hunts: BTreeMap::new() };
+        let attempt = Attempt {
+            purpose,
+            legs: BTreeSet::new(),
+            outcomes: Vec::new(),
+            hunts: BTreeMap::new(),
+            later: Vec::new(),
+            headers: Vec::new(),
+        };
         if let Some(of) = self.calls.get_mut(&call) {
             of.attempts.insert(id, attempt);
         }
@@ -255,13 +240,14 @@ impl Switch {
         self.calls.get_mut(&call)?.attempts.get_mut(&attempt)
     }
 
-    fn attempt_legs(&self, call: CallId, attempt: AttemptId) -> usize {
+    pub(crate) fn attempt_legs(&self, call: CallId, attempt: AttemptId) -> usize {
         self.calls.get(&call).and_then(|of| of.attempts.get(&attempt)).map_or(0, |a| a.legs.len())
     }
 
     /// Forgets an attempt that has no legs left.
     fn drop_attempt(&mut self, call: CallId, attempt: AttemptId) {
         self.timers.clear(&Timer::Attempt(call, attempt));
+        self.timers.clear(&Timer::Contact(call, attempt));
         let Some(of) = self.calls.get_mut(&call) else { return };
         let Some(gone) = of.attempts.remove(&attempt) else { return };
         if let Purpose::Offer(offer, _) = gone.purpose {
@@ -274,15 +260,20 @@ impl Switch {
         self.gateway_progress(leg, response);
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let (call, attempt) = (of.call, of.attempt);
-        of.ringing = true;
+        let began = !std::mem::replace(&mut of.ringing, true);
+        of.heard.note(response);
         note_early(of, response);
         self.watch_leg(leg);
+        if began {
+            self.limit_ring(now, leg);
+        }
         let Some(attempt) = attempt else { return };
         let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
         match purpose {
             Purpose::Offer(offer, _) => self.queue_input(now, queue::Input::OfferRinging(offer)),
             Purpose::Dial => self.ring_caller(now, call),
             Purpose::CallBack => {}
+            Purpose::Originate => {}
             Purpose::Outbound => {
                 // Of several callees that send early media, who spoke last is heard (RFC 3960 §3.2).
                 let early = !response.body.is_empty()
@@ -300,26 +291,27 @@ impl Switch {
     /// A leg answered.
     pub(crate) fn leg_answered(&mut self, now: Now, leg: LegId, response: &Response) {
         let Some(of) = self.legs.get_mut(&leg) else { return };
-        let (call, dialog, cancelled, confirm) =
-            (of.call, of.dialog, of.state == LegState::Cancelled, of.confirm);
+        let (call, dialog, cancelled) = (of.call, of.dialog, of.state == LegState::Cancelled);
         of.state = LegState::Up;
         self.watch_leg(leg);
+        self.timers.clear(&Timer::RangOut(leg));
         self.spending.answered(leg, now.mono);
         self.endpoint.ack(now, dialog, None);
         let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
         let body = self.legs.get(&leg).map(|of| final_body(of, response)).unwrap_or_default();
         let usable = !unwanted && self.take_answer(leg, &body).is_ok();
         if !usable {
-            let reason = if unwanted { elsewhere() } else { no_common_codec() };
+            let reason = match (unwanted, self.calls.get(&call)) {
+                (false, _) => no_common_codec(),
+                (true, Some(of)) if !of.ending => reasons::elsewhere(),
+                (true, _) => reasons::caller_gone(),
+            };
             self.endpoint.bye(now, dialog, reason);
             self.leg_failed(now, leg, 488);
             return;
         }
-        if confirm {
-            self.timers.set(Timer::Confirm(leg), now.mono + CONFIRM_WITHIN);
-            let language = self.language_of(call);
-            let ask = PlayItem::Clip(system_prompt(language, "queue/accept"));
-            self.play(leg, vec![ask, PlayItem::Pause(Duration::from_secs(1))], 0);
+        if self.must_be_confirmed(now, leg) {
+            self.ask_to_confirm(now, leg);
             return;
         }
         self.leg_won(now, leg);
@@ -332,9 +324,11 @@ impl Switch {
         let (call, Some(attempt)) = (of.call, of.attempt) else { return };
         let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
         self.stop_play(leg);
+        self.person_answered(leg);
         match purpose {
             Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
             Purpose::CallBack => self.called_back(now, call, leg),
+            Purpose::Originate => self.originated(now, call, leg),
             Purpose::Offer(offer, _) => {
                 // One agent, one offer: what else of the agent rings is answered elsewhere.
                 self.give_up_others(now, call, attempt, leg);
@@ -347,17 +341,24 @@ impl Switch {
     pub(crate) fn leg_failed(&mut self, now: Now, leg: LegId, status: u16) {
         let Some(of) = self.legs.get(&leg) else { return };
         let (call, attempt, way, ringing) = (of.call, of.attempt, of.way.clone(), of.ringing);
+        let trunk = of.trunk.clone();
         self.forget_leg(now, leg);
         let Some(attempt) = attempt else { return };
         let Some(of) = self.attempt(call, attempt) else { return };
         of.legs.remove(&leg);
         of.outcomes.push(status);
-        if self.hunt_on(now, call, attempt, way.as_ref(), (status, ringing))
-            || self.attempt_legs(call, attempt) > 0
+        if !self.retry_with_own_number(now, call, attempt, trunk.zip(way.clone()), (status, ringing))
+            && !self.hunt_on(now, call, attempt, way.as_ref(), (status, ringing))
         {
-            return;
+            self.attempt_goes_on(now, call, attempt);
         }
-        self.attempt_over(now, call, attempt, false);
+    }
+
+    /// A leg of an attempt is over: the others ring on, the next contact rings, or the attempt is over.
+    pub(crate) fn attempt_goes_on(&mut self, now: Now, call: CallId, attempt: AttemptId) {
+        if self.attempt_legs(call, attempt) == 0 && !self.ring_next_contact(now, call, attempt) {
+            self.attempt_over(now, call, attempt, false);
+        }
     }
 
     /// The time of an attempt is up.
@@ -372,7 +373,7 @@ impl Switch {
         let outcomes = std::mem::take(&mut of.outcomes);
         let legs: Vec<LegId> = std::mem::take(&mut of.legs).into_iter().collect();
         for leg in legs {
-            self.give_up_leg(now, leg, Vec::new());
+            self.give_up_leg(now, leg, reasons::no_answer());
         }
         self.drop_attempt(call, attempt);
         match purpose {
@@ -380,6 +381,7 @@ impl Switch {
                 let failure = if timed_out { Failure::NoAnswer } else { failure(&outcomes) };
                 self.queue_input(now, queue::Input::OfferFailed(offer, failure));
             }
+            Purpose::Originate => self.not_originated(now, call),
             Purpose::Dial => {
                 let outcome = if timed_out { Outcome::NoAnswer } else { outcome(&outcomes) };
                 self.run_program(now, call, Event::Dialled(outcome));
@@ -399,7 +401,7 @@ impl Switch {
         let others: Vec<LegId> = of.legs.iter().copied().filter(|leg| *leg != winner).collect();
         of.legs.retain(|leg| *leg == winner);
         for leg in others {
-            self.give_up_leg(now, leg, elsewhere());
+            self.give_up_leg(now, leg, reasons::elsewhere());
         }
     }
 
@@ -409,6 +411,7 @@ impl Switch {
         let attempts = std::mem::take(&mut of.attempts);
         for (id, attempt) in attempts {
             self.timers.clear(&Timer::Attempt(call, id));
+            self.timers.clear(&Timer::Contact(call, id));
             if let Purpose::Offer(offer, _) = attempt.purpose {
                 self.offers.remove(&offer);
             }
@@ -446,6 +449,7 @@ impl Switch {
                 of.attempt = None;
                 let dialog = of.dialog;
                 self.watch_leg(leg);
+                self.timers.clear(&Timer::RangOut(leg));
                 self.free_channel(leg);
                 self.close_media(leg);
                 self.endpoint.cancel(now, dialog, reason);
@@ -457,15 +461,6 @@ impl Switch {
                 self.forget_leg(now, leg);
             }
         }
-    }
-
-    /// Who answered did not press 1 in time: counts as no answer.
-    pub(crate) fn not_confirmed(&mut self, now: Now, leg: LegId) {
-        if let Some(of) = self.legs.get(&leg) {
-            let dialog = of.dialog;
-            self.endpoint.bye(now, dialog, Vec::new());
-        }
-        self.leg_failed(now, leg, 408);
     }
 
     /// The caller hears ringing: 180 while unanswered, the tone after.
@@ -554,11 +549,6 @@ fn of_attempt_gone(call: Option<&crate::switch::call::Call>, leg: Option<&Leg>) 
         (Some(call), Some(attempt)) => call.ending || !call.attempts.contains_key(&attempt),
         _ => true,
     }
-}
-
-/// `Reason` for legs whose call somebody else has taken (RFC 3326).
-pub(crate) fn elsewhere() -> Extra {
-    vec![("Reason", "SIP;cause=200;text=\"Call completed elsewhere\"".into())]
 }
 
 fn no_common_codec() -> Extra {

@@ -33,14 +33,16 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Outcome;
 use crate::switch::flow::action::Presence;
 use crate::switch::flow::action::QueueExit;
+use crate::switch::flow::action::Unanswered;
 use crate::switch::flow::action::World;
-use crate::switch::hours;
 use crate::switch::identity;
 use crate::switch::route;
 use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
 use crate::switch::say;
+use crate::switch::service_number;
+use crate::switch::service_number::Proof;
 use crate::time::Timestamp;
 
 /// Events of one dry run.
@@ -91,7 +93,16 @@ pub fn simulate(config: &Arc<Config>, world: &World<'_>, simulate: &Simulate, at
     };
     let keys = simulate.keys.chars().filter(|key| matches!(key, '0'..='9' | '*' | '#')).collect();
     let mut dry = DryRun { config, company, world, now: at, facts, keys, at: "number".into(), told };
-    dry.run(Program::to(target));
+    let program = match target {
+        // From a mobile: as if the carrier vouched for its number.
+        Target::Service { service, .. } if dry.facts.user.is_none() => {
+            let user = service_number::user_calling(company, &dry.facts).cloned();
+            let proof = if user.is_some() { Proof::Given } else { Proof::None };
+            Program::ServiceNumber(service_number::Run::new(service, user, proof))
+        }
+        target => Program::to(target),
+    };
+    dry.run(program);
     dry.told
 }
 
@@ -207,6 +218,7 @@ impl DryRun<'_> {
             Action::Answer => {
                 self.facts.answered = true;
                 self.tell("the call is answered");
+                *next = Some(Event::Acked);
             }
             Action::Early => self.tell("the caller hears this without being answered"),
             Action::Play { prompts, .. } => {
@@ -242,8 +254,19 @@ impl DryRun<'_> {
                 let on = self.world.toggles.is_on(&self.company.id, &toggle, self.now);
                 *next = Some(Event::Toggled(!on));
             }
+            Action::ToggleUntil { .. } => *next = Some(Event::Toggled(true)),
+            Action::Ask { names, .. } => {
+                for (index, name) in (0u16..).zip(&names) {
+                    self.branch(program, Event::Asked(Ok(index)), &format!("if the answer is {name}"));
+                }
+                self.tell("nobody is asked in a dry run:");
+                *next = Some(Event::Asked(Err(Unanswered::Unreachable)));
+            }
+            Action::Sms { text } => self.tell(format!("the text message: \"{text}\"")),
+            Action::Alarm { why, .. } => self.tell(format!("an alarm: {why}")),
             Action::SetLanguage(language) => self.facts.language = language,
             Action::Echo => self.tell("the caller hears themselves"),
+            Action::People(_) => self.tell("what follows depends on the calls of that moment"),
             Action::HangUp(cause) => {
                 let how = self.end(cause);
                 self.tell(how);
@@ -261,9 +284,12 @@ impl DryRun<'_> {
             | Action::Pause { .. }
             | Action::WrapUpEnd
             | Action::KeepPlace { .. }
+            | Action::PinGiven { .. }
             | Action::SetName(_)
             | Action::SetTag { .. }
             | Action::SetPriority(_)
+            | Action::Enter(_)
+            | Action::Leave { .. }
             | Action::Key(_) => {}
         }
     }
@@ -284,12 +310,8 @@ impl DryRun<'_> {
     /// What the queue would do at once, else who answers and what else may come.
     fn queue(&mut self, program: &Program, id: &QueueId) -> Option<Event> {
         let Some(queue) = self.company.queues.get(id) else { return Some(Event::Queue(QueueExit::Gone)) };
-        if let Some((hours_id, hours)) =
-            queue.hours.as_ref().and_then(|id| self.company.hours.get_key_value(id))
-        {
-            let by_hand = self.world.toggles.by_hand(self.company, hours_id, self.now);
-            let closures = &self.company.closures;
-            let state = hours::state_at(hours, hours_id, closures, by_hand.as_ref(), self.now);
+        let state = |id| Some((id, self.world.toggles.hours(self.company, id, self.now)?));
+        if let Some((hours_id, state)) = queue.hours.as_ref().and_then(state) {
             if &*state.category != "open" {
                 self.tell(format!(
                     "the queue's hours \"{hours_id}\" say {} ({})",
@@ -384,9 +406,8 @@ impl DryRun<'_> {
         match to {
             Destination::User(id) => {
                 let user = self.company.users.get(id);
-                let mobile = user
-                    .filter(|user| user.rings.contains(&Rings::Mobile))
-                    .and_then(|user| user.mobile.as_ref());
+                let mobile =
+                    user.filter(|user| user.is_rung_at(Rings::Mobile)).and_then(|user| user.mobile.as_ref());
                 match mobile {
                     Some(mobile) => format!("{} (also {})", self.name(id), number::pretty(mobile)),
                     None => self.name(id),

@@ -12,6 +12,7 @@ use crate::model::event::Event;
 use crate::model::event::Fields;
 use crate::model::figures::Figures;
 use crate::model::figures::LineFigures;
+use crate::model::figures::NumberFigures;
 use crate::model::figures::UserFigures;
 
 /// Lines, users, numbers and steps each that one company is counted by at most; further ones are not counted.
@@ -59,7 +60,7 @@ pub fn fold(figures: &mut Figures, event: &Event) {
             number.wait_ms += of.wait_ms.unwrap_or(0);
             number.talk_ms += of.talk_ms.unwrap_or(0);
         }),
-        "flow.step" => step(figures, of),
+        "flow.step" | "flow.exit" | "flow.key" => step(figures, of),
         "system.started" => {
             for line in figures.lines.values_mut() {
                 line.lost += std::mem::take(&mut line.open);
@@ -124,11 +125,7 @@ fn on_user(figures: &mut Figures, of: &Fields, change: impl FnOnce(&mut UserFigu
 }
 
 /// Only calls from outside are counted by number: what people dial has no bound.
-fn on_number(
-    figures: &mut Figures,
-    of: &Fields,
-    change: impl FnOnce(&mut crate::model::figures::NumberFigures),
-) {
+fn on_number(figures: &mut Figures, of: &Fields, change: impl FnOnce(&mut NumberFigures)) {
     let number = of.number.as_ref().filter(|_| of.direction == Some(Direction::In));
     if let Some(row) = number.and_then(|number| row(&mut figures.numbers, number)) {
         change(row);
@@ -321,8 +318,8 @@ mod tests {
             ("call.started", to(Direction::Out, None)),
             ("flow.step", step(Fields { entered: true, ..Fields::default() })),
             ("flow.step", step(Fields::default())),
-            ("flow.step", step(Fields { key: Some('1'), ..Fields::default() })),
-            ("flow.step", step(Fields { result: Some("timeout".into()), ..Fields::default() })),
+            ("flow.key", step(Fields { key: Some('1'), ..Fields::default() })),
+            ("flow.exit", step(Fields { result: Some("timeout".into()), ..Fields::default() })),
         ]);
         assert_eq!(figures.numbers.len(), 1);
         let number = figures.numbers.values().next().unwrap();

@@ -170,6 +170,29 @@ impl Switch {
         on
     }
 
+    /// A carrier that refuses a call that we send on, before it rings, may do so for the caller's number (its From is
+    /// none of ours): it is asked once more with our own. `true` when it is.
+    pub(crate) fn retry_with_own_number(
+        &mut self,
+        now: Now,
+        call: CallId,
+        attempt: AttemptId,
+        way: Option<(TrunkId, Way)>,
+        failed: (u16, bool),
+    ) -> bool {
+        let Some((id, way)) = way.filter(|_| matches!(failed, (403 | 603, false))) else { return false };
+        let Some(trunk) = self.config.trunks.get(&id).cloned() else { return false };
+        let Some(of) = self.attempt(call, attempt) else { return false };
+        let Some(hunt) = of.hunts.get_mut(&way.hunt) else { return false };
+        let Some(shown) = hunt.out.shown.replaced_by_own(&trunk) else { return false };
+        hunt.out.shown = shown;
+        hunt.left.push_front(Gateway { trunk: id.clone(), hop: way.hop, doubtful: hunt.doubtful });
+        let Some(company) = self.calls.get(&call).map(|of| of.company.clone()) else { return false };
+        let why = format!("{}: trunk {id} refused the caller's number, once more with our own", failed.0);
+        self.decide(now, &company, Some(call), "trunk.own_number", &why);
+        self.hunt_next(now, call, attempt, way.hunt)
+    }
+
     /// A gateway has said something about the callee: it is not left for another any more.
     pub(crate) fn gateway_progress(&mut self, leg: LegId, response: &Response) {
         if response.status > 100 {

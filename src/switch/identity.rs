@@ -2,6 +2,7 @@
 //! phone shows, what a carrier is told. Pure functions. Leaves out signed identities (STIR, RFC 8224).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::company::Company;
 use crate::model::flow::Destination;
@@ -229,6 +230,13 @@ impl Shown {
         Told { from: name_addr(&shown), asserted: tell.then(|| name_addr(&asserted)), private: shown.hidden }
     }
 
+    /// Of a call that is sent on with the caller's number by this trunk's rules: the same with our own number.
+    pub fn replaced_by_own(&self, trunk: &Trunk) -> Option<Shown> {
+        let own = self.own.clone().filter(|own| self.sent_on && *own != self.number)?;
+        let caller = self.allowed(trunk.forwarded_cli).sent_on;
+        caller.then(|| Shown { number: own.clone(), own: Some(own), hidden: false, ..Shown::hidden() })
+    }
+
     /// With our own number in the place of one that must not be shown (a carrier drops calls from abroad with
     /// Norwegian numbers, and one at home may let nothing but Norwegian ones through).
     fn allowed(&self, policy: ForwardedCli) -> Shown {
@@ -275,37 +283,92 @@ pub fn shown_inside(facts: &CallerFacts) -> Shown {
     }
 }
 
+/// What templates of a queue are filled in with.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    queue: String,
+    caller: String,
+    number: String,
+    wait: String,
+    tag: String,
+}
+
+/// The words for one caller, who has waited for so long and whom a flow may have given a tag.
+pub fn words(
+    company: &Company,
+    queue: &Queue,
+    facts: &CallerFacts,
+    wait: Duration,
+    tag: Option<&str>,
+) -> Words {
+    let number = match (&facts.number, facts.hidden) {
+        (_, true) => hidden_name(company.language).to_owned(),
+        (Some(number), false) => number::pretty(number),
+        (None, false) => String::new(),
+    };
+    let seconds = wait.as_secs();
+    Words {
+        queue: queue.name.to_string(),
+        caller: shown_inside(facts).name.as_deref().map_or_else(|| number.clone(), str::to_owned),
+        number,
+        wait: format!("{}:{:02}", seconds / 60, seconds % 60),
+        tag: tag.unwrap_or_default().to_owned(),
+    }
+}
+
+impl Words {
+    /// Fills in a template; at most 64 characters. What is filled in is not read as a template again.
+    pub fn fill(&self, template: &str) -> String {
+        let words = [
+            ("{queue}", &self.queue),
+            ("{caller}", &self.caller),
+            ("{number}", &self.number),
+            ("{wait}", &self.wait),
+            ("{tag}", &self.tag),
+        ];
+        let mut text = String::new();
+        let mut rest = template;
+        while let Some(at) = rest.find('{') {
+            text.push_str(&rest[..at]);
+            rest = &rest[at..];
+            let word = words.iter().find(|(word, _)| rest.starts_with(word));
+            let (word, filled) = word.map_or(("{", "{"), |(word, filled)| (*word, filled.as_str()));
+            text.push_str(filled);
+            rest = &rest[word.len()..];
+        }
+        text.push_str(rest);
+        cut(text.trim())
+    }
+}
+
 /// What an agent's phone shows: the queue's template, and the caller's number or the queue's.
-pub fn presented(company: &Company, queue: &Queue, facts: &CallerFacts) -> Shown {
-    let caller = shown_inside(facts);
-    let pretty = || facts.number.as_ref().map(number::pretty);
-    let who = caller.name.as_deref().map(str::to_owned).or_else(pretty).unwrap_or_default();
-    let name = present(&queue.present.name, &queue.name, &who);
+pub fn presented(company: &Company, queue: &Queue, facts: &CallerFacts, words: &Words) -> Shown {
+    let name = words.fill(&queue.present.name);
     let name = (!name.is_empty()).then(|| name.into());
     if queue.present.caller_number {
-        return Shown { name, ..caller };
+        return Shown { name, ..shown_inside(facts) };
     }
     let number = queue_number(company, queue).unwrap_or_else(|| facts.dialled.clone());
     Shown { number, name, hidden: false, own: None, sent_on: false }
 }
 
-/// Fills in `{queue}` and `{caller}`; at most 64 characters. What is filled in is not read as a template again.
-pub fn present(template: &str, queue: &str, caller: &str) -> String {
-    let mut text = String::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('{') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let (word, filled) = match () {
-            () if rest.starts_with("{queue}") => ("{queue}", queue),
-            () if rest.starts_with("{caller}") => ("{caller}", caller),
-            () => ("{", "{"),
-        };
-        text.push_str(filled);
-        rest = &rest[word.len()..];
+/// What the carrier of an agent's mobile is told: the caller's number, or the queue's where the queue or the carrier's
+/// rules for numbers of others say so.
+pub fn presented_outside(company: &Company, queue: &Queue, facts: &CallerFacts) -> Shown {
+    let of_queue = queue_number(company, queue).filter(|number| company.owns(number));
+    let own = of_queue.or_else(|| sent_on_by(company, facts));
+    let forwarded = shown_forwarded(company, facts, &Show::Caller);
+    match (queue.present.caller_number, own) {
+        (true, Some(own)) if forwarded.sent_on => Shown { own: Some(own), ..forwarded },
+        (false, Some(own)) => Shown {
+            number: own.clone(),
+            name: Some(cut(&queue.name).into()),
+            hidden: false,
+            own: Some(own),
+            sent_on: false,
+        },
+        (true | false, _) => forwarded,
     }
-    text.push_str(rest);
-    cut(text.trim())
 }
 
 /// The public number that leads to the queue, else its extension.
@@ -453,11 +516,19 @@ mod tests {
 
     #[test]
     fn a_template_is_filled_in_once_and_cut() {
-        assert_eq!(present("{queue}: {caller}", "Salg", "Per"), "Salg: Per");
-        assert_eq!(present("{caller}", "Salg", "{queue}"), "{queue}");
-        assert_eq!(present("{q", "Salg", "Per"), "{q");
-        assert_eq!(present("{queue}:", "a\r\nb", ""), "ab:");
-        assert_eq!(present(&"x".repeat(200), "", "").len(), 64);
+        let words = |queue: &str, caller: &str| Words {
+            queue: queue.to_owned(),
+            caller: caller.to_owned(),
+            number: "36 00 07 77".to_owned(),
+            wait: "1:05".to_owned(),
+            tag: "vip".to_owned(),
+        };
+        assert_eq!(words("Salg", "Per").fill("{queue}: {caller}"), "Salg: Per");
+        assert_eq!(words("Salg", "Per").fill("{tag} {number} ({wait})"), "vip 36 00 07 77 (1:05)");
+        assert_eq!(words("Salg", "{queue}").fill("{caller}"), "{queue}");
+        assert_eq!(words("Salg", "Per").fill("{q"), "{q");
+        assert_eq!(words("a\r\nb", "").fill("{queue}:"), "ab:");
+        assert_eq!(words("", "").fill(&"x".repeat(200)).len(), 64);
     }
 
     #[test]

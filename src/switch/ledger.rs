@@ -18,10 +18,12 @@ use crate::model::event::Fields;
 use crate::model::figures::Figures;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
+use crate::model::id::Number;
 use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::call::Call;
 use crate::switch::figures::fold;
+use crate::switch::recent::Recent;
 use crate::time::Now;
 use crate::time::Timestamp;
 
@@ -50,6 +52,7 @@ struct Page {
     last: u64,
     day: Day,
     figures: Figures,
+    recent: Recent,
 }
 
 /// From midnight to midnight.
@@ -87,9 +90,21 @@ impl Ledger {
         self.pages.entry(event.company.clone()).or_default().enter(config, event);
     }
 
+    /// Learns a fact of an earlier life, or of this one.
+    pub(crate) fn learn_fact(&mut self, change: &Change) {
+        if let Change::AgentLogin { agent, .. } | Change::AgentPaused { agent, .. } = change {
+            self.pages.entry(agent.company.clone()).or_default().recent.learn_fact(change);
+        }
+    }
+
+    /// What happened lately in a company.
+    pub(crate) fn recent(&self, company: &CompanyId) -> Option<&Recent> {
+        self.pages.get(company).map(|page| &page.recent)
+    }
+
     /// Whether a company has any event.
     fn knows(&self, company: &CompanyId) -> bool {
-        self.pages.contains_key(company)
+        self.pages.get(company).is_some_and(|page| page.last > 0)
     }
 
     /// The figures of the day of `now`; none when nothing has happened on it.
@@ -106,6 +121,7 @@ impl Page {
             self.figures = Figures::default();
         }
         fold(&mut self.figures, event);
+        self.recent.learn(event);
     }
 }
 
@@ -172,6 +188,7 @@ impl Switch {
 
     /// A fact about a person, place or call is an event as well.
     fn log_fact(&mut self, change: &Change) {
+        self.ledger.learn_fact(change);
         match change {
             Change::AgentLogin { agent, line, logged_in, by, at } => {
                 let event = if *logged_in { "agent.logged_in" } else { "agent.logged_out" };
@@ -231,6 +248,8 @@ impl Switch {
             | Change::Refused { .. }
             | Change::Alarm { .. }
             | Change::DevicePassword { .. }
+            | Change::BusyCallback { .. }
+            | Change::HotDesk { .. }
             | Change::MessageMarked { .. }
             | Change::MessageDeleted { .. }
             | Change::Trunk { .. } => {}
@@ -271,8 +290,8 @@ pub(crate) fn started(call: &Call) -> Fields {
 }
 
 /// The company's own number, when the call came from outside: whom its people call is for the call record.
-fn dialled(cdr: &Cdr) -> Option<crate::model::id::Number> {
-    (cdr.direction == Direction::In).then(|| crate::model::id::Number::new(&cdr.to))
+fn dialled(cdr: &Cdr) -> Option<Number> {
+    (cdr.direction == Direction::In).then(|| Number::new(&cdr.to))
 }
 
 /// Who, as one word, and the text that begins with it.

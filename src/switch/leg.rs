@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ use crate::sip::DialogId;
 use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::channels::Channel;
+use crate::switch::confirm::Heard;
 use crate::switch::dial::AttemptId;
 use crate::switch::hunt::Way;
 use crate::switch::negotiate;
@@ -81,6 +83,12 @@ pub(crate) struct Leg {
     pub(crate) flows: Option<Box<Flows>>,
     /// The party must press 1 before it is connected.
     pub(crate) confirm: bool,
+    /// It rings for so long at most.
+    pub(crate) ring_max: Option<Duration>,
+    /// What was heard of the party before its answer.
+    pub(crate) heard: Heard,
+    /// Its keys are kept from the other party's audio.
+    pub(crate) keeps_keys: bool,
     /// The last key, when and from where, so that a phone that sends both ways is heard once.
     pub(crate) last_key: Option<(char, Instant, KeyFrom)>,
     /// 18x has been sent to, or got from, the party.
@@ -91,6 +99,8 @@ pub(crate) struct Leg {
     pub(crate) redirections: u8,
     /// A REFER came in its dialog.
     pub(crate) referred: bool,
+    /// The party has had the other put on hold by an order.
+    pub(crate) holds: bool,
     /// The channel of its trunk that it holds.
     pub(crate) channel: Option<Channel>,
     /// How it goes out, when through a trunk.
@@ -125,11 +135,15 @@ impl Leg {
             trunk: None,
             flows: None,
             confirm: false,
+            ring_max: None,
+            heard: Heard::default(),
+            keeps_keys: false,
             last_key: None,
             ringing: false,
             early: Vec::new(),
             redirections: 0,
             referred: false,
+            holds: false,
             channel: None,
             way: None,
         }

@@ -6,15 +6,22 @@
 
 mod act;
 mod admission;
+pub mod asking;
 mod audit;
 mod backoff;
 pub(crate) mod bounded;
 mod bridge;
+mod busy_callback;
+mod calendar;
 mod call;
 mod callback;
 mod channels;
 mod charges;
 mod check_sync;
+mod circuit;
+mod confirm;
+mod consult;
+mod contacts;
 mod dial;
 pub mod diversion;
 mod event;
@@ -27,9 +34,12 @@ pub mod guard;
 mod header_rules;
 mod health;
 pub mod holidays;
+pub mod hot_desk;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod intercom;
+mod keys;
 mod ledger;
 mod leg;
 mod location;
@@ -39,32 +49,52 @@ mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
+mod originate;
 mod outbound;
 mod outgoing;
 mod overload;
 mod pager;
+mod park;
 mod peers;
+pub mod people;
+pub mod periods;
+mod pickup;
 mod ports;
 mod presentation;
 mod publish;
 pub mod queue;
 mod reach;
+mod reaches;
+mod reasons;
+mod recent;
+pub mod record_prompt;
 mod recording;
 mod redirect;
 mod registrar;
 mod renegotiate;
+pub mod returns;
 pub mod route;
 pub mod say;
 mod screen;
 pub mod secrecy;
 mod segments;
 pub mod service;
+pub mod service_number;
 mod spared;
 pub mod spending;
+mod steps;
 mod subscriptions;
+mod switchboard;
+mod take_over;
+mod toggles;
+mod toggling;
 mod transfer;
 mod trunks;
 mod watch;
+mod watchdog;
+mod whisper;
+pub mod why;
+mod why_not;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -83,9 +113,11 @@ use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::command;
 use crate::model::id::CallId;
+use crate::model::id::CompanyId;
 use crate::model::id::LegId;
 use crate::model::id::LineKey;
 use crate::model::id::NodeId;
+use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::model::prompt::PromptKey;
@@ -98,13 +130,17 @@ use crate::sip::TransactionId;
 use crate::sip::digest::Nonces;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::endpoint::Settings;
+use crate::switch::asking::Post;
 use crate::switch::call::Call;
 use crate::switch::channels::Channels;
+use crate::switch::circuit::Circuits;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
+use crate::switch::flow::action::Unanswered;
 use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
 use crate::switch::health::Address;
+use crate::switch::keys::Keying;
 use crate::switch::ledger::Ledger;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
@@ -113,14 +149,18 @@ use crate::switch::mailbox::Mailboxes;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
+use crate::switch::people::Between;
 use crate::switch::ports::Ports;
 use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Queues;
 use crate::switch::recording::PendingRecording;
+use crate::switch::service_number::WrongPins;
 use crate::switch::spending::Spending;
 use crate::switch::subscriptions::Subscriptions;
 use crate::switch::trunks::TrunkState;
+use crate::switch::watchdog::Watchdog;
+use crate::switch::whisper::Whispering;
 use crate::time::Now;
 use crate::time::Timers;
 use crate::time::Timestamp;
@@ -232,6 +272,17 @@ pub enum Ask {
         /// File under the data folder, and its name in the bank.
         file: Arc<str>,
     },
+    /// Ask another system over HTTP.
+    Post(Post),
+    /// Take a recording into use: it is moved, and is in the media bank under this name from then on.
+    KeepClip {
+        /// File under the data folder.
+        file: Arc<str>,
+        /// Where it goes, under the data folder.
+        to: Arc<str>,
+        /// Its name in the bank.
+        clip: ClipName,
+    },
     /// Delete a recording that is no message.
     DeleteFile {
         /// File under the data folder.
@@ -251,6 +302,8 @@ pub enum Answer {
     },
     /// The clip is in the bank (or cannot be read).
     Loaded(bool),
+    /// What another system said with status 200, or why it did not.
+    Posted(Result<Vec<u8>, Unanswered>),
     /// Done.
     Done,
 }
@@ -260,6 +313,7 @@ pub enum Answer {
 enum Asked {
     Trunk(TrunkId),
     Clip(CallId),
+    Posted { url: Arc<str>, of: asking::For },
     Nothing,
 }
 
@@ -272,6 +326,18 @@ enum Timer {
     Attempt(CallId, AttemptId),
     /// Who answered has not pressed 1.
     Confirm(LegId),
+    /// No further key of a feature came.
+    Keys(LegId),
+    /// The program of a call that was put through begins.
+    GoOn(CallId),
+    /// A whisper has lasted long enough.
+    Whisper(LegId),
+    /// A contact's delay within an attempt is over.
+    Contact(CallId, AttemptId),
+    /// A contact has rung as long as it may.
+    RangOut(LegId),
+    /// A toggle goes off by itself.
+    Toggle(CompanyId, ToggleId),
     /// A queue's hours change.
     LineHours(LineKey),
     /// A carrier's address is looked up again.
@@ -290,12 +356,16 @@ enum Timer {
     Publication(UserKey),
     /// A pager message has waited for its receivers long enough.
     Message(TransactionId),
+    /// Holidays are looked for that are coming.
+    Calendar,
     /// Invariants are audited.
     Audit,
     /// Old voicemail is deleted.
     OldMessages,
     /// Running calls to the outside are charged.
     Charge,
+    /// Something between people.
+    People(people::Deadline),
 }
 
 /// The softswitch.
@@ -320,6 +390,8 @@ pub struct Switch {
     queues: Queues,
     mailboxes: Mailboxes,
     toggles: Toggles,
+    circuits: Circuits,
+    between: Between,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -328,6 +400,14 @@ pub struct Switch {
     offers: HashMap<OfferId, (CallId, AttemptId)>,
     /// Kept places of queues that are being served.
     callbacks: callback::Callbacks,
+    /// Answers of users' mobiles that nobody confirmed, since the last that somebody did.
+    suspects: BTreeMap<UserKey, u8>,
+    /// What parties with feature keys have keyed in.
+    keying: HashMap<LegId, Keying>,
+    /// Wrong PINs at service numbers, of users that exist.
+    wrong_pins: BTreeMap<UserKey, WrongPins>,
+    /// Agents who hear something before the caller is connected.
+    whispers: HashMap<LegId, Whispering>,
     recordings: HashMap<RecordId, PendingRecording>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
@@ -351,6 +431,7 @@ pub struct Switch {
     asked: HashMap<AskId, Asked>,
     outputs: VecDeque<Output>,
     ledger: Ledger,
+    watchdog: Watchdog,
     next_call: u64,
     next_leg: u64,
     next_attempt: u64,
@@ -390,6 +471,8 @@ impl Switch {
             queues,
             mailboxes: Mailboxes::default(),
             toggles: Toggles::default(),
+            circuits: Circuits::default(),
+            between: Between::default(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),
@@ -397,6 +480,10 @@ impl Switch {
             by_stream: HashMap::new(),
             offers: HashMap::new(),
             callbacks: callback::Callbacks::default(),
+            suspects: BTreeMap::new(),
+            whispers: HashMap::new(),
+            keying: HashMap::new(),
+            wrong_pins: BTreeMap::new(),
             recordings: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),
@@ -413,6 +500,7 @@ impl Switch {
             asked: HashMap::new(),
             outputs: VecDeque::new(),
             ledger: Ledger::default(),
+            watchdog: Watchdog::default(),
             next_call: u64::try_from(now.utc.as_microsecond()).unwrap_or(0),
             next_leg: 0,
             next_attempt: 0,
@@ -428,6 +516,7 @@ impl Switch {
         switch.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
         switch.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
         switch.adopt(now, config);
+        switch.set_calendar(now);
         switch
     }
 
@@ -511,6 +600,12 @@ impl Switch {
             Timer::Program(call) => self.run_program(now, call, flow::action::Event::Timer),
             Timer::Attempt(call, attempt) => self.attempt_timeout(now, call, attempt),
             Timer::Confirm(leg) => self.not_confirmed(now, leg),
+            Timer::Keys(leg) => self.keys_timeout(now, leg),
+            Timer::GoOn(call) => self.run_program(now, call, flow::action::Event::Start),
+            Timer::Whisper(leg) => self.whisper_over(now, leg),
+            Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
+            Timer::RangOut(leg) => self.rang_out(now, leg),
+            Timer::Toggle(company, toggle) => self.toggle_over(now, &company, &toggle),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
             Timer::Resolve(trunk) => self.resolve_trunk(now, &trunk),
             Timer::Trunk(trunk) => self.trunk_timeout(now, &trunk),
@@ -526,25 +621,29 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
             }
+            Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {
                 self.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
                 self.charge_running(now);
             }
+            Timer::People(deadline) => self.people_timeout(now, deadline),
             Timer::Audit => {
                 self.tell_refused();
                 self.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
                 self.queues.check_invariants();
-                self.divergence += self.audit();
+                self.divergence += self.audit() + self.queues.divergence() as u64;
+                self.watch_queues(now);
             }
         }
     }
 
     /// Asks the shell.
-    fn ask(&mut self, ask: Ask, why: Asked) {
+    fn ask(&mut self, ask: Ask, why: Asked) -> AskId {
         self.next_ask += 1;
         let id = AskId(self.next_ask);
         self.asked.insert(id, why);
         self.outputs.push_back(Output::Ask { id, ask });
+        id
     }
 
     fn on_answer(&mut self, now: Now, id: AskId, answer: Answer) {
@@ -556,7 +655,10 @@ impl Switch {
             (Asked::Clip(call), Answer::Loaded(found)) => {
                 self.run_program(now, call, flow::action::Event::Loaded(found));
             }
-            (Asked::Nothing | Asked::Trunk(_) | Asked::Clip(_), _) => {}
+            (Asked::Posted { url, of }, Answer::Posted(answer)) => {
+                self.system_answered(now, id, &url, of, answer);
+            }
+            (Asked::Nothing | Asked::Trunk(_) | Asked::Clip(_) | Asked::Posted { .. }, _) => {}
         }
     }
 

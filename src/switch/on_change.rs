@@ -18,6 +18,7 @@ use crate::time::Now;
 impl Switch {
     /// A fact of an earlier life of this process, given back by the store.
     pub(crate) fn on_change(&mut self, now: Now, change: Change) {
+        self.ledger.learn_fact(&change);
         match change {
             Change::AgentLogin { .. }
             | Change::AgentPaused { .. }
@@ -32,7 +33,12 @@ impl Switch {
             Change::DevicePassword { domain, device, password } => {
                 self.passwords.insert(Aor { domain, device }, password);
             }
-            Change::ToggleSet { .. } => self.toggles.apply(&change),
+            Change::BusyCallback { .. } => self.restore_wish(now, &change),
+            Change::HotDesk { .. } => self.restore_desk(now, &change),
+            Change::ToggleSet { .. } => {
+                self.toggles.apply(&change);
+                self.time_toggle(now, &change);
+            }
             Change::MessageLeft { .. } | Change::MessageMarked { .. } | Change::MessageDeleted { .. } => {
                 self.mailboxes.apply(&change);
             }
@@ -54,8 +60,9 @@ impl Switch {
     /// next event; queues adopt at the next offer; calls of people who are gone go on.
     pub(crate) fn adopt(&mut self, now: Now, config: Arc<Config>) {
         self.config = config;
+        self.toggles.adopt(&self.config);
         self.endpoint.set_settings(settings(&self.config));
-        self.devices = devices_by_user(&self.config);
+        self.lend_phones();
         self.drop_unknown_bindings(now);
         self.queue_input(now, queue::Input::Config(Arc::clone(&self.config)));
         let agents: Vec<UserKey> = self.agents();
@@ -138,7 +145,7 @@ impl Switch {
     }
 }
 
-fn devices_by_user(config: &Config) -> HashMap<UserKey, Vec<Aor>> {
+pub(crate) fn devices_by_user(config: &Config) -> HashMap<UserKey, Vec<Aor>> {
     let mut devices: HashMap<UserKey, Vec<Aor>> = HashMap::new();
     for (id, company) in &config.companies {
         for (device, of) in &company.devices {

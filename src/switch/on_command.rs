@@ -21,6 +21,7 @@ use crate::model::id::LineKey;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
+use crate::model::report::WhyAsk;
 use crate::switch::CommandId;
 use crate::switch::Output;
 use crate::switch::Switch;
@@ -30,6 +31,7 @@ use crate::switch::call::Call;
 use crate::switch::explain;
 use crate::switch::flow::action::World;
 use crate::switch::location::Aor;
+use crate::switch::periods;
 use crate::switch::queue;
 use crate::time::Now;
 
@@ -50,7 +52,11 @@ impl Switch {
             }
             Command::Queues { company } => Answer::Queues { queues: self.queue_views(now, company.as_ref()) },
             Command::Agents { company } => {
-                Answer::Agents { agents: self.queues.agent_views(now, company.as_ref()) }
+                let mut agents = self.queues.agent_views(now, company.as_ref());
+                for view in &mut agents {
+                    view.voicemail_suspected = self.is_voicemail_suspected(&view.agent);
+                }
+                Answer::Agents { agents }
             }
             Command::Login { company, user, line, logged_in } => {
                 self.login(now, &company, &user, line, logged_in)
@@ -68,12 +74,31 @@ impl Switch {
             Command::Toggle { company, toggle, on, until } => {
                 self.order_toggle(now, &company, &toggle, on, until)
             }
+            Command::Hours { company, hours, at, year } => {
+                self.hours_views(company.as_ref(), hours.as_ref(), at.unwrap_or(now.utc), year)
+            }
             Command::Devices => Answer::Devices { devices: self.device_views(now) },
             Command::SyncDevice { company, device, reboot } => {
                 self.sync_device(now, company.as_ref(), &device, reboot)
             }
             Command::Trunks => Answer::Trunks { trunks: self.trunk_views(now) },
+            Command::Board(order) => self.on_board(now, order),
             Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
+            Command::Figures { company } => match self.config.companies.contains_key(&company) {
+                true => {
+                    let figures = self.ledger.today(&company, now.utc).cloned().unwrap_or_default();
+                    Answer::Figures { figures: Box::new(figures) }
+                }
+                false => not_found(format!("there is no company \"{company}\"")),
+            },
+            Command::Report(ask) => match periods::plan(&self.config, ask, now.utc) {
+                Ok(plan) => Answer::Planned(plan),
+                Err((why, not_found)) => Answer::Refused { why, not_found },
+            },
+            Command::Why(WhyAsk { call, .. }) => {
+                not_found(format!("call {call} is told from the log, which only the control socket reaches"))
+            }
+            Command::WhyNot(ask) => self.why_not(now, &ask),
             Command::Drain => {
                 self.draining = true;
                 Answer::Done
@@ -250,22 +275,26 @@ impl Switch {
     }
 
     fn simulate(&self, now: Now, simulate: &Simulate) -> Vec<Told> {
-        let presence = |company: &CompanyId, line: &LineId, user: &UserId| {
-            let agent = UserKey { company: company.clone(), user: user.clone() };
-            presence_of(&self.queues.stand(
-                now,
-                &agent,
-                &LineKey { company: company.clone(), line: line.clone() },
-            ))
-        };
         let company = explain::company_of(&self.config, simulate);
-        let in_company = |line: &LineId, user: &UserId| match &company {
-            Some(company) => presence(company, line, user),
-            None => crate::switch::flow::action::Presence::LoggedOut,
+        self.dry_world(now, company.as_ref(), |world| {
+            explain::simulate(&self.config, world, simulate, simulate.at.unwrap_or(now.utc))
+        })
+    }
+
+    /// What a program would see that runs dry.
+    pub(crate) fn dry_world<T>(
+        &self,
+        now: Now,
+        company: Option<&CompanyId>,
+        run: impl FnOnce(&World<'_>) -> T,
+    ) -> T {
+        let presence = |line: &LineId, user: &UserId| {
+            let Some(company) = company else { return crate::switch::flow::action::Presence::LoggedOut };
+            let agent = UserKey { company: company.clone(), user: user.clone() };
+            let line = LineKey { company: company.clone(), line: line.clone() };
+            presence_of(&self.queues.stand(now, &agent, &line))
         };
-        let world =
-            World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &in_company, random: 0 };
-        explain::simulate(&self.config, &world, simulate, simulate.at.unwrap_or(now.utc))
+        run(&World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &presence, random: 0 })
     }
 }
 

@@ -18,8 +18,15 @@ impl Switch {
                 }
             }
             Event::PlayFinished { stream, play } => {
-                let leg = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg));
+                let leg = self.by_stream.get(&stream).copied();
+                if leg.is_some_and(|leg| self.whisper_played(now, leg, play)) {
+                    return;
+                }
+                let leg = leg.and_then(|leg| self.legs.get(&leg));
                 let Some(call) = leg.map(|leg| leg.call) else { return };
+                if self.told_slot(now, call, play) {
+                    return;
+                }
                 let Some(of) = self.calls.get_mut(&call) else { return };
                 let Some((_, listener)) = of.playing.take_if(|(playing, _)| *playing == play) else { return };
                 match listener {

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use crate::media::Command;
 use crate::model::cdr::CallResult;
 use crate::model::cdr::Direction;
 use crate::model::cdr::EndedBy;
@@ -14,6 +13,7 @@ use crate::model::id::LegId;
 use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
+use crate::model::id::UserKey;
 use crate::model::number;
 use crate::model::srtp::SrtpPolicy;
 use crate::sdp;
@@ -28,7 +28,6 @@ use crate::sip::TransactionId;
 use crate::sip::header::Credentials;
 use crate::sip::message::Name;
 use crate::switch::ALLOW;
-use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::admission::Admitted;
 use crate::switch::bridge;
@@ -56,7 +55,7 @@ use crate::switch::secrecy::Secrecy;
 use crate::time::Now;
 
 /// A key that comes by RFC 4733 and by INFO within this long is one key.
-const SAME_KEY: std::time::Duration = std::time::Duration::from_millis(150);
+const SAME_KEY: std::time::Duration = std::time::Duration::from_millis(40);
 
 impl Switch {
     pub(crate) fn on_sip(&mut self, now: Now, event: sip::Event) {
@@ -234,17 +233,15 @@ impl Switch {
         offer: Option<SessionDescription>,
         target: Target,
     ) {
+        let inside = match admitted {
+            Admitted::Trunk(_) => Direction::In,
+            Admitted::Device { .. } => Direction::Internal,
+        };
         let (company, direction) = match &target {
-            Target::Inside { company, .. } => {
-                let direction = match admitted {
-                    Admitted::Trunk(_) => Direction::In,
-                    Admitted::Device { .. } => Direction::Internal,
-                };
-                (company.clone(), direction)
-            }
-            Target::Phone { company, .. }
+            Target::Inside { company, .. }
+            | Target::Phone { company, .. }
             | Target::Toggle { company, .. }
-            | Target::Service { company, .. } => (company.clone(), Direction::Internal),
+            | Target::Service { company, .. } => (company.clone(), inside),
             Target::Barred { company, .. } => (company.clone(), Direction::Out),
             Target::Outside { .. } => match admitted {
                 Admitted::Device { company, .. } => (company.clone(), Direction::Out),
@@ -259,7 +256,20 @@ impl Switch {
             Admitted::Trunk(trunk) => (Some(trunk.clone()), None),
             Admitted::Device { user, .. } => (None, Some(user.clone())),
         };
-        let facts = self.facts(request, &company, user, dialled, trunk.as_ref());
+        let home = if let Admitted::Device { company, .. } = admitted { Some(company) } else { None };
+        let visitor = home.filter(|home| **home != company).zip(user.as_ref());
+        let visitor = visitor.map(|(home, user)| UserKey { company: home.clone(), user: user.clone() });
+        let mut facts = match &visitor {
+            Some(visitor) => self.facts_of_visitor(visitor, &company, dialled),
+            None => self.facts(request, &company, user, dialled, trunk.as_ref()),
+        };
+        let program = match (&target, &trunk) {
+            (Target::Service { service, .. }, Some(trunk)) => {
+                self.service_number(now, service.clone(), trunk, request, (&company, &mut facts))
+            }
+            _ => Program::to(target.clone()),
+        };
+        let phone = home.and_then(|home| self.device_of(home, request));
         let (call, caller) = (self.next_call(), self.next_leg());
         let mut leg = Leg::new(call, dialog, LegState::Incoming);
         leg.offer = offer;
@@ -281,6 +291,8 @@ impl Switch {
         let mut of =
             Call::new(Begin { id: call, company, direction, caller, facts, trunk, sip_call_id, at: now.utc });
         of.max_forwards = forwards_left(request);
+        of.visitor = visitor;
+        of.phone = phone;
         if let Target::Phone { only, .. } = &target {
             of.only = Some(only.clone());
         }
@@ -288,7 +300,7 @@ impl Switch {
             of.refusal = charges::reason(why);
         }
         of.copies = copies.unwrap_or_default();
-        of.program = Some(Program::to(target));
+        of.program = Some(program);
         let (company, fields) = (of.company.clone(), started(&of));
         self.calls.insert(call, of);
         self.decide_with(now, &company, Some(call), "call.started", "started", fields);
@@ -327,6 +339,23 @@ impl Switch {
         facts
     }
 
+    /// What a company knows of a user of another one: what they show to the outside, and no name of its own.
+    fn facts_of_visitor(&self, visitor: &UserKey, to: &CompanyId, dialled: &str) -> CallerFacts {
+        let home = self.config.companies.get(&visitor.company);
+        let hidden = home.is_some_and(|home| route::hides_number(home, dialled));
+        let shown = home.map(|home| identity::shown_outside(home, Some(&visitor.user), hidden));
+        let number = shown.as_ref().map(|shown| shown.number.clone()).filter(|number| !number.is_empty());
+        let language = self.config.companies.get(to).map(|to| to.language);
+        CallerFacts {
+            hidden: hidden || number.is_none(),
+            number,
+            name: shown.and_then(|shown| shown.name).filter(|_| !hidden),
+            dialled: self.read_number(None, dialled).unwrap_or_else(|| Number::new(dialled)),
+            language: language.unwrap_or(self.config.server.language),
+            ..identity::nobody()
+        }
+    }
+
     /// Keeps a record of a call that was refused before it began.
     fn refused(&mut self, now: Now, admitted: &Admitted, request: &Request, dialled: &str, status: u16) {
         let (company, user, trunk) = match admitted {
@@ -358,7 +387,11 @@ impl Switch {
         let Some(leg) = self.by_dialog.get(&dialog).copied() else { return };
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let call = of.call;
-        if !std::mem::take(&mut of.awaiting_answer) {
+        let late = std::mem::take(&mut of.awaiting_answer);
+        if self.calls.get(&call).is_some_and(|of| of.caller == leg) {
+            self.run_program(now, call, Event::Acked);
+        }
+        if !late {
             return;
         }
         // RFC 3261 §13.2.2.4: a 2xx with our offer is answered in the ACK; without an answer there is no session.
@@ -504,18 +537,16 @@ impl Switch {
         let call = of.call;
         let confirms = of.confirm && of.attempt.is_some() && of.state == LegState::Up;
         let Some(in_call) = self.calls.get(&call) else { return };
+        let to_program = in_call.caller == leg && in_call.callee.is_none();
         if confirms {
             if key == '1' {
                 self.leg_won(now, leg);
             }
-        } else if in_call.caller == leg && in_call.callee.is_none() {
-            self.run_program(now, call, Event::Digit(key));
-        } else if from == KeyFrom::Info {
-            // A key by INFO does not travel with the audio: it is played on to the other party.
-            let other = if in_call.caller == leg { in_call.callee } else { Some(in_call.caller) };
-            if let Some(stream) = other.and_then(|other| self.open_stream(other)) {
-                self.outputs.push_back(Output::Media(Command::SendDigit { stream, digit: key }));
-            }
+        } else if self.feature_key(now, leg, key) {
+            tracing::trace!(%call, "a key of a feature");
+        } else if to_program || from == KeyFrom::Info || self.keeps_keys(leg) {
+            // A key by INFO, or one that was kept, does not travel with the audio: it is played on.
+            self.ordinary_key(now, leg, key);
         }
     }
 

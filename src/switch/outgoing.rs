@@ -1,5 +1,7 @@
 //! One outgoing leg: the INVITE to a registered device or to a carrier, with our offer in it.
 
+use std::time::Duration;
+
 use crate::media::Codec;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
@@ -44,6 +46,8 @@ pub(crate) struct Outbound {
     pub(crate) diversions: Vec<Diversion>,
     /// Ignores limits and is never hidden.
     pub(crate) emergency: bool,
+    /// It rings for so long at most.
+    pub(crate) ring: Option<Duration>,
 }
 
 /// The headers that tell a carrier who sent the call on.
@@ -83,23 +87,26 @@ impl Switch {
         shown: Shown,
         alerting: Extra,
         confirm: bool,
-    ) {
+    ) -> Option<LegId> {
         if flows.is_empty() {
-            return;
+            return None;
         }
         let binding = flows.remove(0);
-        let Ok(uri) = Uri::parse(&binding.record.contact) else { return };
-        let Some(company) = self.config.companies.get(&user.company).cloned() else { return };
+        let uri = Uri::parse(&binding.record.contact).ok()?;
+        let company = self.config.companies.get(&user.company).cloned()?;
         let route = binding.record.path.iter().filter_map(|path| NameAddr::parse(path).ok()).collect();
         let mut extra = alerting.clone();
         if !shown.hidden && !shown.number.is_empty() {
             extra.push(("P-Asserted-Identity", shown.name_addr(&company.domain).to_string()));
         }
         let to = format!("sip:{}@{}", binding.record.device, company.domain);
-        let Ok(to) = Uri::parse(&to) else { return };
+        let to = Uri::parse(&to).ok()?;
         let codecs = negotiate::codecs(&self.config.server.codecs);
         let srtp = company.devices.get(&binding.record.device).map_or_else(SrtpPolicy::default, |of| of.srtp);
         let private = is_private(binding.hop.transport);
+        let of = self.calls.get(&call)?;
+        let mut edits = of.copies.clone();
+        edits.extend(of.attempts.get(&attempt).map(|of| of.headers.clone()).unwrap_or_default());
         let invite = Invite {
             uri,
             hop: binding.hop,
@@ -111,8 +118,8 @@ impl Switch {
             extra,
             body: None,
             credentials: None,
-            max_forwards: self.calls.get(&call).map_or(69, |of| of.max_forwards),
-            edits: self.calls.get(&call).map(|of| of.copies.clone()).unwrap_or_default(),
+            max_forwards: of.max_forwards,
+            edits,
         };
         let flows = Some(Box::new(Flows { tried: binding, left: flows, shown, alerting }));
         let leg = Leg {
@@ -124,7 +131,7 @@ impl Switch {
             flows,
             ..self.outgoing(call)
         };
-        self.send_invite(now, leg, invite, codecs);
+        self.send_invite(now, leg, invite, codecs)
     }
 
     /// Sends an INVITE to a gateway; `None` when its trunk takes no more calls now, or no port is free.
@@ -186,13 +193,17 @@ impl Switch {
             private: is_private(gateway.hop.transport),
             trunk: Some(id.clone()),
             confirm: out.confirm,
+            ring_max: out.ring,
             channel: Some(channel.clone()),
             way: Some(Way { hop: gateway.hop, hunt, emergency: out.emergency }),
             ..self.outgoing(call)
         };
         let sent = self.send_invite(now, leg, invite, codecs);
         match sent {
-            Some(leg) => self.rings_out(leg, out),
+            Some(leg) => {
+                self.rings_out(leg, out);
+                self.limit_ring(now, leg);
+            }
             None => self.channels.give_back(&channel),
         }
         sent
@@ -204,8 +215,8 @@ impl Switch {
         let Some(of) = self.calls.get(&call) else { return Vec::new() };
         let company = self.config.companies.get(&of.company);
         let user = of.facts.user.as_ref();
-        let person = company.zip(user).and_then(|(company, user)| company.users.get(user));
-        let site = person.and_then(|person| person.site.as_ref());
+        let site = self.site_of(call);
+        let site = site.as_ref();
         let place = |word: &str| match word {
             "company" => Some(of.company.to_string()),
             "user" => user.map(ToString::to_string),
@@ -249,6 +260,7 @@ impl Switch {
         let dialog = self.endpoint.invite(now, invite);
         if let Some(of) = self.legs.get_mut(&id) {
             of.dialog = dialog;
+            of.heard.invited = Some(now.mono);
         }
         self.by_dialog.insert(dialog, id);
         self.tell_leg(id);

@@ -1,36 +1,99 @@
 //! How a queue's call is presented to an agent: what the phone shows, how it rings, whether it answers by itself.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::flow::Show;
 use crate::model::id::CallId;
 use crate::model::id::LineId;
 use crate::model::id::LineKey;
+use crate::model::id::UserKey;
 use crate::model::queue::Confirm;
 use crate::model::queue::Present;
+use crate::model::user::ContactRule;
 use crate::sip::Extra;
+use crate::sip::invite::HeaderEdit;
+use crate::sip::message::Name;
 use crate::switch::Switch;
 use crate::switch::identity;
 use crate::switch::identity::Shown;
+use crate::switch::reach;
+use crate::time::Now;
 
-impl Switch {
-    /// What an agent's phone shows for a call of this line, whether a key is asked for, and how it rings.
-    pub(crate) fn present(&self, call: CallId, line: &LineKey) -> (Shown, Option<Confirm>, Extra) {
-        let Some(of) = self.calls.get(&call) else { return (Shown::hidden(), None, Extra::new()) };
-        let Some(company) = self.config.companies.get(&line.company) else {
-            return (Shown::hidden(), None, Extra::new());
-        };
-        match &line.line {
-            LineId::Queue(id) => match company.queues.get(id) {
-                Some(queue) => {
-                    let shown = identity::presented(company, queue, &of.facts);
-                    (shown, Some(queue.present.confirm), alerting(&queue.present, &company.domain))
-                }
-                None => (self.shown_inside(call), None, Extra::new()),
-            },
-            LineId::Group(_) => (self.shown_inside(call), None, Extra::new()),
-        }
+/// How a queue's call comes to one agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Presented {
+    /// What phones show.
+    pub(crate) shown: Shown,
+    /// What the carrier of a mobile is told.
+    pub(crate) outside: Shown,
+    /// How phones ring.
+    pub(crate) alerting: Extra,
+    /// Further headers for phones.
+    pub(crate) headers: Vec<HeaderEdit>,
+    /// What rings, instead of what the user says.
+    pub(crate) contacts: Option<Vec<ContactRule>>,
+}
+
+impl Presented {
+    /// Shown as this, and nothing else.
+    pub(crate) fn plain(shown: Shown, outside: Shown) -> Presented {
+        Presented { shown, outside, alerting: Extra::new(), headers: Vec::new(), contacts: None }
     }
 }
 
-/// How a program's last word ends a call.
+impl Switch {
+    /// How a call of this line comes to an agent, and whether a key is asked for.
+    pub(crate) fn present(
+        &self,
+        now: Now,
+        call: CallId,
+        line: &LineKey,
+        agent: &UserKey,
+    ) -> (Presented, Confirm) {
+        let of = self.calls.get(&call);
+        let Some((of, company)) = of.zip(self.config.companies.get(&line.company)) else {
+            return (Presented::plain(Shown::hidden(), Shown::hidden()), Confirm::Auto);
+        };
+        let queue = match &line.line {
+            LineId::Queue(id) => company.queues.get(id),
+            LineId::Group(_) => None,
+        };
+        let Some(queue) = queue else {
+            let outside = identity::shown_forwarded(company, &of.facts, &Show::Caller);
+            return (Presented::plain(self.shown_inside(call), outside), Confirm::Auto);
+        };
+        let since = of.waited_since.or(of.waiting.as_ref().map(|waiting| waiting.since));
+        let wait = since.map_or(Duration::ZERO, |since| now.mono.saturating_duration_since(since));
+        let tag = of.cdr.tags.iter().rev().find(|tag| !tag.contains('='));
+        let words = identity::words(company, queue, &of.facts, wait, tag.map(|tag| &**tag));
+        let header = |(name, template): &(Arc<str>, Arc<str>)| {
+            HeaderEdit::Add(Name::from(&**name), words.fill(template))
+        };
+        let member = queue.agents.iter().find(|member| member.user == agent.user);
+        let shown = identity::presented(company, queue, &of.facts, &words);
+        let presented = Presented {
+            shown: Shown { name: of.shown_as.clone().or(shown.name), ..shown },
+            outside: identity::presented_outside(company, queue, &of.facts),
+            alerting: alerting(&queue.present, &company.domain),
+            headers: queue.present.headers.iter().map(header).collect(),
+            contacts: member.and_then(|member| member.contacts.clone()),
+        };
+        (presented, queue.present.confirm)
+    }
+
+    /// Whether anything of an agent can ring, by their own rules or by those of a queue.
+    pub(crate) fn is_reachable(&self, agent: &UserKey) -> bool {
+        let Some(company) = self.config.companies.get(&agent.company) else { return false };
+        let Some(person) = company.users.get(&agent.user) else { return false };
+        let devices = self.devices_of(agent);
+        let members = company.queues.values().flat_map(|queue| &queue.agents);
+        let mut own = members.filter(|member| member.user == agent.user).filter_map(|m| m.contacts.as_ref());
+        reach::reachable(person, devices, &self.location)
+            || own.any(|rules| reach::rings(person, rules, devices, &self.location))
+    }
+}
+
 /// Headers that tell a phone how to ring: Alert-Info (RFC 3261 §20.4), and those by which phones of different makers
 /// answer by themselves (RFC 5373 §4.1, and the usage before it).
 fn alerting(present: &Present, domain: &str) -> Extra {
@@ -41,11 +104,17 @@ fn alerting(present: &Present, domain: &str) -> Extra {
         extra.push(("Alert-Info", value));
     }
     if present.auto_answer {
-        extra.push(("Answer-Mode", "Auto".to_owned()));
-        extra.push(("Call-Info", format!("<sip:{domain}>;answer-after=0")));
-        if present.alert.is_none() {
-            extra.push(("Alert-Info", format!("<http://{domain}>;info=alert-autoanswer")));
-        }
+        extra.extend(auto_answer(domain, present.alert.is_none()));
+    }
+    extra
+}
+
+/// Headers by which phones of different makers answer by themselves (RFC 5373 §4.1, and the usage before it).
+pub(crate) fn auto_answer(domain: &str, alert: bool) -> Extra {
+    let mut extra =
+        vec![("Answer-Mode", "Auto".to_owned()), ("Call-Info", format!("<sip:{domain}>;answer-after=0"))];
+    if alert {
+        extra.push(("Alert-Info", format!("<http://{domain}>;info=alert-autoanswer")));
     }
     extra
 }
@@ -62,6 +131,8 @@ mod tests {
             alert: alert.map(Into::into),
             auto_answer,
             whisper: None,
+            spoken: None,
+            headers: Vec::new(),
             confirm: Confirm::Auto,
         };
         let rows: [(Option<&str>, bool, &[&str]); 4] = [

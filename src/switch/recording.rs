@@ -82,7 +82,9 @@ impl Switch {
         if let Some(error) = error {
             tracing::error!(%error, "a message could not be recorded: is the disk full, the data folder writable?");
         }
-        let Some(pending) = self.recordings.get_mut(&record) else { return };
+        let Some(pending) = self.recordings.get_mut(&record) else {
+            return self.take_recorded(now, record, length);
+        };
         pending.length = Some(length);
         let (call, min) = (pending.call, pending.min);
         match self.calls.get_mut(&call).filter(|of| of.recording == Some(record)) {

@@ -24,7 +24,10 @@ use crate::model::trunk::Trunk;
 use crate::model::trunk::Via;
 use crate::switch::gruu::Instance;
 use crate::switch::mailbox;
+use crate::switch::people;
+use crate::switch::people::Order;
 use crate::switch::service::Service;
+use crate::switch::service_number;
 
 /// Who dials.
 #[derive(Clone, Copy, Debug)]
@@ -254,6 +257,9 @@ fn inside_or_outside(
         Some(Extension::Toggle(toggle)) => return Ok(Target::Toggle { company: id, toggle: toggle.clone() }),
         None => {}
     }
+    if let Some(slot) = company.parking.as_ref().and_then(|parking| parking.slot(dialled)) {
+        return Ok(Target::Service { company: id, service: Service::People(Order::Slot(slot)) });
+    }
     if let Some(target) = public(config, dialled) {
         return Ok(target);
     }
@@ -268,14 +274,27 @@ fn inside_or_outside(
 /// A public number, in whatever form it was dialled or sent.
 fn public(config: &Config, dialled: &str) -> Option<Target> {
     let number = number::read(dialled)?;
+    if let Some(target) = service_number(config, &number) {
+        return Some(target);
+    }
     let (company, destination) = config.numbers.get(&number)?;
     Some(Target::Inside { company: company.clone(), destination: destination.clone() })
+}
+
+/// A public number by which users serve themselves.
+fn service_number(config: &Config, number: &Number) -> Option<Target> {
+    let (company, service) = config.services.get(number)?;
+    Some(Target::Service { company: company.clone(), service: service_number::service_of(service) })
 }
 
 /// A public number as a carrier writes it, of a company that the carrier serves.
 fn from_trunk(config: &Config, trunk: Option<&Trunk>, dialled: &str) -> Option<Target> {
     let Some(trunk) = trunk else { return public(config, dialled) };
-    let (company, destination) = config.numbers.get(&trunk.read(dialled)?)?;
+    let number = trunk.read(dialled)?;
+    if let Some((company, _)) = config.services.get(&number) {
+        return service_number(config, &number).filter(|_| trunk.serves(company));
+    }
+    let (company, destination) = config.numbers.get(&number)?;
     let serves = trunk.serves(company);
     serves.then(|| Target::Inside { company: company.clone(), destination: destination.clone() })
 }
@@ -333,10 +352,18 @@ fn code<'a>(company: &Company, dialled: &'a str) -> Option<Result<Code<'a>, NoRo
         (&codes.echo, "echo", Never),
         (&codes.own_number, "own_number", Never),
         (&codes.hide_number, "hide_number", Must),
+        (&codes.pickup, "pickup", May),
+        (&codes.park, "park", May),
+        (&codes.intercom, "intercom", Must),
+        (&codes.call_back, "call_back", May),
+        (&codes.call_back_cancel, "call_back_cancel", May),
+        (&codes.take_over, "take_over", Must),
+        (&codes.own_call, "own_call", Never),
+        (&codes.hot_desk, "hot_desk", May),
+        (&codes.record_prompt, "record_prompt", Must),
     ];
     let known = known.iter().filter_map(|(code, name, argument)| Some((code.as_deref()?, *name, *argument)));
-    let later =
-        codes.forward.iter().flatten().chain(codes.later.values()).map(|code| (&**code, "later", May));
+    let later = codes.forward.iter().flatten().map(|code| (&**code, "later", May));
     let fits = |(code, _, argument): &(&str, &str, Argument)| {
         dialled.strip_prefix(code).is_some_and(|rest| rest.is_empty() || *argument != Never)
     };
@@ -379,9 +406,14 @@ fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
         },
         "toggle" => match to {
             Some(Extension::Toggle(toggle)) => Some(Service::Toggle(toggle.clone())),
-            _ => None,
+            // `*50580*2`, `*50580*1630`: on for so long.
+            _ => {
+                let (ext, until) = ext.split_once('*')?;
+                let Some(Extension::Toggle(toggle)) = company.extensions.get(ext) else { return None };
+                Some(Service::ToggleUntil(toggle.clone(), until.trim_end_matches('#').into()))
+            }
         },
-        _ => None,
+        _ => people::order(company, name, ext).map(Service::People),
     }
 }
 
@@ -400,9 +432,20 @@ fn unknown(company: &Company, dialled: &str) -> NoRoute {
         &codes.echo,
         &codes.own_number,
         &codes.hide_number,
+        &codes.pickup,
+        &codes.park,
+        &codes.intercom,
+        &codes.call_back,
+        &codes.call_back_cancel,
+        &codes.take_over,
+        &codes.own_call,
+        &codes.hot_desk,
+        &codes.record_prompt,
     ];
     let code = codes.into_iter().flatten().any(|code| begins(code));
-    if code || company.extensions.keys().any(|ext| begins(ext.as_str())) {
+    let slots = company.parking.iter().flat_map(|parking| parking.first..=parking.last);
+    let slot = || slots.into_iter().any(|slot| begins(&slot.to_string()));
+    if code || slot() || company.extensions.keys().any(|ext| begins(ext.as_str())) {
         NoRoute::Incomplete
     } else {
         NoRoute::Unknown

@@ -154,6 +154,14 @@ pub fn words(language: Language, id: &str) -> String {
         Language::En => &[&DAYS_EN, &MONTHS_EN],
     };
     let name = |names: &[&str], n: usize| names.get(n.wrapping_sub(1)).map(|name| (*name).to_owned());
+    if kind == "letter" {
+        return match rest {
+            "ae" => "æ".to_owned(),
+            "oe" => "ø".to_owned(),
+            "aa" => "å".to_owned(),
+            plain => plain.to_owned(),
+        };
+    }
     let word = match (kind, number.parse::<usize>()) {
         ("num", Ok(n @ 0..=99)) => Some(cardinal(language, n, neuter)),
         ("ord", Ok(n @ 1..=31)) => Some(ordinal(language, n)),
@@ -354,8 +362,12 @@ impl Speech {
 
     fn open_again(&mut self, at: DateTime, now: DateTime) {
         self.add("hours/open-again");
+        let days = days_between(now.date(), at.date());
+        if self.language == Language::En && days > 1 {
+            self.add("time/on");
+        }
         // Within a week the weekday says it all.
-        match days_between(now.date(), at.date()) {
+        match days {
             2..=6 => self.weekday(at.date()),
             _ => self.date(at.date(), now.date()),
         }
@@ -442,7 +454,7 @@ const MONTHS_EN: [&str; 12] = [
 ];
 
 /// Every other prompt that is used here: id, Norwegian, English.
-const PHRASES: [(&str, &str, &str); 34] = [
+const PHRASES: &[(&str, &str, &str)] = &[
     ("num/and", "og", "and"),
     ("num/hundred", "hundre", "hundred"),
     ("num/thousand", "tusen", "thousand"),
@@ -457,6 +469,7 @@ const PHRASES: [(&str, &str, &str); 34] = [
     ("time/tomorrow", "i morgen", "tomorrow"),
     ("time/yesterday", "i går", "yesterday"),
     ("time/the", "den", "the"),
+    ("time/on", "på", "on"),
     ("time/of", "av", "of"),
     ("unit/second", "sekund", "second"),
     ("unit/seconds", "sekunder", "seconds"),
@@ -481,4 +494,12 @@ const PHRASES: [(&str, &str, &str); 34] = [
     ("vm/old-many", "lagrede beskjeder", "saved messages"),
     ("vm/none", "ingen beskjeder", "no messages"),
     ("hours/open-again", "Vi åpner igjen", "We open again"),
+    ("dir/for", "For", "For"),
+    ("dir/press", "tast", "press"),
+    ("dir/extension", "internnummer", "extension"),
+    ("dir/none", "Vi fant ingen med det navnet.", "We found nobody by that name."),
+    ("dir/again", "Tast stjerne for å søke på nytt.", "Press star to search again."),
+    ("toggle/on", "Bryteren er på", "The switch is on"),
+    ("toggle/off", "Bryteren er av.", "The switch is off."),
+    ("toggle/until", "til", "until"),
 ];

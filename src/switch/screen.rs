@@ -28,8 +28,11 @@ impl Switch {
         let account = |trunk: &Trunk| trunk.user.as_deref().is_some_and(|user| user == named);
         let serves = |trunk: &Trunk| {
             let number = trunk.read(&dialled(Some(trunk), request));
-            let owner = number.and_then(|number| self.config.numbers.get(&number));
-            owner.is_some_and(|(company, _)| trunk.serves(company))
+            let owner = number.and_then(|number| {
+                let numbers = self.config.numbers.get(&number).map(|(company, _)| company);
+                numbers.or_else(|| self.config.services.get(&number).map(|(company, _)| company))
+            });
+            owner.is_some_and(|company| trunk.serves(company))
         };
         let rank = |trunk: &Trunk| (account(trunk), serves(trunk), !trunk.companies.is_empty());
         let others = self.config.trunks.iter().filter(|(id, trunk)| **id != found && here(id, trunk));
@@ -73,7 +76,11 @@ impl Switch {
         request: &Request,
         target: &Target,
     ) -> Result<(), (u16, Extra)> {
-        let (Admitted::Trunk(id), Target::Inside { company, .. }) = (admitted, target) else { return Ok(()) };
+        let (Admitted::Trunk(id), Target::Inside { company, .. } | Target::Service { company, .. }) =
+            (admitted, target)
+        else {
+            return Ok(());
+        };
         let Some(trunk) = self.config.trunks.get(id).cloned() else { return Ok(()) };
         let room = self.channels.room(id, &trunk, company);
         let state = self.trunks.get_mut(id);

@@ -57,8 +57,10 @@ impl Switch {
             return Vec::new();
         }
         let line = of.served_by.as_ref().map(|line| line.line.clone());
-        let caller = self.user_of_leg(of.caller).map(|user| (user, None, Direction::Out));
-        let callee = self.user_of_leg(callee).map(|user| (user, line, Direction::In));
+        // A mobile that was rung is its user's, although it is a carrier's leg.
+        let whose = |leg| self.user_of_leg(leg).or_else(|| self.legs.get(&leg)?.user.clone());
+        let caller = whose(of.caller).map(|user| (user, None, Direction::Out));
+        let callee = whose(callee).map(|user| (user, line, Direction::In));
         caller.into_iter().chain(callee).collect()
     }
 

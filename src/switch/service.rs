@@ -1,6 +1,8 @@
 //! Service codes: logging in and out, pause, wrap-up, toggles, echo, own number. Each answers, does one thing and
-//! says what it did. Listening to voicemail is `switch::mailbox`.
+//! says what it did. Listening to voicemail is `switch::mailbox`; what people do with each other's calls is
+//! `switch::people`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::flow::HangupCause;
@@ -16,7 +18,12 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
 use crate::switch::mailbox;
+use crate::switch::people;
+use crate::switch::record_prompt;
 use crate::switch::say::What;
+use crate::switch::service_number;
+use crate::switch::service_number::Proof;
+use crate::switch::toggling;
 
 /// A caller who forgets the echo is let go after this.
 const ECHO_MAX: Duration = Duration::from_secs(300);
@@ -36,18 +43,29 @@ pub enum Service {
     WrapUpEnd,
     /// Flips a toggle.
     Toggle(ToggleId),
+    /// Turns a toggle on for hours (`2`), or until a time of day (`1630`), as dialled.
+    ToggleUntil(ToggleId, Arc<str>),
     /// Listens to the caller's own box, or to this one.
     Voicemail(Option<MailboxId>),
     /// The caller hears themselves.
     Echo,
     /// The caller's number is read back.
     OwnNumber,
+    /// The other services, by key.
+    Menu,
+    /// What people do with each other's calls.
+    People(people::Order),
 }
 
 /// The program of a service code.
 pub fn program(service: Service) -> Program {
     match service {
         Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
+        Service::Menu => Program::ServiceNumber(service_number::Run::new(Service::Menu, None, Proof::Given)),
+        Service::People(people::Order::RecordPrompt(media)) => {
+            Program::Record(record_prompt::Run::new(media))
+        }
+        Service::People(order) => Program::People(people::Run::new(order)),
         service => Program::Service(Run::new(service)),
     }
 }
@@ -75,7 +93,7 @@ enum State {
 }
 
 impl Run {
-    /// Carries out any code but that of voicemail, for which see [`program`].
+    /// Carries out any code but those that are programs of their own, for which see [`program`].
     pub fn new(service: Service) -> Run {
         Run { service, state: State::Start, held: Held::default() }
     }
@@ -91,9 +109,7 @@ impl Run {
         match (self.state, event) {
             (State::Start, Event::Start) => self.start(&mut stage),
             (State::Flipping, Event::Toggled(on)) => {
-                stage.tell(if on { "the toggle is on" } else { "the toggle is off" });
-                // The bank has no words for on and off: as on every switch, 1 is on and 0 is off.
-                let prompts = stage.said(&What::Digits(if on { "1" } else { "0" }));
+                let prompts = toggling::told(&mut stage, &self.service, on);
                 self.say(&mut stage, prompts);
             }
             (State::Telling, Event::PlayFinished) | (State::Echo, Event::Timer) => {
@@ -140,6 +156,18 @@ impl Run {
                 self.state = State::Flipping;
                 stage.add(Action::FlipToggle(toggle));
             }
+            Service::ToggleUntil(toggle, until) => match toggling::until(stage, &until) {
+                Some(until) => {
+                    stage.tell(format!("turns on toggle \"{toggle}\" until {until:.0}"));
+                    self.state = State::Flipping;
+                    stage.add(Action::ToggleUntil { toggle, until });
+                }
+                None => {
+                    stage.tell("no number of hours and no time of day: nothing is changed");
+                    let prompt = stage.system("toggle/wrong-time");
+                    self.say(stage, vec![prompt]);
+                }
+            },
             Service::Echo => {
                 stage.tell("echo");
                 self.state = State::Echo;
@@ -147,7 +175,7 @@ impl Run {
                 stage.timer(ECHO_MAX);
             }
             Service::OwnNumber => self.own_number(stage, &user),
-            Service::Voicemail(_) => self.done(stage),
+            Service::Voicemail(_) | Service::Menu | Service::People(_) => self.done(stage),
         }
     }
 

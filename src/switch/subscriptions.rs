@@ -311,8 +311,7 @@ impl Switch {
     pub(crate) fn watcher(&mut self, now: Now, request: &Request, hop: Hop) -> Result<Watcher, (u16, Extra)> {
         let aor = self.aor_of(request.from().map(|from| from.uri).as_ref());
         let (company, device) = self.authenticate(now, request, hop, &aor)?;
-        let of = self.config.companies.get(&company).and_then(|of| of.devices.get(&device));
-        let user = of.map(|of| of.user.clone()).ok_or((403, Vec::new()))?;
+        let user = self.user_of_device(&company, &device).ok_or((403, Vec::new()))?;
         Ok(Watcher { company, device, user })
     }
 
@@ -475,9 +474,8 @@ impl Switch {
         dialogs.sort();
         for dialog in dialogs {
             let Some(of) = self.subscriptions.all.get(&dialog) else { continue };
-            let company = self.config.companies.get(&of.watcher.company);
-            let device = company.and_then(|company| company.devices.get(&of.watcher.device));
-            if device.is_some_and(|device| device.user == of.watcher.user) {
+            let user = self.user_of_device(&of.watcher.company, &of.watcher.device);
+            if user.as_ref() == Some(&of.watcher.user) {
                 self.subscriptions.due.insert(dialog);
             } else {
                 self.end_subscription(now, dialog, "rejected");

@@ -12,6 +12,7 @@ use crate::media::Base;
 use crate::model::cdr::CallResult;
 use crate::model::cdr::EndedBy;
 use crate::model::id::CallId;
+use crate::model::id::CompanyId;
 use crate::model::id::LegId;
 use crate::model::id::UserKey;
 use crate::sip::Body;
@@ -30,7 +31,6 @@ use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::charges;
-use crate::switch::dial;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Event;
@@ -38,8 +38,12 @@ use crate::switch::identity;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::on_sip::offer_of;
+use crate::switch::people::Order;
+use crate::switch::people::Refusal;
 use crate::switch::queue;
+use crate::switch::reasons;
 use crate::switch::route::Target;
+use crate::switch::service::Service;
 use crate::time::Now;
 
 /// Who transfers, until the target has answered.
@@ -51,6 +55,20 @@ pub(crate) struct Referral {
     event: Option<String>,
     /// Ringing has been told.
     rings: bool,
+    /// Asked for by keys: why it failed is said.
+    by_keys: bool,
+}
+
+impl Referral {
+    /// One that a user asked for by keys.
+    pub(crate) fn by_keys(leg: LegId) -> Referral {
+        Referral { leg, event: None, rings: false, by_keys: true }
+    }
+
+    /// One that was ordered otherwise than by REFER.
+    pub(crate) fn ordered(leg: LegId) -> Referral {
+        Referral { leg, event: None, rings: false, by_keys: false }
+    }
 }
 
 impl Switch {
@@ -103,7 +121,11 @@ impl Switch {
                 let replaces = Replaces::parse(&replaces).map_err(|_| wrong("Malformed Replaces"))?;
                 // Not 481: to a request in a dialog that would say that the dialog itself is gone.
                 let own = |leg: &LegId| self.user_of_leg(*leg).as_ref() == Some(&by);
-                Kind::Attended(self.leg_to_replace(&replaces, &by).filter(own).ok_or((603, Vec::new()))?)
+                let replaced = self.leg_to_replace(&replaces, &by).filter(own).ok_or((603, Vec::new()))?;
+                if self.is_recorded(replaced) {
+                    return Err(wrong_moment());
+                }
+                Kind::Attended(replaced)
             }
             None => {
                 let dialled = match &to_uri {
@@ -115,6 +137,9 @@ impl Switch {
                 let by_gruu = self.gruu_target(&admitted, &to_uri);
                 let target = by_gruu.unwrap_or_else(|| self.target(&admitted, &dialled));
                 let target = target.map_err(|status| (status, Vec::new()))?;
+                if let Some(kind) = self.refer_to_service(&by, &target)? {
+                    return Ok(Refer { leg, call, party, dialog, by, event, kind });
+                }
                 match self.within_limits(now, &admitted, target) {
                     Target::Barred { status, why, .. } => return Err((status, charges::reason(why))),
                     target => Kind::Blind(target, dialled),
@@ -122,6 +147,22 @@ impl Switch {
             }
         };
         Ok(Refer { leg, call, party, dialog, by, event, kind })
+    }
+
+    /// A REFER to a parking slot or to the code parks; other services between people are not for who is transferred.
+    fn refer_to_service(&self, by: &UserKey, target: &Target) -> Result<Option<Kind>, (u16, Extra)> {
+        let Target::Service { service: Service::People(order), .. } = target else { return Ok(None) };
+        let slot = match order {
+            Order::Park(slot) => *slot,
+            Order::Slot(slot) => Some(*slot),
+            _ => return Err((603, Vec::new())),
+        };
+        let free = self.free_slot(&by.company, slot);
+        let slot = free.map_err(|refusal| {
+            let status = if refusal == Refusal::NoSlot { 404 } else { 486 };
+            (status, vec![("Warning", format!("399 sentral \"{}\"", refusal.words()))])
+        })?;
+        Ok(Some(Kind::Park(slot)))
     }
 
     /// The dialog that a REFER outside of any is about (RFC 4538): one of the device that sends it.
@@ -149,14 +190,16 @@ impl Switch {
         match refer.kind {
             Kind::Blind(target, dialled) => {
                 self.decide(now, &company, Some(refer.call), "transfer.blind", &dialled);
-                let referral = Referral { leg: refer.leg, event: refer.event, rings: false };
+                let referral = Referral { leg: refer.leg, event: refer.event, rings: false, by_keys: false };
                 self.transfer_blind(now, refer.call, refer.party, referral, target);
+            }
+            Kind::Park(slot) => {
+                let referral = Referral { leg: refer.leg, event: refer.event, rings: false, by_keys: false };
+                self.park_referred(now, refer.call, refer.party, &refer.by, referral, Some(slot));
             }
             Kind::Attended(replaced) => {
                 let into = self.legs.get(&replaced).map(|of| of.call);
-                let moved = into.is_some_and(|into| {
-                    into != refer.call && self.take_place(now, into, replaced, refer.call, refer.party)
-                });
+                let moved = self.moved_into(now, refer.call, refer.party, replaced);
                 let (status, why) = if moved { (200, "joined") } else { (481, "call to join is over") };
                 self.decide(now, &company, into, "transfer.attended", why);
                 self.notify_refer(now, refer.dialog, refer.event.as_deref(), status, true);
@@ -167,27 +210,74 @@ impl Switch {
         }
     }
 
+    /// The party of `leg` goes into the other call of who transfers, in the place of `replaced`; both of their legs are
+    /// let go.
+    pub(crate) fn join_parties(
+        &mut self,
+        now: Now,
+        company: &CompanyId,
+        call: CallId,
+        leg: LegId,
+        party: LegId,
+        replaced: LegId,
+    ) -> bool {
+        let into = self.legs.get(&replaced).map(|of| of.call);
+        let moved = self.moved_into(now, call, party, replaced);
+        let why = if moved { "joined" } else { "call to join is over" };
+        self.decide(now, company, into, "transfer.attended", why);
+        if moved {
+            self.end_emptied(now, call, leg);
+        }
+        moved
+    }
+
+    /// Moves a party out of its call into that of `replaced`, whose place it takes.
+    fn moved_into(&mut self, now: Now, call: CallId, party: LegId, replaced: LegId) -> bool {
+        let into = self.legs.get(&replaced).map(|of| of.call);
+        into.is_some_and(|into| into != call && self.take_place(now, into, replaced, call, party))
+    }
+
     /// The transferred party goes where who transfers wants it.
-    fn transfer_blind(&mut self, now: Now, call: CallId, party: LegId, referral: Referral, target: Target) {
+    pub(crate) fn transfer_blind(
+        &mut self,
+        now: Now,
+        call: CallId,
+        party: LegId,
+        referral: Referral,
+        target: Target,
+    ) {
+        let by = self.user_of_leg(referral.leg);
+        self.leave_alone(now, call, party);
+        self.note_transfer(now, call, by, &target);
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        of.only = if let Target::Phone { only, .. } = &target { Some(only.clone()) } else { None };
+        let referrer = referral.leg;
+        of.referral = Some(referral);
+        of.program = Some(Program::to(target));
+        self.set_base(referrer, Base::Silence);
+        self.set_base(party, Base::Silence);
+        self.update_busy(now, call);
+        self.run_program(now, call, Event::Start);
+    }
+
+    /// Nobody but `party` is left in a call, to be led anywhere; the leg of who talked with them is the business of who
+    /// calls this.
+    pub(crate) fn leave_alone(&mut self, now: Now, call: CallId, party: LegId) {
         let facts = self.facts_of(call, party);
+        let user = self.user_of_leg(party);
         let Some(of) = self.calls.get_mut(&call) else { return };
         note_talk(of, now);
         let served = of.served_by.take();
         if of.caller != party {
             of.facts = facts;
+            of.visitor = user.filter(|user| user.company != of.company);
         }
         (of.caller, of.callee) = (party, None);
-        of.only = if let Target::Phone { only, .. } = &target { Some(only.clone()) } else { None };
-        let referrer = referral.leg;
-        of.referral = Some(referral);
-        of.program = Some(Program::to(target));
+        of.only = None;
+        of.intercom = false;
         if served.is_some() {
             self.queue_input(now, queue::Input::TalkEnded { entry: call });
         }
-        self.set_base(referrer, Base::Silence);
-        self.set_base(party, Base::Silence);
-        self.update_busy(now, call);
-        self.run_program(now, call, Event::Start);
     }
 
     /// Who transfers is told that it rings, once.
@@ -233,6 +323,9 @@ impl Switch {
         let (caller, company) = (of.caller, of.company.clone());
         self.stop_play(caller);
         self.join_media(caller, referral.leg);
+        if referral.by_keys {
+            self.tell_why_back(referral.leg, status);
+        }
         self.update_busy(now, call);
         self.decide(
             now,
@@ -270,6 +363,7 @@ impl Switch {
             LegState::Up if self.user_of_leg(replaced).as_ref() != Some(&by) => {
                 return Err((403, Vec::new()));
             }
+            LegState::Up if self.is_recorded(replaced) => return Err(wrong_moment()),
             LegState::Up | LegState::Calling => {}
             // §3: an early dialog may be replaced only where this side began it.
             LegState::Incoming | LegState::Cancelled => return Err((481, Vec::new())),
@@ -335,7 +429,7 @@ impl Switch {
     }
 
     /// `new` takes the place of `old` in a call; `old` is hung up.
-    fn swap_leg(&mut self, now: Now, call: CallId, old: LegId, new: LegId) -> bool {
+    pub(crate) fn swap_leg(&mut self, now: Now, call: CallId, old: LegId, new: LegId) -> bool {
         let Some(of) = self.calls.get_mut(&call) else { return false };
         let mut cut_off = None;
         if of.caller == old {
@@ -349,7 +443,7 @@ impl Switch {
         let (caller, callee, waits) = (of.caller, of.callee, of.waiting.is_some());
         let rings = !of.attempts.is_empty();
         self.stop_play(new);
-        self.give_up_leg(now, old, dial::elsewhere());
+        self.give_up_leg(now, old, reasons::elsewhere());
         match callee {
             Some(callee) => {
                 self.join_media(caller, callee);
@@ -395,8 +489,14 @@ impl Switch {
         (call.company == by.company).then_some(leg)
     }
 
+    /// Whether a message is being taken from a leg: who speaks cannot be another from one moment to the next.
+    fn is_recorded(&self, leg: LegId) -> bool {
+        let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
+        call.is_some_and(|call| call.caller == leg && call.recording.is_some())
+    }
+
     /// The other party of a call in which `leg` talks.
-    fn other_party(&self, call: CallId, leg: LegId) -> Option<LegId> {
+    pub(crate) fn other_party(&self, call: CallId, leg: LegId) -> Option<LegId> {
         let of = self.calls.get(&call).filter(|of| !of.ending)?;
         let other = if of.caller == leg { of.callee? } else { of.caller };
         let talks = of.caller == leg || of.callee == Some(leg);
@@ -406,16 +506,13 @@ impl Switch {
 
     /// Whose device a leg is; nobody's when it is a carrier's.
     pub(crate) fn user_of_leg(&self, leg: LegId) -> Option<UserKey> {
-        let of = self.legs.get(&leg)?;
-        if of.trunk.is_some() {
-            return None;
-        }
-        let call = self.calls.get(&of.call)?;
+        let of = self.legs.get(&leg).filter(|of| of.trunk.is_none())?;
+        let Some(call) = self.calls.get(&of.call) else { return of.user.clone() };
         if call.caller == leg { call.caller_user().or_else(|| of.user.clone()) } else { of.user.clone() }
     }
 
     /// What is known of a party, as if it were the caller.
-    fn facts_of(&self, call: CallId, party: LegId) -> CallerFacts {
+    pub(crate) fn facts_of(&self, call: CallId, party: LegId) -> CallerFacts {
         let leg_user = self.legs.get(&party).and_then(|of| of.user.clone());
         let of_call = self.calls.get(&call);
         let Some(of) = of_call.filter(|of| of.caller != party) else {
@@ -423,7 +520,9 @@ impl Switch {
         };
         let company = self.config.companies.get(&of.company);
         let facts = match (&leg_user, company) {
-            (Some(key), Some(company)) => identity::caller_user(company, &key.user),
+            (Some(key), Some(company)) if key.company == company.id => {
+                identity::caller_user(company, &key.user)
+            }
             // Who was called is known by the number that was dialled.
             _ => CallerFacts { number: Some(of.facts.dialled.clone()), ..identity::nobody() },
         };
@@ -489,6 +588,8 @@ enum Kind {
     Blind(Target, String),
     /// Into another call, in the place of this leg of who transfers.
     Attended(LegId),
+    /// Into a parking slot.
+    Park(u32),
 }
 
 /// The talk so far goes to the record before somebody else is talked to.
@@ -497,6 +598,11 @@ fn note_talk(of: &mut crate::switch::call::Call, now: Now) {
         let talked = now.mono.saturating_duration_since(since).as_millis();
         of.cdr.talk_ms += u64::try_from(talked).unwrap_or(u64::MAX);
     }
+}
+
+/// A message is being taken: the call cannot change hands now.
+fn wrong_moment() -> (u16, Extra) {
+    (603, vec![("Warning", "399 sentral \"a message is being recorded: finish it first\"".to_owned())])
 }
 
 fn wrong(what: &str) -> (u16, Extra) {

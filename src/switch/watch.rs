@@ -39,6 +39,7 @@ use crate::switch::identity::Shown;
 use crate::switch::leg::LegState;
 use crate::switch::location::Aor;
 use crate::switch::mailbox;
+use crate::switch::people::Order;
 use crate::switch::reach;
 use crate::switch::route;
 use crate::switch::route::Origin;
@@ -59,6 +60,8 @@ pub(crate) enum Watched {
     Line(LineKey),
     /// A toggle.
     Toggle(CompanyId, ToggleId),
+    /// A parking slot.
+    Slot(CompanyId, u32),
     /// All boxes that a user may listen to.
     Mail(UserKey),
     /// One box.
@@ -76,6 +79,8 @@ pub(crate) enum Resource {
     Line(LineKey),
     /// Whether a toggle is on.
     Toggle(CompanyId, ToggleId),
+    /// Whether somebody is parked in a slot.
+    Slot(CompanyId, u32),
     /// Whether a user is logged in to a queue or group, or anywhere.
     Login(UserKey, Option<LineId>),
     /// Whether a user is on pause.
@@ -103,6 +108,7 @@ impl Resource {
             | Resource::Registrations(user) => Watched::User(user.clone()),
             Resource::Line(line) => Watched::Line(line.clone()),
             Resource::Toggle(company, toggle) => Watched::Toggle(company.clone(), toggle.clone()),
+            Resource::Slot(company, slot) => Watched::Slot(company.clone(), *slot),
             Resource::Mail(user) => Watched::Mail(user.clone()),
             Resource::Mailbox(mailbox) => Watched::Mailbox(mailbox.clone()),
             Resource::Profile(company, _) => Watched::Configuration(company.clone()),
@@ -161,6 +167,9 @@ impl Switch {
             }
             (Package::Dialog, Some(Named::Toggle(toggle))) => Ok(Resource::Toggle(own.company, toggle)),
             (Package::Dialog, Some(Named::Service(Service::Login(line)))) => Ok(Resource::Login(own, line)),
+            (Package::Dialog, Some(Named::Service(Service::People(Order::Slot(slot))))) => {
+                Ok(Resource::Slot(own.company, slot))
+            }
             (Package::Dialog, Some(Named::Service(Service::Pause))) => Ok(Resource::Pause(own)),
             (Package::Presence, Some(Named::User(user))) => Ok(Resource::Presence(in_company(user))),
             (Package::Reg, Some(Named::User(user))) if user == own.user => Ok(Resource::Registrations(own)),
@@ -209,6 +218,16 @@ impl Switch {
                     () if ringing => State::Early,
                     () if waiting > 0 => State::Confirmed,
                     () => State::Terminated,
+                };
+                Some(Document::Dialogs(vec![Dialog::lamp(state)]))
+            }
+            Resource::Slot(id, slot) => {
+                let parking = company(id)?.parking.as_ref()?;
+                let state = match self.slot_state(id, *slot) {
+                    Some(true) => State::Early,
+                    Some(false) => State::Confirmed,
+                    None if (parking.first..=parking.last).contains(slot) => State::Terminated,
+                    None => return None,
                 };
                 Some(Document::Dialogs(vec![Dialog::lamp(state)]))
             }

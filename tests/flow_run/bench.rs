@@ -22,6 +22,7 @@ use sentral::switch::flow::action::Action;
 use sentral::switch::flow::action::CallerFacts;
 use sentral::switch::flow::action::Context;
 use sentral::switch::flow::action::Event;
+use sentral::switch::flow::action::Place;
 use sentral::switch::flow::action::Presence;
 use sentral::switch::flow::action::Toggles;
 use sentral::switch::flow::action::World;
@@ -141,6 +142,13 @@ pub(crate) fn config(more: &str) -> Arc<Config> {
     loaded.config.unwrap_or_else(|| panic!("{:#?}\n{more}", loaded.errors))
 }
 
+fn at(place: &Place) -> String {
+    match &place.flow {
+        Some(flow) => format!("{flow}/{}", place.step),
+        None => place.step.to_string(),
+    }
+}
+
 /// A call that runs a program, without a switch.
 #[derive(Clone)]
 pub(crate) struct Bench {
@@ -153,6 +161,8 @@ pub(crate) struct Bench {
     pub(crate) random: u32,
     /// Decisions, `at: why`.
     pub(crate) steps: Vec<String>,
+    /// Steps come to (`+flow/step verb`) and left (`-flow/step exit`).
+    pub(crate) way: Vec<String>,
 }
 
 impl Bench {
@@ -176,6 +186,7 @@ impl Bench {
             now: "2026-11-23T10:00:00+01:00".parse().expect("a time"),
             random: 0,
             steps: Vec::new(),
+            way: Vec::new(),
         }
     }
 
@@ -276,6 +287,8 @@ impl Bench {
             match action {
                 Action::Answer => self.facts.answered = true,
                 Action::SetLanguage(language) => self.facts.language = *language,
+                Action::Enter(place) => self.way.push(format!("+{} {}", at(place), place.verb)),
+                Action::Leave { place, exit } => self.way.push(format!("-{} {exit}", at(place))),
                 Action::Step { at, why, .. } => self.steps.push(format!("{at}: {why}")),
                 Action::MarkMessage { mailbox, id, state } => {
                     let mailbox = MailboxKey { company: "fjell".into(), mailbox: mailbox.clone() };
@@ -335,9 +348,19 @@ impl Bench {
             Action::Login { line, logged_in: false } => format!("logout {}", optional(line)),
             Action::Pause { reason: Some(reason) } => format!("pause {reason}"),
             Action::Pause { reason: None } => "unpause".into(),
+            Action::PinGiven { user, right } => format!("pin of {user} {right}"),
             Action::WrapUpEnd => "wrap-up end".into(),
             Action::KeepPlace { number } => format!("keep place {number}"),
+            Action::People(deed) => format!("{deed:?}"),
             Action::FlipToggle(toggle) => format!("flip {toggle}"),
+            Action::ToggleUntil { toggle, until } => format!("on {toggle} until {until}"),
+            Action::Ask { what, timeout, names, tags } => {
+                let tags: Vec<String> = tags.iter().map(|(name, value)| format!(" {name}={value}")).collect();
+                format!("ask {what} {}ms {}{}", timeout.as_millis(), names.join(","), tags.concat())
+            }
+            Action::Sms { text } => format!("sms {text}"),
+            Action::Alarm { reason, .. } => format!("alarm {reason}"),
+            Action::Enter(_) | Action::Leave { .. } => return None,
             Action::SetName(name) => format!("name {name}"),
             Action::SetLanguage(language) => format!("language {language:?}"),
             Action::SetTag { name, value } => format!("tag {name}={value}"),

@@ -36,7 +36,8 @@ fn service_codes_do_their_one_thing_and_say_so() {
         assert_eq!(run(service.clone(), "kari").0, expect, "{service:?}");
     }
     let mut toggle = run(Service::Toggle("natt".into()), "kari").1;
-    assert_eq!(toggle.on(Event::Toggled(true)), "play num/1");
+    assert_eq!(toggle.clone().on(Event::Toggled(false)), "play toggle/off");
+    assert_eq!(toggle.on(Event::Toggled(true)), "play toggle/on");
     assert_eq!(toggle.on(Event::PlayFinished), "hangup Normal");
     assert!(run(Service::OwnNumber, "kari").0.starts_with("answer; play num/"));
     assert_eq!(Bench::with("", service::program(Service::Pause)).start(), "hangup Status(403)");

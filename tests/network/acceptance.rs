@@ -63,10 +63,11 @@ fn of_two_hundred_callers_and_twenty_agents_nobody_talks_with_two_and_nothing_ri
     println!("hang-up to silence of {} phones: p50 {:?}, p99 {:?}", silence.len(), share(50), share(99));
     assert!(talks.len() >= 180 && too_late > 0);
     let queue = queue(&site);
-    let count = |what: &str| queue[what].as_u64().unwrap_or_else(|| panic!("no {what} in {queue}"));
+    let today = &queue["today"];
+    let count = |what: &str| today[what].as_u64().unwrap_or_else(|| panic!("no {what} in {queue}"));
     assert_eq!(count("offered"), 200);
     assert!(count("answered") <= talks.len() as u64 && count("answered") >= 180, "{queue}");
-    assert_eq!((count("overflowed"), count("waiting")), (0, 0));
+    assert_eq!((&today["overflowed"], &queue["waiting"]), (&serde_json::json!({}), &0.into()));
     agents_are_free(&site, &agents);
     daemon.end();
 }
@@ -83,7 +84,8 @@ fn when_the_last_agent_logs_off_all_who_wait_leave_in_their_order() {
     assert_eq!(crowd.order_of_end(), (0..30).collect::<Vec<_>>());
     assert!(crowd.callers.iter().all(|caller| caller.ended_by_them));
     let queue = queue(&site);
-    assert_eq!((&queue["overflowed"], &queue["abandoned"]), (&30.into(), &0.into()), "{queue}");
+    let today = &queue["today"];
+    assert_eq!((&today["overflowed"]["nobody"], &today["abandoned"]), (&30.into(), &0.into()), "{queue}");
     daemon.end();
 }
 

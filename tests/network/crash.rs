@@ -58,6 +58,22 @@ fn no_confirmed_call_and_no_registration_is_lost_when_the_daemon_is_killed() {
 
     phone_is_reached(&phone, &callers.line);
     daemon.end();
+    log_has_no_gap(&site);
+}
+
+/// Every decision has its number: of the life that was killed, and of the one that went on.
+fn log_has_no_gap(site: &Site) {
+    let path = site.folder().join("data/sentral.db");
+    let database = rusqlite::Connection::open(path).expect("the daemon has ended");
+    let count =
+        |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("the log is there");
+    let events = count("SELECT count(*) FROM event");
+    assert!(events > 2 * ENDED as i64, "two lives have left {events} events");
+    assert_eq!(count("SELECT max(seq) FROM event"), events, "numbered from one, without gap or double");
+    assert_eq!(count("SELECT count(*) FROM event WHERE event = 'system.started'"), 1);
+    let ended = count("SELECT count(DISTINCT call) FROM event WHERE event = 'call.ended'");
+    let records = count("SELECT count(*) FROM cdr WHERE company IS NOT NULL");
+    assert_eq!(ended, records, "as many ends in the log as call records");
 }
 
 /// A call to the phone's number rings it, although it has not registered again.

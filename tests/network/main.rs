@@ -8,6 +8,7 @@
 )]
 
 mod acceptance;
+mod ask;
 mod attack;
 mod bad_input;
 mod crash;

@@ -93,6 +93,7 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
             tier: tier.parse().expect("a tier is a number"),
             skill: 5,
             auto_login: None,
+            contacts: None,
         }
     };
     Queue {
@@ -141,6 +142,8 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
             caller_number: true,
             alert: None,
             auto_answer: false,
+            spoken: None,
+            headers: Vec::new(),
             whisper: None,
             confirm: Confirm::Auto,
         },
@@ -168,6 +171,7 @@ pub(crate) fn group(members: &[&str]) -> RingGroup {
         busy: None,
         nobody: None,
         auto_login: true,
+        pickup_group: None,
     }
 }
 
@@ -197,13 +201,19 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         flows: BTreeMap::new(),
         rooms: BTreeMap::new(),
         parking: None,
+        hot_desk_until: None,
+        night: None,
         allow: Default::default(),
         block: Default::default(),
         fraud: Default::default(),
         contacts: BTreeMap::new(),
         codes: Codes::default(),
+        sms: None,
         webhooks: BTreeMap::new(),
         extensions: Default::default(),
+        services: BTreeMap::new(),
+        service_pin: false,
+        feature_keys: Default::default(),
     };
     Arc::new(Config {
         companies: [(company.id.clone(), Arc::new(company))].into_iter().collect(),

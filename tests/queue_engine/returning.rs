@@ -172,7 +172,13 @@ fn a_queue_with_an_exit_for_it_gives_up_when_everybody_was_rung_in_vain() {
 
 #[test]
 fn a_seat_may_be_logged_in_without_the_queue_being_so() {
-    let seat = |user: &str, auto_login| Membership { user: user.into(), tier: 1, skill: 5, auto_login };
+    let seat = |user: &str, auto_login| Membership {
+        user: user.into(),
+        tier: 1,
+        skill: 5,
+        auto_login,
+        contacts: None,
+    };
     let agents = vec![seat("kari", Some(true)), seat("ola", None), seat("per", Some(false))];
     let mut world = World::new(config(&[("salg", Queue { agents, auto_login: false, ..queue(&[]) })], &[]));
     ["kari", "ola", "per"].iter().for_each(|user| world.facts(user, READY));

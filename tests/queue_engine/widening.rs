@@ -67,6 +67,7 @@ fn skill_gives_more_calls_and_nobody_waits_when_only_the_unskilled_are_free() {
             tier: 1,
             skill,
             auto_login: None,
+            contacts: None,
         });
         Queue { strategy: Strategy::Weighted, agents: agents.collect(), ..queue(&[]) }
     };

@@ -11,21 +11,36 @@
     reason = "tests may fail loudly and have a clock"
 )]
 
+mod answer_window;
+mod call_back;
 mod callback;
 mod calls;
+mod contacts;
 mod diagnosis;
 mod events;
+mod figures;
+mod flow_verbs;
+mod golden;
 mod guard;
+mod hot_desk;
+mod mobile;
+mod mobile_swarm;
 mod pair;
+mod park;
 mod phone;
+mod pickup;
 mod queue;
 mod races;
+mod record_prompt;
 mod registration;
+mod returns;
 mod secrecy;
 #[path = "../seeds/mod.rs"]
 mod seeds;
 mod swarm;
+mod switchboard;
 mod transfer;
 mod transfer_swarm;
 mod trunks;
+mod why;
 mod world;

@@ -41,7 +41,8 @@ fn one(seed: u64) {
     world.finish();
 }
 
-fn act(world: &mut World, carrier: usize) {
+/// Something happens by chance.
+pub fn act(world: &mut World, carrier: usize) {
     let phone = 1 + world.rng.below(4);
     match world.rng.below(16) {
         0..=3 => {

@@ -197,6 +197,28 @@ fn transfers_that_may_not_be_are_refused() {
 }
 
 #[test]
+fn who_leaves_a_message_is_not_exchanged_for_another_in_the_middle_of_it() {
+    let (mut world, carrier, kari, call, line) = talking(69);
+    world.phones[kari].hold(world.now, line, true);
+    world.run(S / 5);
+    let second = world.phones[kari].call(world.now, "690", false);
+    world.run(5 * S);
+    let recorded =
+        |w: &World| w.stream_to(w.phones[kari].lines[&second].audio).is_some_and(|(_, s)| s.is_busy());
+    assert!(recorded(&world), "the message is being taken");
+    let replaces = world.phones[kari].replaces(second);
+    let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+    world.phones[kari].refer(world.now, line, &format!("sip:690@prove.example?Replaces={escaped}"));
+    world.run(S);
+    assert_eq!(world.phones[kari].registered, Some(603));
+    assert!(recorded(&world), "it goes on");
+    world.phones[kari].hold(world.now, line, false);
+    world.run(S / 5);
+    assert!(talk(&world, (carrier, call), (kari, line)), "and so does the call");
+    world.finish();
+}
+
+#[test]
 fn a_phone_that_redirects_is_followed_a_few_times() {
     let mut world = World::new(68);
     let carrier = world.carrier();

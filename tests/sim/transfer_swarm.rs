@@ -134,7 +134,8 @@ fn judge(world: &World) {
     assert_eq!(world.streams.len(), streams);
 }
 
-fn act(world: &mut World, carrier: usize) {
+/// Something happens by chance.
+pub fn act(world: &mut World, carrier: usize) {
     let now = world.now;
     let who = world.rng.below(world.phones.len());
     let ours = 1 + world.rng.below(world.phones.len() - 1);

@@ -36,6 +36,8 @@ use sentral::switch::CommandId;
 use sentral::switch::Input;
 use sentral::switch::Output;
 use sentral::switch::Switch;
+use sentral::switch::asking::Post;
+use sentral::switch::flow::action::Unanswered;
 
 use crate::phone::Phone;
 
@@ -71,6 +73,10 @@ pub struct Stream {
     playing: Option<(Instant, PlayId)>,
     /// What was played last, in words.
     pub played: Vec<String>,
+    /// Keys that were sent to it by order.
+    pub keys: String,
+    /// Its own keys are not passed on.
+    pub keeps_keys: bool,
     recording: Option<(Instant, RecordId, Instant)>,
 }
 
@@ -109,6 +115,10 @@ pub struct World {
     packets: BinaryHeap<Packet>,
     order: u64,
     next_command: u64,
+    /// What was asked of other systems.
+    pub posts: Vec<Post>,
+    /// What other systems answer, by URL; others never do.
+    pub systems: BTreeMap<String, Result<String, Unanswered>>,
 }
 
 pub type Now = sentral::time::Now;
@@ -276,6 +286,8 @@ impl World {
             packets: BinaryHeap::new(),
             order: 0,
             next_command: 0,
+            posts: Vec::new(),
+            systems: BTreeMap::new(),
         };
         let ports = (20_000..20_800).step_by(2).collect();
         world.input(Input::Media(media::Event::Ports { thread: 0, ports }));
@@ -412,6 +424,8 @@ impl World {
                 while self.switch.poll_output().is_some() {}
             }
         }
+        self.switch.tell_started(self.now);
+        self.carry_out();
     }
 
     fn next_event(&self) -> Option<Instant> {
@@ -534,7 +548,13 @@ impl World {
                             hops: addresses(&host, self.address),
                             ttl: Duration::from_secs(60),
                         },
-                        Ask::LoadClip { .. } => Answer::Loaded(true),
+                        Ask::LoadClip { .. } | Ask::KeepClip { .. } => Answer::Loaded(true),
+                        Ask::Post(post) => {
+                            let answer = self.systems.get(&*post.url).cloned();
+                            self.posts.push(post);
+                            let Some(answer) = answer else { continue };
+                            Answer::Posted(answer.map(String::into_bytes))
+                        }
                         Ask::DeleteFile { .. } => Answer::Done,
                     };
                     self.switch.handle_input(self.now, Input::Answer { id, answer });
@@ -555,6 +575,8 @@ impl World {
                     base: Base::Silence,
                     playing: None,
                     played: Vec::new(),
+                    keys: String::new(),
+                    keeps_keys: false,
                     recording: None,
                 };
                 assert!(self.streams.keys().all(|open| open.port != stream.port), "a port is opened once");
@@ -576,7 +598,8 @@ impl World {
                 of.played.extend(items.iter().map(|item| format!("{item:?}")));
             }
             Command::Stop { stream } => self.stream(stream).playing = None,
-            Command::SendDigit { .. } => {}
+            Command::SendDigit { stream, digit } => self.stream(stream).keys.push(digit),
+            Command::KeepKeys { stream, keep } => self.stream(stream).keeps_keys = keep,
             Command::Record { stream, record, max, .. } => {
                 let began = self.now.mono;
                 self.stream(stream).recording = Some((began + max, record, began));

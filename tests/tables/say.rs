@@ -22,6 +22,7 @@ fn ids(language: Language, what: &What) -> String {
 
 #[test]
 fn numbers_to_a_thousand_agree_with_the_reference() {
+    assert_eq!((text(NB, &number(1000)), text(EN, &number(1000))), ("tusen".into(), "one thousand".into()));
     for n in 0..1000 {
         assert_eq!(text(NB, &number(n)), reference_nb(n, "én", "en"));
         assert_eq!(text(NB, &What::Number { n, gender: Gender::Neuter }), reference_nb(n, "ett", "ett"));
@@ -147,6 +148,10 @@ fn times_and_dates_are_said_as_people_say_them() {
         ((1, 0), "klokken ett", "at one"),
         ((0, 0), "klokken null null", "at zero zero"),
         ((0, 15), "klokken null null femten", "at zero zero fifteen"),
+        ((1, 1), "klokken ett null én", "at one zero one"),
+        ((12, 10), "klokken tolv ti", "at twelve ten"),
+        ((21, 21), "klokken tjueen tjueen", "at twenty-one twenty-one"),
+        ((23, 59), "klokken tjuetre femtini", "at twenty-three fifty-nine"),
     ];
     for ((hour, minute), nb, en) in rows {
         assert_eq!(text(NB, &What::Time { hour, minute }), nb);
@@ -167,17 +172,30 @@ fn times_and_dates_are_said_as_people_say_them() {
     let rows = [
         (date(2026, 7, 17), "Vi åpner igjen i dag klokken åtte", "We open again today at eight"),
         (date(2026, 7, 18), "Vi åpner igjen i morgen klokken åtte", "We open again tomorrow at eight"),
-        (date(2026, 7, 20), "Vi åpner igjen mandag klokken åtte", "We open again Monday at eight"),
+        (date(2026, 7, 20), "Vi åpner igjen mandag klokken åtte", "We open again on Monday at eight"),
         (
             date(2026, 8, 3),
             "Vi åpner igjen mandag tredje august klokken åtte",
-            "We open again Monday the third of August at eight",
+            "We open again on Monday the third of August at eight",
         ),
     ];
     for (day, nb, en) in rows {
         let what = What::OpenAgain { at: day.at(8, 0, 0, 0), now: today.at(6, 0, 0, 0) };
         assert_eq!(text(NB, &what), nb);
         assert_eq!(text(EN, &what), en);
+    }
+}
+
+#[test]
+fn the_days_of_a_month_are_said_in_order() {
+    let nb = "første andre tredje fjerde femte sjette sjuende åttende niende tiende ellevte tolvte trettende fjortende \
+              femtende sekstende syttende attende nittende tjuende tjueførste tjueandre tjuetredje tjuefjerde \
+              tjuefemte tjuesjette tjuesjuende tjueåttende tjueniende trettiende trettiførste";
+    let en = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth \
+              fifteenth sixteenth seventeenth eighteenth nineteenth twentieth twenty-first twenty-second twenty-third \
+              twenty-fourth twenty-fifth twenty-sixth twenty-seventh twenty-eighth twenty-ninth thirtieth thirty-first";
+    for (day, (nb, en)) in (1..).zip(nb.split_whitespace().zip(en.split_whitespace())) {
+        assert_eq!((text(NB, &What::Ordinal(day)), text(EN, &What::Ordinal(day))), (nb.into(), en.into()));
     }
 }
 

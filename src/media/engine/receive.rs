@@ -59,8 +59,12 @@ impl Engine {
             Kind::Event => {
                 let digit = dtmf::Payload::parse(payload)
                     .and_then(|payload| stream.keys_in.receive(payload, header.timestamp, header.marker, ms));
-                let stream = stream.id;
+                let (stream, kept) = (stream.id, stream.keeps_keys);
                 self.out.events.extend(digit.map(|digit| Event::Digit { stream, digit }));
+                if kept {
+                    // Left out of what the listeners get, as comfort noise is.
+                    return self.pass_on(port, (Kind::Comfort, header), payload, ms);
+                }
             }
             Kind::Audio(codec) => {
                 if let Some(record) = &mut stream.record {

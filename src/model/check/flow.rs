@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::fmt;
 
 use crate::model::check::Checker;
 use crate::model::check::nearest;
@@ -14,11 +13,13 @@ use crate::model::flow::CallerMatch;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
 use crate::model::flow::Flow;
+use crate::model::flow::Played;
 use crate::model::flow::Step;
 use crate::model::hours::HolidayPolicy;
 use crate::model::id::FlowId;
 use crate::model::id::GroupId;
 use crate::model::id::HoursId;
+use crate::model::id::LineId;
 use crate::model::id::MediaId;
 use crate::model::id::StepId;
 
@@ -50,42 +51,6 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     round::check(checker, company, &sure);
 }
 
-/// The exits of a step by the key they are written under.
-pub(super) fn exits(step: &Step) -> Vec<(String, &Exit)> {
-    fn named<K: fmt::Display>(exits: &BTreeMap<K, Exit>) -> impl Iterator<Item = (String, &Exit)> {
-        exits.iter().map(|(name, exit)| (name.to_string(), exit))
-    }
-    fn one<'a>(name: &str, exit: &'a Exit) -> (String, &'a Exit) {
-        (name.to_owned(), exit)
-    }
-    match step {
-        Step::Hours { exits, .. } => named(exits).collect(),
-        Step::Play { next, keys, .. } => named(keys).chain([one("next", next)]).collect(),
-        Step::Menu { keys, timeout, invalid, .. } => {
-            let timeout = timeout.iter().map(|exit| one("timeout", exit));
-            named(keys).chain(timeout).chain(invalid.iter().map(|exit| one("invalid", exit))).collect()
-        }
-        Step::Caller { matched, otherwise, .. } => vec![one("match", matched), one("else", otherwise)],
-        Step::Toggle { on, off, .. } => vec![one("on", on), one("off", off)],
-        Step::Queue { exits, keys, .. } => named(exits).chain(named(keys)).collect(),
-        Step::Group { exits, .. }
-        | Step::Dial { exits, .. }
-        | Step::Collect { exits, .. }
-        | Step::Ask { exits, .. } => named(exits).collect(),
-        Step::Voicemail { next, full, .. } => {
-            [one("next", next)].into_iter().chain(full.iter().map(|exit| one("full", exit))).collect()
-        }
-        Step::Directory { none, .. } => none.iter().map(|exit| one("none", exit)).collect(),
-        Step::Consent { accepted, declined, .. } => {
-            vec![one("accepted", accepted), one("declined", declined)]
-        }
-        Step::Set { next, .. } | Step::Sms { next, .. } | Step::Flow { next, .. } => vec![one("next", next)],
-        // The names of the branches are not kept.
-        Step::Split { branches } => branches.iter().map(|(exit, _)| one("split", exit)).collect(),
-        Step::Hangup { .. } => Vec::new(),
-    }
-}
-
 /// What the verb of a step names must exist.
 fn references(checker: &mut Checker<'_>, company: &Company, at: (&FlowId, &StepId), step: &Step) {
     let path = |key: &'static str| ["flows", at.0.as_str(), "steps", at.1.as_str(), key];
@@ -100,8 +65,17 @@ fn references(checker: &mut Checker<'_>, company: &Company, at: (&FlowId, &StepI
             }
         }
         Step::Play { media: all, .. } => {
-            for id in all {
+            for played in all {
                 let [flows, flow, steps, step, key] = path("play");
+                let id = match played {
+                    Played::Media(id) => id,
+                    Played::Reopens(hours) => {
+                        let written = format!("reopens:{hours}");
+                        let at = [flows, flow, steps, step, key, &written];
+                        checker.known(&at, "hours", hours.as_str(), &company.hours);
+                        continue;
+                    }
+                };
                 checker.known(
                     &[flows, flow, steps, step, key, id.as_str()],
                     "media",
@@ -141,11 +115,28 @@ fn references(checker: &mut Checker<'_>, company: &Company, at: (&FlowId, &StepI
             }
         }
         Step::Collect { media: id, .. } => media(checker, "collect", id),
-        Step::Directory { media: id, .. } => media(checker, "directory", id),
+        Step::Directory { media: id, scope, .. } => {
+            media(checker, "directory", id);
+            for line in scope {
+                let [flows, flow, steps, step, key] = path("scope");
+                let written = line.to_string();
+                let at = [flows, flow, steps, step, key, &written];
+                match line {
+                    LineId::Queue(queue) => checker.known(&at, "queue", queue.as_str(), &company.queues),
+                    LineId::Group(group) => checker.known(&at, "group", group.as_str(), &company.groups),
+                }
+            }
+        }
         Step::Consent { media: id, .. } => media(checker, "consent", id),
         Step::Ask { what, .. } => {
-            if !what.contains("://") {
+            if !what.contains("://") && !checker.config.server.webhooks.contains_key(&**what) {
                 checker.known(&path("ask"), "webhook", what, &company.webhooks);
+            }
+        }
+        Step::Sms { .. } => {
+            if company.sms.is_none() {
+                let message = "nothing sends text messages: write [sms] with webhook = \"https://…\" in this file or in server.toml";
+                checker.key_error(&path("sms"), message.to_owned());
             }
         }
         Step::Flow { flow, .. } => checker.known(&path("flow"), "flow", flow.as_str(), &company.flows),
@@ -154,7 +145,7 @@ fn references(checker: &mut Checker<'_>, company: &Company, at: (&FlowId, &StepI
                 media(checker, "play", id);
             }
         }
-        Step::Set { .. } | Step::Split { .. } | Step::Sms { .. } => {}
+        Step::Set { .. } | Step::Split { .. } => {}
     }
 }
 
@@ -203,7 +194,7 @@ fn exits_exist(
     at: (&FlowId, &StepId),
     step: &Step,
 ) {
-    for (key, exit) in exits(step) {
+    for (key, exit) in step.exits() {
         let path = ["flows", at.0.as_str(), "steps", at.1.as_str(), &key];
         match exit {
             Exit::Step(to) => step_exists(checker, company, flow, &path, to),
@@ -244,7 +235,7 @@ fn reach(checker: &mut Checker<'_>, id: &FlowId, flow: &Flow) {
     let mut seen = BTreeSet::from([&flow.start]);
     let mut next = vec![&flow.start];
     while let Some(step) = next.pop().and_then(|at| flow.steps.get(at)) {
-        for (_, exit) in exits(step) {
+        for (_, exit) in step.exits() {
             let Exit::Step(to) = exit else { continue };
             if flow.steps.contains_key(to) && seen.insert(to) {
                 next.push(to);
@@ -280,7 +271,7 @@ fn groups_lead_on(checker: &mut Checker<'_>, company: &Company, sure: &BTreeSet<
                 let message = format!("\"no_answer\" is missing, and group \"{group}\" has none of its own");
                 checker.key_error(&path("group"), message);
             }
-            for (key, exit) in exits(step) {
+            for (key, exit) in step.exits() {
                 let Exit::To(Destination::Group(group)) = exit else { continue };
                 if !leads_on(group) {
                     let message =

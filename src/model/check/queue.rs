@@ -4,6 +4,9 @@ use crate::model::check::Checker;
 use crate::model::company::Company;
 use crate::model::flow::Destination;
 use crate::model::queue::Queue;
+use crate::model::queue::Whisper;
+use crate::model::queue::Whispered;
+use crate::model::user::Rings;
 
 /// Checks the queues and ring groups of `company`.
 pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
@@ -48,8 +51,24 @@ fn references(checker: &mut Checker<'_>, company: &Company, id: &str, queue: &Qu
         let Some(media) = media else { continue };
         checker.known(&["queues", id, key], "media", media.as_str(), &company.media);
     }
-    if let Some(whisper) = &queue.present.whisper {
-        checker.known(&["queues", id, "present", "whisper"], "media", whisper.as_str(), &company.media);
+    if let Some(spoken) = &queue.present.spoken {
+        checker.known(&["queues", id, "present", "spoken"], "media", spoken.as_str(), &company.media);
+    }
+    let whisper = ["queues", id, "present", "whisper"];
+    match &queue.present.whisper {
+        Some(Whisper::Media(media)) => checker.known(&whisper, "media", media.as_str(), &company.media),
+        Some(Whisper::Said(said)) if said.contains(&Whispered::Queue) && queue.present.spoken.is_none() => {
+            checker.error(&whisper, "to say {queue}, set spoken in present to a recording of its name");
+        }
+        Some(Whisper::Said(_)) | None => {}
+    }
+    for member in &queue.agents {
+        let mobile = company.users.get(&member.user).is_some_and(|user| user.mobile.is_some());
+        let rings = member.contacts.iter().flatten().any(|rule| rule.what == Rings::Mobile);
+        if rings && !mobile {
+            let path = ["queues", id, "agents", member.user.as_str(), "contacts"];
+            checker.error(&path, "\"mobile\" rings, but the user has no mobile number");
+        }
     }
     if let Some(callback) = queue.callback
         && queue.keys.contains_key(&callback.key)

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::model::check::Checker;
-use crate::model::check::flow::exits;
 use crate::model::company::Company;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
@@ -145,6 +144,7 @@ impl<'a> Graph<'a> {
                     | Step::Dial { .. }
                     | Step::Voicemail { .. }
                     | Step::Collect { .. }
+                    | Step::Directory { .. }
                     | Step::Consent { .. },
                 ) => true,
                 Some(
@@ -152,7 +152,6 @@ impl<'a> Graph<'a> {
                     | Step::Play { .. }
                     | Step::Caller { .. }
                     | Step::Toggle { .. }
-                    | Step::Directory { .. }
                     | Step::Ask { .. }
                     | Step::Set { .. }
                     | Step::Split { .. }
@@ -193,7 +192,7 @@ impl<'a> Graph<'a> {
         let Some(step) = self.step(flow, id) else { return Vec::new() };
         let waits = self.waits(Place::Step(flow, id));
         let mut ways = Vec::new();
-        for (key, exit) in exits(step) {
+        for (key, exit) in step.exits() {
             let at_once = !waits || AT_ONCE.contains(&key.as_str()) || Graph::no_answer_is_all(step, &key);
             match exit {
                 Exit::Step(to) => {

@@ -68,7 +68,7 @@ struct Whom {
 }
 
 /// A queue by id, or a queue or group by `kind:id`.
-fn line(text: &str) -> Result<LineId, String> {
+pub(super) fn line(text: &str) -> Result<LineId, String> {
     match text.split_once(':') {
         None => Ok(LineId::Queue(text.into())),
         Some(("queue", id)) => Ok(LineId::Queue(id.into())),
@@ -112,7 +112,11 @@ fn text(agents: &[AgentView]) -> String {
     let rows: Vec<_> = agents
         .iter()
         .map(|agent| {
-            let lines: Vec<_> = agent.lines.iter().map(|(line, state)| format!("{line}: {state}")).collect();
+            let mut lines: Vec<_> =
+                agent.lines.iter().map(|(line, state)| format!("{line}: {state}")).collect();
+            if agent.voicemail_suspected {
+                lines.push("voicemail seems to answer the mobile".to_owned());
+            }
             [
                 agent.agent.company.to_string(),
                 agent.agent.user.to_string(),

@@ -45,6 +45,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let cdrs: Vec<Cdr> = context.client.fetch("GET", &path, Vec::new())?;
     match context.form {
         _ if args.csv => print::text(&csv(&cdrs)),
+        Form::Csv => print::text(&csv(&cdrs)),
         Form::Json => print::json(&cdrs),
         Form::Text => print::text(&text(&cdrs)),
     }
@@ -118,7 +119,7 @@ fn csv(cdrs: &[Cdr]) -> String {
 }
 
 /// A cell (RFC 4180 §2): in quotation marks when it holds one, a comma or a line end.
-fn quoted(cell: &str) -> String {
+pub(super) fn quoted(cell: &str) -> String {
     if cell.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {

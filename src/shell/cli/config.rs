@@ -35,7 +35,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let loaded: Problems = context.client.fetch("POST", "/reload", Vec::new())?;
             match context.form {
                 Form::Json => print::json(&loaded),
-                Form::Text => print::text("the configuration is loaded\n"),
+                Form::Text | Form::Csv => print::text("the configuration is loaded\n"),
             }
         }
     }

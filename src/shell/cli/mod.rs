@@ -1,16 +1,19 @@
 //! The command line: one binary that is the daemon, and that talks to the running daemon over its control socket.
 //!
-//! A file per sub-command. Left to a later version: `why`, `backup` and the making of users and devices.
+//! A file per sub-command. Left to a later version: `backup` and the making of users and devices.
 
 mod agents;
+mod board;
 mod calls;
 mod cdr;
 mod client;
 mod config;
 mod demo;
 mod devices;
+mod hours;
 mod print;
 mod queues;
+mod report;
 mod serve;
 mod simulate;
 mod status;
@@ -18,6 +21,8 @@ mod toggle;
 mod trace;
 mod trunks;
 mod when;
+mod why;
+mod why_not;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +73,8 @@ enum Form {
     Text,
     /// For programs
     Json,
+    /// Comma-separated values, of records and reports
+    Csv,
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,10 +92,14 @@ enum Verb {
     Queues(queues::Args),
     /// Agents and their states; logs them in and out, pauses them
     Agents(agents::Args),
+    /// The switchboard: callers, parked calls, people; transfer, park, click to call
+    Board(board::Args),
     /// Telephones and where they are registered; has one fetch its configuration
     Devices(devices::Args),
     /// Carriers and whether they can be used
     Trunks,
+    /// Opening hours: what holds, a year day by day, closures from and to iCalendar files
+    Hours(hours::Args),
     /// Sets a toggle such as "closed now"
     Toggle(toggle::Args),
     /// Checks the configuration, or has the daemon load it again
@@ -97,6 +108,12 @@ enum Verb {
     Simulate(simulate::Args),
     /// Call records, newest first
     Cdr(cdr::Args),
+    /// What queues, people, numbers and menus did
+    Report(report::Args),
+    /// Tells every decision about a call, with its reason
+    Why(why::Args),
+    /// Tells why a user is not rung, and what mends it
+    WhyNot(why_not::Args),
     /// SIP messages: the ladder of a call, as they come, or as a file for Wireshark
     Trace(trace::Args),
 }
@@ -176,12 +193,17 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Calls(args) => calls::run(args, &context),
         Verb::Queues(args) => queues::run(args, &context),
         Verb::Agents(args) => agents::run(args, &context),
+        Verb::Board(args) => board::run(args, &context),
         Verb::Devices(args) => devices::run(args, &context),
         Verb::Trunks => trunks::run(&context),
+        Verb::Hours(args) => hours::run(args, &context),
         Verb::Toggle(args) => toggle::run(args, &context),
         Verb::Config(args) => config::run(args, &context),
         Verb::Simulate(args) => simulate::run(args, &context),
         Verb::Cdr(args) => cdr::run(args, &context),
+        Verb::Report(args) => report::run(args, &context),
+        Verb::Why(args) => why::run(&args, &context),
+        Verb::WhyNot(args) => why_not::run(args, &context),
         Verb::Trace(args) => trace::run(args, &context),
     }
 }
@@ -189,8 +211,14 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
 impl Context {
     /// Writes an answer: as it came for programs, with `text` for people.
     fn show(&self, answer: &Answer, text: impl FnOnce(&Answer) -> Option<String>) -> Result<(), Failure> {
-        if self.form == Form::Json {
-            return print::json(answer);
+        match self.form {
+            Form::Json => return print::json(answer),
+            Form::Csv => {
+                return Err(Failure::Error(anyhow::anyhow!(
+                    "this command has no comma-separated form: use -o text or -o json"
+                )));
+            }
+            Form::Text => {}
         }
         match text(answer) {
             Some(text) => print::text(&text),
@@ -229,10 +257,27 @@ mod tests {
             "sentral devices sync kari --company fjord --reboot",
             "sentral agents login fjord kari queue:salg",
             "sentral agents pause fjord kari --reason lunsj",
+            "sentral board fjord --watch",
+            "sentral board take fjord tor 0-5f3a",
+            "sentral board transfer fjord tor 203",
+            "sentral board transfer fjord tor --with 0-5f3b",
+            "sentral board park fjord tor --slot 701",
+            "sentral board dial fjord tor +4736000777 --auto-answer",
+            "sentral board night fjord on",
             "sentral toggle fjord natt on --until 2h",
+            "sentral hours list",
+            "sentral hours show kontor --year 2027 --all",
+            "sentral hours import ferier.ics --company fjord --write",
+            "sentral hours export --company fjord",
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",
+            "sentral report queue salg --from 2027-03-01 --to 2027-03-31 --by day",
+            "sentral report user kari --company fjord --from 2027-03-01 -o csv",
+            "sentral report menu hoved --by hour",
+            "sentral report abandoned",
+            "sentral why 0-64f0a1b2c3d4e --lang nb",
+            "sentral why-not kari --company fjord --queue group:lager --lang en",
             "sentral trace --call 0-64f0a1b2c3d4e --full",
             "sentral trace --live --number 36000100",
             "sentral trace --user anna --since 5m --pcap sip.pcap",

@@ -25,19 +25,25 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
 
 /// Columns under their headings, two spaces apart; `empty` when there are no rows.
 pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]], empty: &str) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.to_vec()).collect();
+    columns(&headings.map(str::to_owned), &rows, empty)
+}
+
+/// As [`table`], with as many columns as there are headings.
+pub(super) fn columns(headings: &[String], rows: &[Vec<String>], empty: &str) -> String {
     if rows.is_empty() {
         return format!("{empty}\n");
     }
-    let mut widths = headings.map(|heading| heading.chars().count());
+    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut out = String::new();
-    let mut line = |cells: [&str; N]| {
+    let mut line = |cells: &[String]| {
         let mut text = String::new();
-        for (cell, width) in cells.iter().zip(widths) {
+        for (cell, &width) in cells.iter().zip(&widths) {
             text.push_str(&format!("{cell:width$}  "));
         }
         out.push_str(text.trim_end());
@@ -45,7 +51,7 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]], e
     };
     line(headings);
     for row in rows {
-        line(row.each_ref().map(String::as_str));
+        line(row);
     }
     out
 }

@@ -93,7 +93,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
     match context.form {
         Form::Json => print::json(&page),
-        Form::Text => print::text(&ladder::draw(&page, &zone, args.full)),
+        Form::Text | Form::Csv => print::text(&ladder::draw(&page, &zone, args.full)),
     }
 }
 
@@ -110,7 +110,7 @@ fn follow(mut filter: Filter, full: bool, zone: &TimeZone, context: &Context) ->
         for message in &page.messages {
             match context.form {
                 Form::Json => print::json(message)?,
-                Form::Text => {
+                Form::Text | Form::Csv => {
                     print::text(&ladder::line(&page, message, zone))?;
                     if full {
                         print::text(&ladder::whole(message))?;

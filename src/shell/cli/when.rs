@@ -31,6 +31,12 @@ pub(super) fn moment(text: &str, zone: &str, now: Timestamp) -> anyhow::Result<T
     Ok(local.to_zoned(zone)?.timestamp())
 }
 
+/// A moment as people of a zone read it; in UTC when the zone is not known.
+pub(super) fn local(at: Timestamp, zone: &str) -> String {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
 /// A span such as `90s`, `30m`, `1h` or `7d`; `None` when the text is none.
 pub(super) fn span(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -32,6 +32,7 @@ use tokio::time::timeout;
 use crate::model::command::Answer;
 use crate::model::command::Command;
 use crate::shell::http;
+use crate::shell::http::log;
 use crate::shell::http::metrics::Metrics;
 use crate::shell::store::Store;
 use crate::shell::store::state::CdrFilter;
@@ -168,12 +169,28 @@ fn router(control: Control) -> Router {
 }
 
 async fn command(State(control): State<Control>, Json(command): Json<Command>) -> Response {
+    if let Command::Why(ask) = command {
+        return from_log(move || log::tell(&control.store, &ask)).await;
+    }
     match timeout(ANSWER_WAIT, (control.commander)(command)).await {
+        Ok(Ok(Answer::Planned(plan))) => {
+            let report = move || log::report(&control.store, plan);
+            from_log(move || report().map(|report| Answer::Report(Box::new(report)))).await
+        }
         Ok(Ok(answer)) => Json(answer).into_response(),
         Ok(Err(_)) => {
             failed(StatusCode::SERVICE_UNAVAILABLE, "the switch is stopping, or has no room for commands")
         }
         Err(_) => failed(StatusCode::GATEWAY_TIMEOUT, "the switch did not answer within ten seconds"),
+    }
+}
+
+/// Answers from the store, which may take a while.
+async fn from_log(read: impl FnOnce() -> anyhow::Result<Answer> + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(Ok(answer)) => Json(answer).into_response(),
+        Ok(Err(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 

@@ -108,6 +108,8 @@ pub fn count(change: &Change) {
         | Change::Unbound { .. }
         | Change::DevicePassword { .. }
         | Change::ToggleSet { .. }
+        | Change::BusyCallback { .. }
+        | Change::HotDesk { .. }
         | Change::MessageMarked { .. }
         | Change::MessageDeleted { .. } => {}
     }
@@ -120,6 +122,9 @@ fn caller_out(event: &Event) {
         "queue.counted" | "queue.abandoned" | "queue.overflowed" | "queue.turned_away"
     );
     let of = &event.fields;
+    if &*event.event == "queue.stalled" {
+        counter!("sentral_queue_stalled_total", "company" => event.company.to_string()).increment(1);
+    }
     if let (true, Some(line), Some(result)) = (out, &of.line, &of.result) {
         let (company, queue, result) = (event.company.to_string(), line.to_string(), result.to_string());
         counter!("sentral_queue_calls_total", "company" => company, "queue" => queue, "result" => result)
@@ -221,8 +226,23 @@ pub(super) fn queues(queues: &[QueueView]) {
         let (company, line) = (queue.company.to_string(), queue.line.to_string());
         gauge!("sentral_queue_waiting", "company" => company.clone(), "queue" => line.clone())
             .set(queue.waiting as f64);
-        gauge!("sentral_queue_longest_wait_seconds", "company" => company, "queue" => line)
+        gauge!("sentral_queue_longest_wait_seconds", "company" => company.clone(), "queue" => line.clone())
             .set(queue.longest_s as f64);
+        let today = |what: &'static str, count: u64| {
+            let (company, line) = (company.clone(), line.clone());
+            gauge!("sentral_queue_today", "company" => company, "queue" => line, "what" => what)
+                .set(count as f64);
+        };
+        let of = &queue.today;
+        today("offered", of.offered);
+        today("answered", of.answered);
+        today("in_target", of.in_target);
+        today("abandoned", of.abandoned);
+        today("short_abandoned", of.short_abandoned);
+        today("overflowed", of.overflowed_in_all());
+        today("lost", of.lost);
+        today("wait_ms", of.wait_ms);
+        today("talk_ms", of.talk_ms);
     }
 }
 

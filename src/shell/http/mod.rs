@@ -3,6 +3,7 @@
 //! Left to a later version: the portal and its API.
 
 pub mod control;
+pub(crate) mod log;
 pub mod metrics;
 
 use std::future::Future;

@@ -5,12 +5,15 @@
 //! that there is no configuration. Leaves out writing, history, and sharing unchanged companies with the
 //! configuration before.
 
+mod closures;
 mod company;
+mod contact;
 mod cursor;
 mod flow;
 mod fraud;
 mod header_rule;
 mod hours;
+mod presented;
 mod queue;
 mod read;
 mod server;
@@ -34,6 +37,7 @@ use crate::model::check;
 use crate::model::check::Part;
 use crate::model::check::Unsure;
 use crate::model::flow::Destination;
+use crate::model::ical;
 use crate::model::id::CompanyId;
 use crate::shell::store::files::cursor::Secrets;
 use crate::shell::store::files::cursor::Source;
@@ -90,7 +94,11 @@ pub fn load(dir: &Path) -> Loaded {
         let below = Path::new("media").join(company.as_str()).join(file);
         find_wav(&[dir.join(&below), data.join(&below)])
     };
-    assemble(&texts, &secrets, &media, loaded)
+    let calendar = |data: &Path, company: &CompanyId, file: &str| {
+        let below = calendar_path(company, file);
+        read_calendar(&[dir.join(&below), data.join(&below)])
+    };
+    assemble(&texts, &secrets, &media, &calendar, loaded)
 }
 
 /// Loads a configuration from texts by path within the folder, without touching the disk.
@@ -109,11 +117,21 @@ pub fn load_texts(
         },
         None => from_environment(written, env),
     };
-    assemble(texts, &secrets, &|_, company, file| media(company, file), Loaded::default())
+    let calendar = |_: &Path, company: &CompanyId, file: &str| {
+        let path = calendar_path(company, file);
+        texts
+            .get(&path)
+            .cloned()
+            .ok_or_else(|| format!("the file is not there: looked for {}", path.display()))
+    };
+    assemble(texts, &secrets, &|_, company, file| media(company, file), &calendar, Loaded::default())
 }
 
 /// Finds an audio file of a company: data folder, company, file.
 type MediaFinder<'a> = &'a dyn Fn(&Path, &CompanyId, &str) -> Result<PathBuf, String>;
+
+/// Reads a calendar of a company: data folder, company, file.
+type Calendars<'a> = &'a dyn Fn(&Path, &CompanyId, &str) -> Result<String, String>;
 
 /// A file that has been parsed.
 struct Parsed<'a> {
@@ -151,6 +169,7 @@ fn assemble(
     texts: &BTreeMap<PathBuf, String>,
     secrets: Secrets<'_>,
     media: MediaFinder<'_>,
+    calendars: Calendars<'_>,
     mut loaded: Loaded,
 ) -> Loaded {
     let file = |path: &str| Parsed::new(path, texts, secrets);
@@ -185,8 +204,15 @@ fn assemble(
     for (id, parsed) in &companies {
         let Some(table) = parsed.table() else { continue };
         let find = |file: &str| media(&config.server.data, id, file);
-        let around =
-            company::Around { id, server: &config.server, types: &operator_types, types_sure, media: &find };
+        let calendar = |file: &str| calendars(&config.server.data, id, file);
+        let around = company::Around {
+            id,
+            server: &config.server,
+            types: &operator_types,
+            types_sure,
+            media: &find,
+            calendar: &calendar,
+        };
         let (company, unsure_flows) = company::company(table, &around);
         unsure.flows.extend(unsure_flows.into_iter().map(|flow| (id.clone(), flow)));
         config.companies.insert(id.clone(), Arc::new(company));
@@ -224,6 +250,9 @@ fn index(config: &mut Config) {
         for (number, destination) in &company.numbers {
             config.numbers.insert(number.clone(), (id.clone(), destination.clone()));
         }
+        for (number, service) in &company.services {
+            config.services.insert(number.clone(), (id.clone(), service.clone()));
+        }
         for (user_id, user) in &company.users {
             if let Some(number) = &user.number {
                 config.numbers.insert(number.clone(), (id.clone(), Destination::User(user_id.clone())));
@@ -245,6 +274,29 @@ fn company_id(path: &Path) -> Option<CompanyId> {
 fn from_environment(written: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let name = written.strip_prefix("env:").unwrap_or(written);
     env(name).ok_or_else(|| format!("the environment variable \"{name}\" is not set"))
+}
+
+/// Where a calendar of a company lies, below the configuration or data folder.
+fn calendar_path(company: &CompanyId, file: &str) -> PathBuf {
+    Path::new("calendars").join(company.as_str()).join(file)
+}
+
+/// The first of `places` that is there.
+fn read_calendar(places: &[PathBuf]) -> Result<String, String> {
+    for place in places {
+        let length = match std::fs::metadata(place) {
+            Ok(about) => about.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(format!("{} cannot be read: {error}", place.display())),
+        };
+        if length > ical::FILE_MAX as u64 {
+            return Err(format!("{} is longer than {} bytes", place.display(), ical::FILE_MAX));
+        }
+        return std::fs::read_to_string(place)
+            .map_err(|error| format!("{} cannot be read: {error}", place.display()));
+    }
+    let looked: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    Err(format!("the file is not there: looked for {}", looked.join(" and ")))
 }
 
 /// The first of `places` that is there, if it is a WAV file.

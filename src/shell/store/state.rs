@@ -58,9 +58,13 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE last_agent (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE callback (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
 ",
+    "
+    CREATE TABLE call_back (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE hot_desk (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
 ];
 /// The tables of state, all of one shape.
-const STATE_TABLES: [&str; 10] = [
+const STATE_TABLES: &[&str] = &[
     "agent_login",
     "agent_pause",
     "round_robin",
@@ -71,6 +75,8 @@ const STATE_TABLES: [&str; 10] = [
     "device_password",
     "toggle",
     "message",
+    "call_back",
+    "hot_desk",
 ];
 /// Call records given at most at a time.
 const CDRS_MAX: usize = 100_000;
@@ -102,6 +108,9 @@ pub(super) struct Database {
 type Place = (&'static str, String);
 /// What a batch leaves in a place: line number and fact, or nothing.
 type Pending = BTreeMap<Place, Option<(u64, String)>>;
+
+/// Call records of a batch, and what completes them: RTP packets received and sent, and lost.
+type Records<'a> = BTreeMap<CallId, (&'a Cdr, Option<((u64, u64), u64)>)>;
 
 /// What a fact does to the tables.
 enum Effect<'a> {
@@ -141,14 +150,19 @@ impl Database {
         let transaction = self.connection.transaction()?;
         let mut pending = Pending::new();
         let mut log = Vec::new();
+        let mut records = Records::new();
         for Line { n, change } in lines {
             if *n <= applied {
                 continue;
             }
             applied = *n;
             match effect(change) {
-                Effect::Record(cdr) => insert_cdr(&transaction, cdr)?,
-                Effect::Complete { call, rtp, lost } => complete_cdr(&transaction, call, rtp, lost)?,
+                Effect::Record(cdr) => _ = records.entry(cdr.id).or_insert((cdr, None)),
+                // Most records are completed in the batch that begins them, and written once.
+                Effect::Complete { call, rtp, lost } => match records.get_mut(&call) {
+                    Some((_, completed)) => *completed = Some((rtp, lost)),
+                    None => complete_cdr(&transaction, call, rtp, lost)?,
+                },
                 Effect::Put(place) => {
                     pending.insert(place, Some((*n, serde_json::to_string(change)?)));
                 }
@@ -164,6 +178,7 @@ impl Database {
             }
         }
         write_state(&transaction, pending)?;
+        write_records(&transaction, records)?;
         events::insert(&transaction, log.into_iter())?;
         transaction
             .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('applied', ?1)")?
@@ -314,6 +329,15 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::ToggleSet { company, toggle, .. } => {
             Effect::Put(place("toggle", &[company.as_str(), toggle.as_str()]))
         }
+        Change::BusyCallback { asker, wanted, until, .. } => {
+            let parts = [&asker.company, &wanted.company].map(|company| company.as_str());
+            let place = place("call_back", &[parts[0], asker.user.as_str(), parts[1], wanted.user.as_str()]);
+            if until.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::HotDesk { domain, device, user, .. } => {
+            let place = place("hot_desk", &[domain, device.as_str()]);
+            if user.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
+        }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
         Change::MessageMarked { mailbox, id, state } => Effect::Mark(message(mailbox, id), *state),
         Change::MessageDeleted { mailbox, id } => Effect::Delete(message(mailbox, id)),
@@ -371,9 +395,23 @@ fn write_state(transaction: &Transaction<'_>, pending: Pending) -> rusqlite::Res
     Ok(())
 }
 
-fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<()> {
+fn write_records(transaction: &Transaction<'_>, records: Records<'_>) -> anyhow::Result<()> {
+    for (call, (cdr, completed)) in records {
+        let Some((rtp, lost)) = completed else {
+            insert_cdr(transaction, cdr)?;
+            continue;
+        };
+        if !insert_cdr(transaction, &Cdr { rtp, rtp_lost: lost, ..cdr.clone() })? {
+            complete_cdr(transaction, call, rtp, lost)?;
+        }
+    }
+    Ok(())
+}
+
+/// False when there is a record of that call already, which stays.
+fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<bool> {
     let direction = serde_json::to_value(cdr.direction)?;
-    transaction
+    let rows = transaction
         .prepare_cached(
             "INSERT OR IGNORE INTO cdr (id, company, direction, from_number, to_number, started, answered, ended,
              result, queue, answered_by, wait_ms, talk_ms, json)
@@ -395,7 +433,7 @@ fn insert_cdr(transaction: &Transaction<'_>, cdr: &Cdr) -> anyhow::Result<()> {
             cdr.talk_ms.cast_signed(),
             serde_json::to_string(cdr)?,
         ])?;
-    Ok(())
+    Ok(rows > 0)
 }
 
 fn complete_cdr(

@@ -1,7 +1,9 @@
 //! The vocabulary between the programs of a call and the call itself: events in, actions out, and what a
 //! program may look at. The programs decide, `switch::act` carries out; neither knows how the other does it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use crate::model::flow::Destination;
 use crate::model::flow::HangupCause;
 use crate::model::flow::Show;
 use crate::model::id::CompanyId;
+use crate::model::id::FlowId;
 use crate::model::id::GroupId;
 use crate::model::id::HoursId;
 use crate::model::id::LineId;
@@ -27,8 +30,13 @@ use crate::model::queue::Confirm;
 use crate::model::server::Language;
 use crate::model::trunk::Via;
 use crate::switch::diversion::Diversion;
+use crate::switch::hours;
 use crate::switch::hours::ByHand;
+use crate::switch::hours::HoursState;
+use crate::switch::hours::table::Table;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::people::Deed;
+use crate::switch::people::Said;
 use crate::time::Timestamp;
 
 /// What a program wants done on its call. Actions of one list are carried out in order.
@@ -157,8 +165,24 @@ pub enum Action {
         /// Norwegian, and confirmed by the caller.
         number: Number,
     },
+    /// Who calls has keyed in the PIN of this user; with the right one, the caller is that user from here on.
+    PinGiven {
+        /// Whose.
+        user: UserId,
+        /// It was.
+        right: bool,
+    },
     /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
     FlipToggle(ToggleId),
+    /// Turns a toggle on until a moment; answered by [`Event::Toggled`].
+    ToggleUntil {
+        /// Of the caller's company.
+        toggle: ToggleId,
+        /// When it goes off by itself.
+        until: Timestamp,
+    },
+    /// Something between people; an order is answered by [`Event::People`], unless the call goes elsewhere by it.
+    People(Deed),
     /// The caller's shown name from here on.
     SetName(Arc<str>),
     /// The language of the system's prompts from here on.
@@ -174,6 +198,38 @@ pub enum Action {
     SetPriority(i32),
     /// The caller chose this key; for the call record. Keys of PINs and collected digits are not told.
     Key(char),
+    /// Asks another system; answered by [`Event::Asked`], at the latest a moment after `timeout`.
+    Ask {
+        /// URL or webhook id.
+        what: Arc<str>,
+        /// How long it may take.
+        timeout: Duration,
+        /// What it may answer, in the order that [`Event::Asked`] counts in.
+        names: Vec<Arc<str>>,
+        /// Tags of the call, by name.
+        tags: Vec<(Arc<str>, Arc<str>)>,
+    },
+    /// Sends a text message to the caller; nobody waits for it.
+    Sms {
+        /// What it says.
+        text: Arc<str>,
+    },
+    /// The call comes to a step or a destination; once for each.
+    Enter(Place),
+    /// The call leaves a step by this exit; once for each.
+    Leave {
+        /// Which step.
+        place: Place,
+        /// The exit as it is written in the configuration.
+        exit: Arc<str>,
+    },
+    /// Somebody must look at this.
+    Alarm {
+        /// Reason code.
+        reason: &'static str,
+        /// In words, without numbers and names of people.
+        why: String,
+    },
     /// A decision, for the call's path and the event log; holds no numbers or names of people.
     Step {
         /// `flow/step`, or a destination (`queue:salg`).
@@ -185,6 +241,17 @@ pub enum Action {
     },
     /// Ends the call: BYE, or the cause's final status when it is not answered. The last action of a program.
     HangUp(HangupCause),
+}
+
+/// Where a call is, for counting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The flow; none for a destination.
+    pub flow: Option<FlowId>,
+    /// The step, or the destination (`queue:salg`, `phone`).
+    pub step: Arc<str>,
+    /// The step's verb, or the kind of destination.
+    pub verb: &'static str,
 }
 
 /// What happens to a program.
@@ -211,6 +278,58 @@ pub enum Event {
     Loaded(bool),
     /// The toggle is on, or off.
     Toggled(bool),
+    /// The caller has acknowledged our answer: it is there, and not only its name.
+    Acked,
+    /// What another system answered: an index into [`Action::Ask`]'s `names`.
+    Asked(Result<u16, Unanswered>),
+    /// What came of an order of [`Action::People`].
+    People(Said),
+}
+
+/// Why another system has not said what a call does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Not within the budget.
+    Timeout,
+    /// It cannot be reached.
+    Unreachable,
+    /// Another HTTP status than 200.
+    Status(u16),
+    /// An answer that is too long, or cannot be read.
+    Unreadable,
+    /// An answer that is none of the exits.
+    Unknown,
+    /// It was down just now and is left alone for a while.
+    Resting,
+    /// Too many questions are out.
+    Busy,
+    /// The webhook is not configured.
+    NotConfigured,
+}
+
+impl Unanswered {
+    /// The reason code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Unanswered::Timeout => "timeout",
+            Unanswered::Unreachable => "unreachable",
+            Unanswered::Status(_) => "status",
+            Unanswered::Unreadable => "unreadable",
+            Unanswered::Unknown => "unknown_answer",
+            Unanswered::Resting => "resting",
+            Unanswered::Busy => "busy",
+            Unanswered::NotConfigured => "not_configured",
+        }
+    }
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unanswered::Status(status) => write!(f, "status {status}"),
+            other => f.write_str(other.as_str()),
+        }
+    }
 }
 
 /// Why a queue gives a caller back.
@@ -317,10 +436,12 @@ pub enum Presence {
     Ready,
 }
 
-/// The states of all toggles, as told by [`Change::ToggleSet`].
+/// The states of all toggles, as told by [`Change::ToggleSet`], and what holds of opening hours under them.
 #[derive(Clone, Debug, Default)]
 pub struct Toggles {
     set: BTreeMap<(CompanyId, ToggleId), Set>,
+    /// Made when a template is first asked for, and forgotten with the company's configuration.
+    tables: RefCell<BTreeMap<CompanyId, (Arc<Company>, BTreeMap<HoursId, Table>)>>,
 }
 
 /// One toggle that was set at least once.
@@ -348,6 +469,20 @@ impl Toggles {
         self.state(company, toggle, now)?.until
     }
 
+    /// Where calls to this number go instead, by hand: of several toggles that are on, the one set last.
+    pub fn instead<'a>(
+        &self,
+        company: &'a Company,
+        dialled: &Number,
+        now: Timestamp,
+    ) -> Option<(&'a ToggleId, &'a Destination)> {
+        let bound = company.toggles.iter().filter_map(|(id, toggle)| {
+            let to = toggle.to.as_ref().filter(|_| toggle.numbers.contains(dialled))?;
+            Some((self.state(&company.id, id, now)?.at, id, to))
+        });
+        bound.max_by_key(|(at, ..)| *at).map(|(_, id, to)| (id, to))
+    }
+
     /// What toggles say of these opening hours at `now`: of several that are on, the one set last.
     pub fn by_hand(&self, company: &Company, hours: &HoursId, now: Timestamp) -> Option<ByHand> {
         let (set, category) = company
@@ -360,6 +495,35 @@ impl Toggles {
             })
             .max_by_key(|(set, _)| set.at)?;
         Some(ByHand { category: category.clone(), until: set.until })
+    }
+
+    /// Forgets what was laid out for companies that are gone or changed.
+    pub fn adopt(&mut self, config: &Config) {
+        let same = |id: &CompanyId, of: &Arc<Company>| {
+            config.companies.get(id).is_some_and(|company| Arc::ptr_eq(company, of))
+        };
+        self.tables.get_mut().retain(|id, (of, _)| same(id, of));
+    }
+
+    /// What holds of these opening hours, by hand or by the clock; `None` when there are none of that name.
+    pub fn hours(&self, company: &Arc<Company>, id: &HoursId, now: Timestamp) -> Option<HoursState> {
+        let template = company.hours.get(id)?;
+        let by_hand = self.by_hand(company, id, now);
+        let by_clock = || {
+            let mut tables = self.tables.borrow_mut();
+            let entry = tables.entry(company.id.clone());
+            let (of, tables) = entry.or_insert_with(|| (company.clone(), BTreeMap::new()));
+            if !Arc::ptr_eq(of, company) {
+                *of = company.clone();
+                tables.clear();
+            }
+            if tables.get(id).is_none_or(|table| table.is_old(now)) {
+                tables.insert(id.clone(), Table::compile(template, id, &company.closures, now));
+            }
+            tables.get(id)?.at(now)
+        };
+        let state = if by_hand.is_none() { by_clock() } else { None };
+        Some(state.unwrap_or_else(|| hours::state_at(template, id, &company.closures, by_hand.as_ref(), now)))
     }
 
     fn state(&self, company: &CompanyId, toggle: &ToggleId, now: Timestamp) -> Option<Set> {

@@ -22,6 +22,7 @@ use crate::model::trunk::Via;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
 use crate::switch::flow::action::Event;
+use crate::switch::flow::action::Place;
 use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
 use crate::switch::flow::step::ask;
@@ -41,9 +42,14 @@ use crate::switch::flow::step::sms;
 use crate::switch::flow::step::split;
 use crate::switch::flow::step::toggle;
 use crate::switch::flow::step::voicemail;
+use crate::switch::hot_desk;
 use crate::switch::mailbox;
+use crate::switch::people;
+use crate::switch::record_prompt;
+use crate::switch::returns;
 use crate::switch::route::Target;
 use crate::switch::service;
+use crate::switch::service_number;
 
 /// Transitions of one call; then it ends with an apology.
 const TRANSITIONS_MAX: u32 = 100;
@@ -61,6 +67,16 @@ pub enum Program {
     Service(service::Run),
     /// Listening to voicemail.
     Mailbox(mailbox::Listen),
+    /// A service number.
+    ServiceNumber(service_number::Run),
+    /// What people do with each other's calls.
+    People(people::Run),
+    /// Recording a recording of the media bank.
+    Record(record_prompt::Run),
+    /// Logging in at a shared phone.
+    Desk(hot_desk::Run),
+    /// Back to who parked or transferred the call.
+    Return(returns::Run),
 }
 
 impl Program {
@@ -84,6 +100,11 @@ impl Program {
             Program::Flow(run) => run.handle(ctx, event),
             Program::Service(run) => run.handle(ctx, event),
             Program::Mailbox(listen) => listen.handle(ctx, event),
+            Program::ServiceNumber(run) => run.handle(ctx, event),
+            Program::People(run) => run.handle(ctx, event),
+            Program::Record(run) => run.handle(ctx, event),
+            Program::Desk(run) => run.handle(ctx, event),
+            Program::Return(run) => run.handle(ctx, event),
         }
     }
 }
@@ -143,6 +164,10 @@ pub enum State {
     Collect(collect::Collecting),
     /// Consent being asked for.
     Consent(consent::Asking),
+    /// A name being looked for.
+    Directory(Box<directory::Search>),
+    /// Another system being asked.
+    Ask(ask::Asking),
     /// Last words.
     Hangup(hangup::Parting),
     /// Nothing: the call was hung up.
@@ -162,6 +187,10 @@ impl Frame {
     fn current(&self) -> Option<&Step> {
         self.company.flows.get(&self.flow)?.steps.get(&self.step)
     }
+
+    fn place(&self, verb: &'static str) -> Place {
+        Place { flow: Some(self.flow.clone()), step: self.step.as_str().into(), verb }
+    }
 }
 
 /// The walk of one call.
@@ -171,6 +200,8 @@ pub struct Run {
     frames: Vec<Frame>,
     state: State,
     held: Held,
+    /// The step or destination that the call is in, until it is left.
+    place: Option<Place>,
     transitions: u32,
     forwards: u32,
 }
@@ -191,8 +222,13 @@ impl Run {
         Run::new(State::StartBarred(status))
     }
 
+    /// A run that rings the phones of a user, and follows no forwarding.
+    pub fn phones(user: UserId) -> Run {
+        Run::new(State::StartPhone(user))
+    }
+
     fn new(state: State) -> Run {
-        Run { frames: Vec::new(), state, held: Held::default(), transitions: 0, forwards: 0 }
+        Run { frames: Vec::new(), state, held: Held::default(), place: None, transitions: 0, forwards: 0 }
     }
 
     /// Handles one event. Events that nothing waits for are passed over.
@@ -206,13 +242,18 @@ impl Run {
                     self.state = state;
                     break;
                 }
-                Turn::Go(exit) => self.leave(&mut stage, &exit),
+                Turn::Go(exit) => {
+                    self.left(&mut stage, Some(&exit));
+                    self.leave(&mut stage, &exit)
+                }
                 Turn::Forward(to) => self.forward(&mut stage, to),
                 Turn::Say(prompts, cause) => {
+                    self.left(&mut stage, None);
                     stage.leave();
                     hangup::enter(&mut stage, prompts, cause)
                 }
                 Turn::End(cause) => {
+                    self.left(&mut stage, None);
                     stage.leave();
                     stage.add(Action::HangUp(cause));
                     self.state = State::Ended;
@@ -227,7 +268,18 @@ impl Run {
 
     fn on(&mut self, stage: &mut Stage<'_>, event: Event) -> Turn {
         match &mut self.state {
-            State::Start(to) if event == Event::Start => Turn::Go(Exit::To(to.clone())),
+            State::Start(to) if event == Event::Start => {
+                let ctx = stage.ctx;
+                match ctx.world.toggles.instead(ctx.company, &ctx.caller.dialled, ctx.now) {
+                    // Who is answered already was transferred here, and does not call the number now.
+                    Some((toggle, instead)) if !ctx.caller.answered => {
+                        stage.place("number");
+                        stage.tell(format!("toggle \"{toggle}\" is on: {} instead", place(instead)));
+                        Turn::Go(Exit::To(instead.clone()))
+                    }
+                    Some(_) | None => Turn::Go(Exit::To(to.clone())),
+                }
+            }
             State::StartPhone(user) if event == Event::Start => {
                 let user = user.clone();
                 stage.place(place(&Destination::User(user.clone())));
@@ -262,6 +314,8 @@ impl Run {
             State::Voicemail(taking) => taking.on(stage, event),
             State::Collect(collecting) => collecting.on(stage, event),
             State::Consent(asking) => asking.on(stage, event),
+            State::Directory(search) => search.on(stage, event),
+            State::Ask(asking) => asking.on(stage, event),
             State::Hangup(parting) => parting.on(event),
         }
     }
@@ -271,20 +325,50 @@ impl Run {
         stage.leave();
         self.transitions += 1;
         if self.transitions > TRANSITIONS_MAX {
-            return technical(stage, "the call went round in circles: 100 transitions");
+            let why = "the call went round in circles: 100 transitions".to_owned();
+            stage.add(Action::Alarm { reason: "flow.round", why: why.clone() });
+            return technical(stage, &why);
         }
         match exit {
             Exit::Step(step) => self.enter_step(stage, step),
             // A flow called by a `flow` step comes back where its paths would hang up; the verb `hangup` does not.
             Exit::To(Destination::Hangup) if self.frames.len() > 1 => {
                 self.frames.pop();
-                match self.frames.last().and_then(Frame::current) {
-                    Some(Step::Flow { next, .. }) => Turn::Go(next.clone()),
+                let Some(frame) = self.frames.last() else { return Turn::End(HangupCause::Normal) };
+                match frame.current() {
+                    Some(Step::Flow { next, .. }) => {
+                        let next = next.clone();
+                        self.place = Some(frame.place("flow"));
+                        stage.takes("next");
+                        Turn::Go(next)
+                    }
                     _ => Turn::End(HangupCause::Normal),
                 }
             }
             Exit::To(to) => self.enter_destination(stage, to),
         }
+    }
+
+    /// Tells by which exit a step or destination is left.
+    fn left(&mut self, stage: &mut Stage<'_>, exit: Option<&Exit>) {
+        let noted = stage.taken_exit();
+        let Some(place) = self.place.take() else { return };
+        let step = self.frames.last().filter(|_| place.flow.is_some()).and_then(Frame::current);
+        let written = || {
+            let exits = step?.exits();
+            Some(exits.into_iter().find(|(_, to)| Some(*to) == exit)?.0.into())
+        };
+        let name = match exit {
+            Some(_) => noted.or_else(written).unwrap_or_else(|| "next".into()),
+            None => noted.unwrap_or_else(|| "hangup".into()),
+        };
+        stage.add(Action::Leave { place, exit: name });
+    }
+
+    /// The call comes to a step or destination.
+    fn come(&mut self, stage: &mut Stage<'_>, place: Place) {
+        stage.add(Action::Enter(place.clone()));
+        self.place = Some(place);
     }
 
     /// A user sends the call on; at most five times, so that two who forward to each other do not ring for ever.
@@ -294,6 +378,7 @@ impl Run {
             stage.tell("forwarded five times already");
             return dial::last_word(stage, action::Outcome::Unavailable);
         }
+        stage.takes("forward");
         Turn::Go(Exit::To(to))
     }
 
@@ -304,6 +389,11 @@ impl Run {
         }
         self.frames.clear();
         stage.place(place(to));
+        let shown = match to {
+            Destination::Phone(_) => "phone".into(),
+            other => other.to_string().into(),
+        };
+        self.come(stage, Place { flow: None, step: shown, verb: to.kind() });
         match to {
             Destination::User(user) => dial::user(stage, user),
             Destination::Phone(number) => dial::phone(stage, number),
@@ -345,26 +435,37 @@ impl Run {
         let Some(step) = frame.current().cloned() else {
             return technical(stage, "the step does not exist");
         };
+        let place = frame.place(step.verb());
+        self.come(stage, place);
         match step {
             Step::Hours { hours, exits } => hours::enter(stage, &hours, &exits),
             Step::Play { media, repeat, barge_in, early_media, next, keys } => {
                 play::enter(stage, &media, play::Options { repeat, barge_in, early_media }, next, keys)
             }
-            Step::Menu { media, wait, tries, invalid_play, extensions, keys, timeout, invalid } => {
-                menu::enter(
-                    stage,
-                    menu::Menu::new(menu::Settings {
-                        media,
-                        wait,
-                        tries,
-                        invalid_play,
-                        extensions,
-                        keys,
-                        timeout,
-                        invalid,
-                    }),
-                )
-            }
+            Step::Menu {
+                media,
+                wait,
+                tries,
+                invalid_play,
+                extensions,
+                inter_digit,
+                keys,
+                timeout,
+                invalid,
+            } => menu::enter(
+                stage,
+                menu::Menu::new(menu::Settings {
+                    media,
+                    wait,
+                    tries,
+                    invalid_play,
+                    extensions,
+                    inter_digit,
+                    keys,
+                    timeout,
+                    invalid,
+                }),
+            ),
             Step::Caller { matches, matched, otherwise } => {
                 caller::enter(stage, &matches, matched, otherwise)
             }
@@ -382,16 +483,18 @@ impl Run {
             Step::Collect { media, digits, end, check, tag, exits } => {
                 collect::enter(stage, &media, collect::Collecting::new(digits, end, check, tag, exits))
             }
-            Step::Directory { none, .. } => directory::enter(stage, none),
+            Step::Directory { media, letters, scope, none } => {
+                directory::enter(stage, directory::Search::new(media, letters, scope, none))
+            }
             Step::Consent { media, yes, no, accepted, declined } => {
                 consent::enter(stage, &media, consent::Asking { yes, no, accepted, declined })
             }
-            Step::Ask { exits, .. } => ask::enter(stage, &exits),
+            Step::Ask { what, timeout, exits } => ask::enter(stage, what, timeout, exits),
             Step::Set { name, language, priority, tag, next } => {
                 set::enter(stage, set::Values { name, language, priority, tag }, next)
             }
             Step::Split { branches } => split::enter(stage, &branches),
-            Step::Sms { next, .. } => sms::enter(stage, next),
+            Step::Sms { text, next } => sms::enter(stage, text, next),
             Step::Flow { flow, .. } => {
                 if self.frames.len() >= DEPTH_MAX {
                     return technical(stage, "eight flows inside each other already");

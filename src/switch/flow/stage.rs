@@ -1,6 +1,8 @@
 //! What a program acts on while it handles one event: the context to read, and the list of actions it adds to.
 //! It remembers what is under way on the call, so that no program answers twice or leaves a timer behind.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::event::Fields;
@@ -23,6 +25,10 @@ pub struct Held {
     playing: bool,
     timing: bool,
     language: Option<Language>,
+    /// By which exit the step in hand is left.
+    exit: Option<Arc<str>>,
+    /// Tags of the call by name, the last of each.
+    tags: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// One event being handled.
@@ -61,6 +67,28 @@ impl<'a> Stage<'a> {
     pub fn tell_with(&mut self, why: impl Into<String>, fields: Fields) {
         let at = self.held.at.clone();
         self.actions.push(Action::Step { at, why: why.into(), fields: Box::new(fields) });
+    }
+
+    /// Notes by which exit the step in hand is about to be left.
+    pub fn takes(&mut self, exit: &str) {
+        self.held.exit = Some(exit.into());
+    }
+
+    /// The exit that was noted, once.
+    pub fn taken_exit(&mut self) -> Option<Arc<str>> {
+        self.held.exit.take()
+    }
+
+    /// Sets a tag of the call; `tag` is the name of one without a name.
+    pub fn tag(&mut self, name: &str, value: Arc<str>) {
+        let name: Arc<str> = name.into();
+        self.held.tags.insert(name.clone(), value.clone());
+        self.actions.push(Action::SetTag { name, value });
+    }
+
+    /// Tags set so far.
+    pub fn tags(&self) -> &BTreeMap<Arc<str>, Arc<str>> {
+        &self.held.tags
     }
 
     /// Adds an action that leaves nothing to remember.

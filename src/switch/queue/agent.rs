@@ -421,7 +421,7 @@ impl Queues {
     }
 
     /// The lines an agent is listed in.
-    pub(super) fn lines_of(&self, agent: &AgentKey) -> Vec<LineKey> {
+    pub(crate) fn lines_of(&self, agent: &AgentKey) -> Vec<LineKey> {
         self.agents.get(agent).map(|agent| agent.seats.keys().cloned().collect()).unwrap_or_default()
     }
 

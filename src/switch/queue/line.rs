@@ -157,7 +157,13 @@ impl Rules {
     }
 
     pub(super) fn of_group(company: &Company, group: &RingGroup) -> Rules {
-        let listed = |user: &UserId| Membership { user: user.clone(), tier: 1, skill: 1, auto_login: None };
+        let listed = |user: &UserId| Membership {
+            user: user.clone(),
+            tier: 1,
+            skill: 1,
+            auto_login: None,
+            contacts: None,
+        };
         let members = members(&company.id, group.members.iter().map(listed), group.auto_login);
         Rules {
             group: true,

@@ -10,6 +10,7 @@ pub mod announce;
 mod callback;
 mod dispatch;
 mod input;
+pub mod inspect;
 mod join;
 mod leave;
 mod line;

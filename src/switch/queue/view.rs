@@ -107,6 +107,7 @@ impl Queues {
                         .keys()
                         .map(|line| (line.line.clone(), self.stand(now, key, line).shown(now)))
                         .collect(),
+                    voicemail_suspected: false,
                 }
             })
             .collect()

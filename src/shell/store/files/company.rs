@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::model::check;
 use crate::model::company::Company;
+use crate::model::company::FeatureKeys;
 use crate::model::company::Record;
 use crate::model::company::Room;
 use crate::model::company::Site;
@@ -21,9 +22,12 @@ use crate::model::id::SiteId;
 use crate::model::id::UserId;
 use crate::model::mailbox::Mailbox;
 use crate::model::number;
+use crate::model::parking::Parking;
 use crate::model::prompt::Media;
 use crate::model::server::Server;
+use crate::model::service_number::ServiceNumber;
 use crate::model::user::User;
+use crate::shell::store::files::closures;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
 use crate::shell::store::files::flow;
@@ -53,6 +57,8 @@ pub(super) struct Around<'a> {
     pub(super) types_sure: bool,
     /// Finds an audio file of the company.
     pub(super) media: &'a dyn Fn(&str) -> Result<PathBuf, String>,
+    /// Reads a calendar of the company.
+    pub(super) calendar: &'a dyn Fn(&str) -> Result<String, String>,
 }
 
 /// Reads the whole file; also tells which flows have mistakes in their form.
@@ -71,6 +77,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
     let own_types = queue::types(file.take("queue_types"));
     let types = queue::TypesOf { own: &own_types, operator: around.types, sure: around.types_sure };
     let (flows, unsure) = flow::flows(file.take("flows"));
+    let (numbers, services) = numbers(file.take("numbers"));
     let mut company = Company {
         id: around.id.clone(),
         name: name.unwrap_or_else(|| around.id.as_str().into()),
@@ -81,12 +88,15 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         plan: about.take("plan").and_then(read::reference),
         record: about.word("record", RECORD).unwrap_or_default(),
         music: about.take("music").and_then(read::reference),
-        numbers: numbers(file.take("numbers")),
+        numbers,
+        services,
+        service_pin: about.flag("service_pin").unwrap_or(false),
+        feature_keys: about.word("feature_keys", FEATURE_KEYS).unwrap_or_default(),
         sites: sites(file.take("sites")),
         users: user::users(file.take("users"), language),
         devices: user::devices(file.take("devices")),
         hours: hours::hours(file.take("hours"), &zone),
-        closures: hours::closures(file.take("closures")),
+        closures: closures::closures(file.take("closures"), &zone, around.calendar),
         toggles: hours::toggles(file.take("toggles")),
         media: media(file.take("media"), around),
         queues: queue::queues(file.take("queues"), &types),
@@ -97,8 +107,11 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         parking: parking(file.table("parking")),
         contacts: contacts(file.take("contacts")),
         codes: server::codes(file.take("codes"), &server.codes),
+        sms: server::sms(file.take("sms")).or_else(|| server.sms.clone()),
         webhooks: server::webhooks(file.take("webhooks")),
         allow: about.take("allow").map(fraud::classes).unwrap_or_default(),
+        night: about.take("night").and_then(read::reference),
+        hot_desk_until: about.take("hot_desk_until").and_then(time_of_day),
         block: about.take("block").map(fraud::classes).unwrap_or_default(),
         fraud: fraud::fraud(file.table("fraud"), &server.fraud),
         extensions: HashMap::new(),
@@ -127,12 +140,24 @@ fn orgnr(value: Value<'_>) -> Option<Arc<str>> {
     Some(text.chars().filter(char::is_ascii_digit).collect::<String>().into())
 }
 
-fn numbers(section: Option<Value<'_>>) -> BTreeMap<Number, Destination> {
-    let mut numbers = BTreeMap::new();
+const FEATURE_KEYS: &[(&str, FeatureKeys)] =
+    &[("off", FeatureKeys::Off), ("mobile", FeatureKeys::Mobile), ("all", FeatureKeys::All)];
+
+/// Public numbers, and those of services (`service:login`).
+fn numbers(section: Option<Value<'_>>) -> (BTreeMap<Number, Destination>, BTreeMap<Number, ServiceNumber>) {
+    let (mut numbers, mut services) = (BTreeMap::new(), BTreeMap::new());
     let Some(mut section) = section.and_then(Value::table) else {
-        return numbers;
+        return (numbers, services);
     };
     for entry in section.take_all(|_| true) {
+        if let Some(service) = entry.value.as_text().and_then(|text| text.strip_prefix("service:")) {
+            match (read::e164(entry.key), service.parse()) {
+                (Ok(number), Ok(service)) => drop(services.insert(number, service)),
+                (Err(why), _) => entry.error(why),
+                (Ok(_), Err(why)) => entry.value.error(why.to_string()),
+            }
+            continue;
+        }
         let destination = read::destination(entry.value).unwrap_or(Destination::Hangup);
         match read::e164(entry.key) {
             Ok(number) => {
@@ -141,7 +166,7 @@ fn numbers(section: Option<Value<'_>>) -> BTreeMap<Number, Destination> {
             Err(why) => entry.error(why),
         }
     }
-    numbers
+    (numbers, services)
 }
 
 fn sites(section: Option<Value<'_>>) -> BTreeMap<SiteId, Site> {
@@ -176,6 +201,7 @@ fn media(section: Option<Value<'_>>, around: &Around<'_>) -> BTreeMap<MediaId, M
     for (entry, mut table) in read::things(section) {
         let media = Media {
             name: table.text("name"),
+            code: table.take("code").and_then(media_code),
             text: table.text("text"),
             file: table.take("file").and_then(|value| audio_file(value, around)),
         };
@@ -183,6 +209,32 @@ fn media(section: Option<Value<'_>>, around: &Around<'_>) -> BTreeMap<MediaId, M
         all.insert(entry.key.into(), media);
     }
     all
+}
+
+/// What is dialled behind the service code to record it: 1 to 4 digits.
+fn media_code(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    if !(1..=4).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.error(format!("\"{text}\" is no code of a recording: write 1 to 4 digits"));
+        return None;
+    }
+    Some(text.into())
+}
+
+/// A time of day, `"18:00"`.
+fn time_of_day(value: Value<'_>) -> Option<jiff::civil::Time> {
+    let text = value.text()?;
+    let parts = text.split_once(':').and_then(|(hour, minute)| Some((two(hour)?, two(minute)?)));
+    let time = parts.and_then(|(hour, minute)| jiff::civil::Time::new(hour, minute, 0, 0).ok());
+    if time.is_none() {
+        value.error(format!("\"{text}\" is no time of day: write for example \"18:00\""));
+    }
+    time
+}
+
+/// Two digits.
+fn two(text: &str) -> Option<i8> {
+    (text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
 /// An audio file; one that is not found has been reported and stands for itself.
@@ -264,7 +316,7 @@ fn rooms(section: Option<Value<'_>>) -> BTreeMap<RoomId, Room> {
     rooms
 }
 
-fn parking(mut table: Table<'_>) -> Option<(u32, u32)> {
+fn parking(mut table: Table<'_>) -> Option<Parking> {
     let slots = table.take("slots").and_then(|value| {
         let text = value.text()?;
         let parts = text.split_once('-').and_then(|(first, last)| Some((slot(first)?, slot(last)?)));
@@ -274,8 +326,14 @@ fn parking(mut table: Table<'_>) -> Option<(u32, u32)> {
         }
         parts
     });
+    let return_after = table
+        .take("return_after")
+        .and_then(|value| read::duration(value, SECOND * 10..=SECOND * 3_600))
+        .unwrap_or(SECOND * 120);
+    let return_to = table.take("return_to").and_then(read::destination);
     table.finish();
-    slots
+    let (first, last) = slots?;
+    Some(Parking { first, last, return_after, return_to })
 }
 
 fn slot(text: &str) -> Option<u32> {

@@ -1,17 +1,14 @@
-//! Reads opening hours, closures and toggles.
+//! Reads opening hours and toggles.
 //!
-//! A day is written as on a door: `"06:30-11:00, 11:00-11:30 lunsj"`. Dates of closures include both days.
+//! A day is written as on a door: `"06:30-11:00, 11:00-11:30 lunsj"`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use jiff::civil::DateTime;
-use jiff::civil::Time;
 
 use crate::model::check::nearest;
 use crate::model::hours::Category;
-use crate::model::hours::Closure;
 use crate::model::hours::DatePattern;
 use crate::model::hours::Day;
 use crate::model::hours::HolidayPolicy;
@@ -20,7 +17,6 @@ use crate::model::hours::Minute;
 use crate::model::hours::OwnDate;
 use crate::model::hours::Span;
 use crate::model::hours::Toggle;
-use crate::model::id::ClosureId;
 use crate::model::id::HoursId;
 use crate::model::id::ToggleId;
 use crate::shell::store::files::cursor::Entry;
@@ -281,7 +277,7 @@ fn two_digits(text: &str) -> Option<i8> {
 }
 
 /// The spans of a day: `"08:00-16:00, 11:00-11:30 lunsj"`, `"closed"`, `"open"`.
-fn day(value: Value<'_>) -> Option<Day> {
+pub(super) fn day(value: Value<'_>) -> Option<Day> {
     let text = value.text()?;
     match text {
         "closed" => return Some(Vec::new()),
@@ -358,78 +354,24 @@ fn category(value: Value<'_>) -> Option<Category> {
     Some(text.into())
 }
 
-/// Reads `[closures]`.
-pub(super) fn closures(section: Option<Value<'_>>) -> BTreeMap<ClosureId, Closure> {
-    let mut closures = BTreeMap::new();
-    for (order, (entry, mut table)) in read::things(section).into_iter().enumerate() {
-        let [from, to] = ["from", "to"].map(|key| {
-            let value = table.take(key);
-            if value.is_none() {
-                table.missing(key);
-            }
-            value
-        });
-        let start = from.and_then(|value| moment(value, false));
-        let end = to.and_then(|value| moment(value, true));
-        if let (Some(start), Some(end), Some(to)) = (start, end, to)
-            && end <= start
-        {
-            to.error(format!("the closure \"{}\" ends before it begins", entry.key));
-        }
-        let closure = Closure {
-            name: table.text("name").unwrap_or_else(|| entry.key.into()),
-            from: start.unwrap_or_default(),
-            to: end.unwrap_or_default(),
-            hours: table.take("hours").map(read::references).unwrap_or_default(),
-            open: table.take("open").and_then(day),
-            play: table.take("play").and_then(read::reference),
-            immediate: table.flag("immediate").unwrap_or(false),
-            order,
-        };
-        table.finish();
-        closures.insert(entry.key.into(), closure);
-    }
-    closures
-}
-
-/// A local date or moment. A date at the end means the whole day, so the moment is the midnight after it.
-fn moment(value: Value<'_>, end: bool) -> Option<DateTime> {
-    let written = value.datetime()?;
-    if written.offset.is_some() {
-        value.error("write local time, without an offset: 2027-07-12T12:00:00");
-        return None;
-    }
-    let (Some(date), time) = (written.date, written.time) else {
-        value.error("write a date, or a date and a time: 2027-07-12T12:00:00");
-        return None;
-    };
-    let civil = || {
-        let year = i16::try_from(date.year).ok()?;
-        let date = Date::new(year, i8::try_from(date.month).ok()?, i8::try_from(date.day).ok()?).ok()?;
-        let Some(time) = time else {
-            let date = if end { date.tomorrow().ok()? } else { date };
-            return Some(date.to_datetime(Time::midnight()));
-        };
-        let (hour, minute) = (i8::try_from(time.hour).ok()?, i8::try_from(time.minute).ok()?);
-        let second = i8::try_from(time.second.unwrap_or(0)).ok()?;
-        let nanosecond = i32::try_from(time.nanosecond.unwrap_or(0)).ok()?;
-        Time::new(hour, minute, second, nanosecond).ok().map(|time| date.to_datetime(time))
-    };
-    let moment = civil();
-    if moment.is_none() {
-        value.error("there is no such date and time");
-    }
-    moment
-}
-
 /// Reads `[toggles]`.
 pub(super) fn toggles(section: Option<Value<'_>>) -> BTreeMap<ToggleId, Toggle> {
     let mut toggles = BTreeMap::new();
     for (entry, mut table) in read::things(section) {
+        let (numbers, to) = (table.take("numbers"), table.take("to"));
+        match (&numbers, &to) {
+            (Some(_), None) => table.missing("to"),
+            (None, Some(to)) => to.error("this leads somewhere only with numbers = [\"+47…\"]"),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
         let toggle = Toggle {
             name: table.text("name").unwrap_or_else(|| entry.key.into()),
             ext: table.take("ext").and_then(read::extension),
             overrides: table.take("overrides").and_then(overrides),
+            numbers: numbers
+                .map(|value| value.one_or_more().into_iter().filter_map(read::public_number).collect())
+                .unwrap_or_default(),
+            to: to.and_then(read::destination),
         };
         table.finish();
         toggles.insert(entry.key.into(), toggle);

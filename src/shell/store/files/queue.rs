@@ -32,8 +32,10 @@ use crate::model::queue::Strategy;
 use crate::model::queue::Target;
 use crate::model::queue::Widening;
 use crate::model::ring_group::RingGroup;
+use crate::shell::store::files::contact;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
+use crate::shell::store::files::presented;
 use crate::shell::store::files::read;
 use crate::shell::store::files::read::HOUR;
 use crate::shell::store::files::read::MINUTE;
@@ -285,7 +287,8 @@ fn exit(table: &mut Table<'_>, key: &'static str) -> Option<Destination> {
     table.take(key).map(|value| read::destination(value).unwrap_or(Destination::Hangup))
 }
 
-/// Agents, as a list, with tiers, or with more: `{ sara = 1, kari = { tier = 2, skill = 7, auto_login = true } }`.
+/// Agents, as a list, with tiers, or with more:
+/// `{ sara = 1, kari = { tier = 2, skill = 7, auto_login = true, contacts = ["mobile"] } }`.
 fn agents(value: Value<'_>) -> Vec<Membership> {
     if !value.is_table() {
         return read::references(value).into_iter().map(listed).collect();
@@ -298,7 +301,7 @@ fn agents(value: Value<'_>) -> Vec<Membership> {
 }
 
 fn listed(user: UserId) -> Membership {
-    Membership { user, tier: 1, skill: SKILL, auto_login: None }
+    Membership { user, tier: 1, skill: SKILL, auto_login: None, contacts: None }
 }
 
 fn membership(user: UserId, value: Value<'_>) -> Membership {
@@ -312,6 +315,7 @@ fn membership(user: UserId, value: Value<'_>) -> Membership {
     membership.tier = table.integer("tier", 1..=9).and_then(small).unwrap_or(1);
     membership.skill = table.integer("skill", 0..=9).and_then(small).unwrap_or(SKILL);
     membership.auto_login = table.flag("auto_login");
+    membership.contacts = table.take("contacts").map(contact::rules);
     table.finish();
     membership
 }
@@ -517,16 +521,16 @@ fn present(value: Value<'_>) -> Option<Present> {
     {
         if name.chars().count() > 64 {
             value.error("the name shown has at most 64 characters");
-        } else if name.replace("{queue}", "").replace("{caller}", "").contains(['{', '}']) {
-            value.error("a name may hold {queue} and {caller}, nothing else in braces");
-        } else {
+        } else if presented::is_template(value, name) {
             present.name = name.into();
         }
     }
+    present.spoken = table.take("spoken").and_then(read::reference);
+    present.headers = table.take("headers").map(presented::headers).unwrap_or_default();
     present.caller_number = table.word("number", &[("caller", true), ("queue", false)]).unwrap_or(true);
     present.alert = table.text("alert");
     present.auto_answer = table.flag("auto_answer").unwrap_or(false);
-    present.whisper = table.take("whisper").and_then(read::reference);
+    present.whisper = table.take("whisper").and_then(presented::whisper);
     present.confirm = table.take("confirm").and_then(confirm).unwrap_or_default();
     table.finish();
     Some(present)
@@ -559,6 +563,7 @@ pub(super) fn groups(section: Option<Value<'_>>) -> BTreeMap<GroupId, RingGroup>
             busy: exit(&mut table, "busy"),
             nobody: exit(&mut table, "nobody"),
             auto_login: table.flag("auto_login").unwrap_or(true),
+            pickup_group: table.text("pickup_group"),
         };
         table.finish();
         groups.insert(entry.key.into(), group);
@@ -581,6 +586,8 @@ fn group_strategy(value: Value<'_>) -> Option<Strategy> {
 fn default_present() -> Present {
     Present {
         name: "{queue}: {caller}".into(),
+        spoken: None,
+        headers: Vec::new(),
         caller_number: true,
         alert: None,
         auto_answer: false,

@@ -294,6 +294,12 @@ pub(super) fn codecs(value: Value<'_>) -> Option<Vec<CodecName>> {
     Some(codecs.into_iter().filter_map(|value| value.word(NAMES)).collect())
 }
 
+/// A URL, or the id of a webhook.
+pub(super) fn hook(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    if text.contains("://") { url(value) } else { Some(text.into()) }
+}
+
 /// An address of the World Wide Web.
 pub(super) fn url(value: Value<'_>) -> Option<Arc<str>> {
     let text = value.text()?;

@@ -14,6 +14,7 @@ use crate::model::server::Codes;
 use crate::model::server::Hep;
 use crate::model::server::Limits;
 use crate::model::server::Server;
+use crate::model::server::Sms;
 use crate::model::server::Tls;
 use crate::model::server::Webhook;
 use crate::shell::store::files::cursor::Table;
@@ -55,6 +56,7 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.tariff = fraud::tariff(file.table("prices"), file.table("classes"));
     server.codes = codes(file.take("codes"), &server.codes);
     server.webhooks = webhooks(file.take("events"));
+    server.sms = sms(file.take("sms"));
     login(file.table("login"));
     mail(file.table("mail"));
     server.hep = hep(file.table("hep"));
@@ -249,7 +251,6 @@ fn limits(mut table: Table<'_>) -> Limits {
 
 /// Service codes: those written, else those of `under`.
 pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
-    const LATER: [&str; 4] = ["pickup", "park", "record_prompt", "hot_desk"];
     let mut codes = under.clone();
     let Some(mut table) = section.and_then(Value::table) else {
         return codes;
@@ -266,6 +267,18 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("echo", &mut codes.echo),
         ("own_number", &mut codes.own_number),
         ("hide_number", &mut codes.hide_number),
+        ("transfer", &mut codes.keys.transfer),
+        ("consult", &mut codes.keys.consult),
+        ("back", &mut codes.keys.back),
+        ("pickup", &mut codes.pickup),
+        ("park", &mut codes.park),
+        ("intercom", &mut codes.intercom),
+        ("call_back", &mut codes.call_back),
+        ("call_back_cancel", &mut codes.call_back_cancel),
+        ("take_over", &mut codes.take_over),
+        ("own_call", &mut codes.own_call),
+        ("hot_desk", &mut codes.hot_desk),
+        ("record_prompt", &mut codes.record_prompt),
         ("forward_always", always),
         ("forward_no_answer", no_answer),
         ("forward_unreachable", unreachable),
@@ -274,17 +287,6 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
     for (name, code) in named {
         if let Some(written) = table.take(name).and_then(service_code) {
             *code = written;
-        }
-    }
-    for name in LATER {
-        match table.take(name).and_then(service_code) {
-            Some(Some(code)) => {
-                codes.later.insert(name.into(), code);
-            }
-            Some(None) => {
-                codes.later.remove(name);
-            }
-            None => {}
         }
     }
     table.finish();
@@ -304,6 +306,26 @@ fn service_code(value: Value<'_>) -> Option<Option<Arc<str>>> {
         return None;
     }
     Some(Some(text.into()))
+}
+
+/// How text messages are sent.
+pub(super) fn sms(section: Option<Value<'_>>) -> Option<Sms> {
+    let mut table = section?.table()?;
+    let webhook = table.take("webhook");
+    if webhook.is_none() {
+        table.missing("webhook");
+    }
+    let sender = table.take("sender").and_then(|value| {
+        let text = value.text()?;
+        let fits =
+            text.len() <= 16 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '+' || c == ' ');
+        if !fits {
+            value.error(format!("\"{text}\" is no sender: write up to 11 letters and digits, or a number"));
+        }
+        fits.then(|| Arc::from(text))
+    });
+    table.finish();
+    Some(Sms { webhook: webhook.and_then(read::hook)?, sender })
 }
 
 /// Webhooks by id.

@@ -10,9 +10,11 @@ use crate::model::flow::Check;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
+use crate::model::flow::Played;
 use crate::model::flow::Show;
 use crate::model::flow::Step;
 use crate::model::hours::Category;
+use crate::model::id::LineId;
 use crate::model::id::Number;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
@@ -69,7 +71,7 @@ pub(super) fn step(verb: &str, value: Value<'_>, keys: Table<'_>) -> Option<Step
         "split" => split(value, &mut keys),
         "sms" => {
             let next = keys.or_hangup("next");
-            value.text().map(|text| Step::Sms { text: text.into(), next })
+            sms(value).map(|text| Step::Sms { text, next })
         }
         "flow" => {
             let next = keys.or_hangup("next");
@@ -182,8 +184,16 @@ fn play(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
     if value.one_or_more().is_empty() {
         value.error("nothing to play");
     }
-    let media = read::references(value);
+    let media = value.one_or_more().into_iter().filter_map(played).collect();
     Some(Step::Play { media, repeat, barge_in, early_media, next, keys: telephone_keys })
+}
+
+/// A recording, or `reopens:kontor`: when these hours open again.
+fn played(value: Value<'_>) -> Option<Played> {
+    match value.as_text().and_then(|text| text.strip_prefix("reopens:")) {
+        Some(hours) => Some(Played::Reopens(hours.into())),
+        None => read::reference(value).map(Played::Media),
+    }
 }
 
 fn menu(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
@@ -191,6 +201,8 @@ fn menu(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
     let tries = keys.count("tries", 1, 20).unwrap_or(3);
     let invalid_play = keys.0.take("invalid_play").and_then(read::reference);
     let extensions = keys.0.flag("extensions").unwrap_or(false);
+    let inter_digit =
+        keys.length("inter_digit", Duration::from_millis(500), SECOND * 10).unwrap_or(SECOND * 2);
     let timeout = keys.exit("timeout");
     let invalid = keys.exit("invalid");
     let telephone_keys = keys.telephone_keys();
@@ -198,7 +210,8 @@ fn menu(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
         keys.0.source.error(keys.0.at, "a menu needs a key, such as 1 = \"queue:salg\"");
     }
     let media = read::reference(value)?;
-    Some(Step::Menu { media, wait, tries, invalid_play, extensions, keys: telephone_keys, timeout, invalid })
+    let keys = telephone_keys;
+    Some(Step::Menu { media, wait, tries, invalid_play, extensions, inter_digit, keys, timeout, invalid })
 }
 
 fn caller(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
@@ -221,14 +234,36 @@ fn caller_match(value: Value<'_>) -> Option<CallerMatch> {
     if let Some(list) = text.strip_prefix("contacts:") {
         return Some(CallerMatch::Contacts(list.into()));
     }
-    let digits = text.strip_prefix('+').unwrap_or(text);
+    match text {
+        "abroad" => return Some(CallerMatch::Abroad),
+        "mobile" => return Some(CallerMatch::Mobile),
+        _ => {}
+    }
+    if let Some(language) = text.strip_prefix("language:") {
+        let known = LANGUAGES.iter().find(|(name, _)| *name == language);
+        if known.is_none() {
+            value.error(format!("unknown language \"{language}\": write \"language:nb\" or \"language:en\""));
+        }
+        return known.map(|(_, language)| CallerMatch::Language(*language));
+    }
+    if let Some(tag) = text.strip_prefix("tag:") {
+        let (name, wanted) = tag.split_once('=').map_or((tag, None), |(name, wanted)| (name, Some(wanted)));
+        return Some(CallerMatch::Tag { name: name.into(), value: wanted.map(Arc::from) });
+    }
+    let (number, dialled) = match text.strip_prefix("dialled:") {
+        Some(number) => (number, true),
+        None => (text, false),
+    };
+    let digits = number.strip_prefix('+').unwrap_or(number);
     if digits.is_empty() || digits.len() > 15 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         value.error(format!(
-            "\"{text}\" is no caller: write a number or its beginning, \"hidden\" or \"contacts:…\""
+            "\"{text}\" is no caller: write a number or its beginning, \"hidden\", \"abroad\", \"mobile\", \
+             \"contacts:…\", \"dialled:+47…\", \"language:en\" or \"tag:name=value\""
         ));
         return None;
     }
-    Some(CallerMatch::Prefix(Number::new(text)))
+    let number = Number::new(number);
+    Some(if dialled { CallerMatch::Dialled(number) } else { CallerMatch::Prefix(number) })
 }
 
 fn in_queue(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
@@ -351,7 +386,21 @@ fn check(value: Value<'_>) -> Option<Check> {
 fn directory(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
     let letters = keys.count("letters", 1, 10).unwrap_or(3);
     let none = keys.exit("none");
-    read::reference(value).map(|media| Step::Directory { media, letters, none })
+    let scope = keys.0.take("scope").map(|value| value.one_or_more().into_iter().filter_map(line).collect());
+    let scope = scope.unwrap_or_default();
+    read::reference(value).map(|media| Step::Directory { media, letters, scope, none })
+}
+
+/// A queue or group whose people can be found by name.
+fn line(value: Value<'_>) -> Option<LineId> {
+    match read::destination(value)? {
+        Destination::Queue(queue) => Some(LineId::Queue(queue)),
+        Destination::Group(group) => Some(LineId::Group(group)),
+        other => {
+            value.error(format!("\"{other}\" has no people to search: write \"queue:…\" or \"group:…\""));
+            None
+        }
+    }
 }
 
 fn consent(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
@@ -379,10 +428,22 @@ fn ask(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
     for entry in keys.0.take_all(read::is_id) {
         exits.insert(entry.key.into(), exit(entry.value));
     }
-    let text = value.text()?;
-    let what = if text.contains("://") { read::url(value)? } else { text.into() };
+    let what = read::hook(value)?;
     Some(Step::Ask { what, timeout: timeout.unwrap_or(Duration::from_millis(800)), exits })
 }
+
+/// A text message, of at most three parts.
+fn sms(value: Value<'_>) -> Option<Arc<str>> {
+    let text = value.text()?;
+    if text.chars().count() > SMS_MAX {
+        value.error(format!("a text message has {SMS_MAX} characters at most"));
+        return None;
+    }
+    Some(text.into())
+}
+
+/// Characters of a text message in three parts.
+const SMS_MAX: usize = 459;
 
 fn set(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {
     let next = keys.or_hangup("next");

@@ -22,6 +22,7 @@ use crate::model::trunk::Trunk;
 use crate::model::trunk::TrunkTransport;
 use crate::model::trunk::Trusted;
 use crate::model::trunk::Via;
+use crate::model::trunk::Vouches;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
 use crate::shell::store::files::header_rule;
@@ -53,6 +54,9 @@ const FORWARDED_CLI: &[(&str, ForwardedCli)] = &[
     ("own", ForwardedCli::Own),
     ("caller-norwegian-only", ForwardedCli::CallerNorwegianOnly),
 ];
+
+const VOUCHES: &[(&str, Vouches)] =
+    &[("asserted", Vouches::Asserted), ("from", Vouches::From), ("never", Vouches::Never)];
 
 const PRIVACY: &[(&str, HiddenNumber)] =
     &[("pai", HiddenNumber::Asserted), ("withhold", HiddenNumber::Withheld)];
@@ -124,6 +128,7 @@ fn trunk(id: &str, mut table: Table<'_>) -> Trunk {
         map: map(table.take("map")),
         user_phone: table.flag("user_phone").unwrap_or(false),
         forwarded_cli: table.word("forwarded_cli", FORWARDED_CLI).unwrap_or_default(),
+        vouches: table.word("vouches", VOUCHES).unwrap_or_default(),
         clip_no_screening: table.flag("clip_no_screening").unwrap_or(false),
         privacy: table.word("privacy", PRIVACY).unwrap_or_default(),
         diversion: table.word("diversion", DIVERSION).unwrap_or_default(),

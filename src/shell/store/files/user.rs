@@ -14,6 +14,7 @@ use crate::model::user::PersonalMailbox;
 use crate::model::user::Rings;
 use crate::model::user::Role;
 use crate::model::user::User;
+use crate::shell::store::files::contact;
 use crate::shell::store::files::cursor::Table;
 use crate::shell::store::files::cursor::Value;
 use crate::shell::store::files::fraud;
@@ -25,9 +26,6 @@ use crate::shell::store::files::trunk::RIGHTS;
 
 const ROLES: &[(&str, Role)] =
     &[("employee", Role::Employee), ("supervisor", Role::Supervisor), ("admin", Role::Admin)];
-
-const RINGS: &[(&str, Rings)] =
-    &[("devices", Rings::Devices), ("mobile", Rings::Mobile), ("app", Rings::App)];
 
 /// Reads `[users]`.
 pub(super) fn users(section: Option<Value<'_>>, language: Language) -> BTreeMap<UserId, User> {
@@ -42,6 +40,8 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
     let ring = table.take("ring").and_then(|value| read::duration(value, SECOND * 5..=SECOND * 300));
     let mobile = table.take("mobile");
     let rings = table.take("rings");
+    let switchboard = table.flag("switchboard").unwrap_or(false);
+    let return_after = table.take("return_after");
     let user = User {
         name: table.text("name").unwrap_or_else(|| id.into()),
         title: table.text("title"),
@@ -50,10 +50,17 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         email: table.take("email").and_then(server::email),
         role: table.word("role", ROLES).unwrap_or_default(),
         plan: table.take("plan").and_then(read::reference),
-        switchboard: table.flag("switchboard").unwrap_or(false),
+        switchboard,
+        return_after: match return_after {
+            Some(value) => read::duration_or_never(value, SECOND * 5..=SECOND * 300).flatten(),
+            None => switchboard.then_some(server::RING),
+        },
+        pickup_groups: table.take("pickup_group").map(read::texts).unwrap_or_default(),
+        intercom: table.flag("intercom").unwrap_or(true),
+        pin: table.take("pin").and_then(pin),
         directory: table.flag("directory").unwrap_or(true),
         language: table.word("language", LANGUAGES).unwrap_or(language),
-        rings: rings.map(self::rings).unwrap_or_else(|| vec![Rings::Devices]),
+        rings: rings.map(contact::rules).unwrap_or_else(|| vec![Rings::Devices.into()]),
         ring: ring.unwrap_or(server::RING),
         forward_always: table.take("forward_always").and_then(|value| forward(value, false)),
         no_answer: table.take("no_answer").and_then(|value| forward(value, true)),
@@ -66,15 +73,11 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         allow: table.take("allow").map(fraud::classes),
         mobile: mobile.and_then(read::public_number),
     };
-    if let Some(rings) = rings.filter(|_| user.rings.contains(&Rings::Mobile) && mobile.is_none()) {
+    if let Some(rings) = rings.filter(|_| user.is_rung_at(Rings::Mobile) && mobile.is_none()) {
         rings.error("\"mobile\" rings, but the user has no mobile number");
     }
     table.finish();
     user
-}
-
-fn rings(value: Value<'_>) -> Vec<Rings> {
-    value.one_or_more().into_iter().filter_map(|value| value.word(RINGS)).collect()
 }
 
 fn rights(value: Value<'_>) -> Vec<&'static str> {
@@ -146,6 +149,8 @@ pub(super) fn devices(section: Option<Value<'_>>) -> BTreeMap<DeviceId, Device> 
             password: table.take("password").and_then(Value::secret),
             from: from.into_iter().filter_map(read::address).collect(),
             srtp: table.word("srtp", read::SRTP).unwrap_or_default(),
+            hot_desk: table.flag("hot_desk").unwrap_or(false),
+            site: table.take("site").and_then(read::reference),
         };
         table.finish();
         devices.insert(entry.key.into(), device);

@@ -11,7 +11,6 @@ use crate::model::id::MediaId;
 use crate::model::number;
 use crate::switch::flow::State;
 use crate::switch::flow::Turn;
-use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::leads_to;
 use crate::switch::flow::stage::Stage;
@@ -85,11 +84,12 @@ impl Collecting {
             return self.take(stage, "invalid");
         }
         let value = std::mem::take(&mut self.digits).into();
-        stage.add(Action::SetTag { name: self.tag.clone(), value });
+        stage.tag(&self.tag, value);
         self.take(stage, "ok")
     }
 
     fn take(&self, stage: &mut Stage<'_>, name: &str) -> Turn {
+        stage.takes(name);
         let Some(exit) = self.exits.get(name) else {
             stage.tell(format!("{name}: hangs up"));
             return Turn::End(HangupCause::Normal);

@@ -50,8 +50,10 @@ impl Asking {
         if let Event::Digit(key) = event {
             stage.add(Action::Key(key));
         }
-        let (value, exit) = if accepted { ("yes", &self.accepted) } else { ("no", &self.declined) };
-        stage.add(Action::SetTag { name: "consent".into(), value: value.into() });
+        let (value, name, exit) =
+            if accepted { ("yes", "accepted", &self.accepted) } else { ("no", "declined", &self.declined) };
+        stage.tag("consent", value.into());
+        stage.takes(name);
         stage.tell(format!("consent: {value}"));
         Turn::Go(exit.clone())
     }

@@ -132,6 +132,7 @@ impl Ringing {
         };
         if let Some(exit) = self.exits.get(name).or_else(|| self.exits.get("no_answer")) {
             stage.tell(format!("{name}: {}", leads_to(exit)));
+            stage.takes(name);
             return Turn::Go(exit.clone());
         }
         let company = stage.ctx.company;

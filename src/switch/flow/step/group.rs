@@ -47,6 +47,7 @@ impl Ringing {
             Outcome::Unavailable | Outcome::Nobody => "nobody",
             Outcome::Refused(_) => "no_answer",
         };
+        stage.takes(name);
         let group = stage.ctx.company.groups.get(&self.group);
         match self.exit(group, name).or_else(|| self.exit(group, "no_answer")) {
             Some(exit) => {

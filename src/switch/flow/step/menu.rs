@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::company::Extension;
-use crate::model::event::Fields;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
@@ -18,9 +17,6 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::leads_to;
 use crate::switch::flow::place;
 use crate::switch::flow::stage::Stage;
-
-/// Between two digits of an extension.
-const INTER_DIGIT: Duration = Duration::from_secs(2);
 
 /// The step as configured.
 #[derive(Clone, Debug)]
@@ -35,6 +31,8 @@ pub struct Settings {
     pub invalid_play: Option<MediaId>,
     /// The caller may dial an extension.
     pub extensions: bool,
+    /// Between two digits of an extension.
+    pub inter_digit: Duration,
     /// By key.
     pub keys: BTreeMap<char, Exit>,
     /// When tries are used up in silence.
@@ -96,7 +94,7 @@ impl Menu {
         self.digits.push(key);
         // A key that could begin an extension waits for the next one; one that could not is taken at once.
         if self.settings.extensions && self.begins_extension(stage) {
-            stage.timer(INTER_DIGIT);
+            stage.timer(self.settings.inter_digit);
             return Turn::Stay;
         }
         self.decide(stage)
@@ -116,8 +114,8 @@ impl Menu {
         if self.settings.extensions {
             let found = stage.ctx.company.extensions.get(digits.as_str());
             if let Some(to) = found.and_then(dialable) {
-                let fields = Fields { result: Some("extension".into()), ..Fields::default() };
-                stage.tell_with(format!("extension dialled: {}", place(to)), fields);
+                stage.tell(format!("extension dialled: {}", place(to)));
+                stage.takes("extension");
                 return Turn::Go(Exit::To(to.clone()));
             }
         }
@@ -128,8 +126,8 @@ impl Menu {
         };
         match exit {
             Some(exit) => {
-                let fields = Fields { key: digits.chars().next(), ..Fields::default() };
-                stage.tell_with(format!("key {digits}: {}", leads_to(exit)), fields);
+                stage.tell(format!("key {digits}: {}", leads_to(exit)));
+                stage.takes(&digits);
                 Turn::Go(exit.clone())
             }
             None => self.wrong(stage),
@@ -138,7 +136,8 @@ impl Menu {
 
     fn silence(&mut self, stage: &mut Stage<'_>) -> Turn {
         if self.left == 0 {
-            return self.used_up(stage, "timeout", "no key", self.settings.timeout.clone());
+            stage.takes("timeout");
+            return self.used_up(stage, "no key", self.settings.timeout.clone());
         }
         self.again(stage, Vec::new())
     }
@@ -146,7 +145,8 @@ impl Menu {
     fn wrong(&mut self, stage: &mut Stage<'_>) -> Turn {
         if self.left == 0 {
             let exit = self.settings.invalid.clone().or_else(|| self.settings.timeout.clone());
-            return self.used_up(stage, "invalid", "a key that means nothing", exit);
+            stage.takes("invalid");
+            return self.used_up(stage, "a key that means nothing", exit);
         }
         let sorry = match &self.settings.invalid_play {
             Some(media) => stage.media(media),
@@ -162,13 +162,12 @@ impl Menu {
         Turn::Stay
     }
 
-    fn used_up(&self, stage: &mut Stage<'_>, result: &str, what: &str, exit: Option<Exit>) -> Turn {
-        let fields = Fields { result: Some(result.into()), ..Fields::default() };
+    fn used_up(&self, stage: &mut Stage<'_>, what: &str, exit: Option<Exit>) -> Turn {
         let Some(exit) = exit else {
-            stage.tell_with(format!("{what} after {} tries: hangs up", self.settings.tries), fields);
+            stage.tell(format!("{what} after {} tries: hangs up", self.settings.tries));
             return Turn::End(HangupCause::Normal);
         };
-        stage.tell_with(format!("{what} after {} tries: {}", self.settings.tries, leads_to(&exit)), fields);
+        stage.tell(format!("{what} after {} tries: {}", self.settings.tries, leads_to(&exit)));
         Turn::Go(exit)
     }
 }

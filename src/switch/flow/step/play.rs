@@ -1,16 +1,21 @@
-//! `play`: recordings, heard to the end or cut short by a key.
+//! `play`: recordings and when it opens again, heard to the end or cut short by a key.
 
 use std::collections::BTreeMap;
 
-use crate::model::event::Fields;
+use jiff::tz::TimeZone;
+
 use crate::model::flow::Exit;
-use crate::model::id::MediaId;
+use crate::model::flow::Played;
+use crate::model::id::HoursId;
+use crate::model::prompt::PromptKey;
 use crate::switch::flow::State;
 use crate::switch::flow::Turn;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::leads_to;
 use crate::switch::flow::stage::Stage;
+use crate::switch::hours;
+use crate::switch::say::What;
 
 /// How it is played.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +36,17 @@ pub struct Playing {
     keys: BTreeMap<char, Exit>,
 }
 
-/// Plays `media`; nothing to play goes on at once.
+/// Plays `what`; nothing to play goes on at once.
 pub fn enter(
     stage: &mut Stage<'_>,
-    media: &[MediaId],
+    what: &[Played],
     options: Options,
     next: Exit,
     keys: BTreeMap<char, Exit>,
 ) -> Turn {
-    if media.is_empty() {
+    let prompts: Vec<PromptKey> = what.iter().flat_map(|played| prompts(stage, played)).collect();
+    if prompts.is_empty() {
+        stage.tell("nothing to say");
         return Turn::Go(next);
     }
     if options.early_media {
@@ -47,11 +54,39 @@ pub fn enter(
     } else {
         stage.answer();
     }
-    let names: Vec<&str> = media.iter().map(MediaId::as_str).collect();
-    stage.tell(format!("plays \"{}\"", names.join("\", \"")));
-    let prompts = media.iter().map(|media| stage.media(media)).collect();
+    let names: Vec<String> = what
+        .iter()
+        .map(|played| match played {
+            Played::Media(media) => format!("\"{media}\""),
+            Played::Reopens(hours) => format!("when \"{hours}\" open again"),
+        })
+        .collect();
+    stage.tell(format!("plays {}", names.join(", ")));
     stage.play(prompts, options.repeat);
     Turn::Wait(State::Play(Playing { barge_in: options.barge_in, next, keys }))
+}
+
+/// What is heard of one thing to play.
+fn prompts(stage: &Stage<'_>, played: &Played) -> Vec<PromptKey> {
+    match played {
+        Played::Media(media) => vec![stage.media(media)],
+        Played::Reopens(id) => reopens(stage, id).unwrap_or_default(),
+    }
+}
+
+/// "We open again on Monday at eight", in the template's own zone; `None` when there is nothing to say.
+fn reopens(stage: &Stage<'_>, id: &HoursId) -> Option<Vec<PromptKey>> {
+    let ctx = stage.ctx;
+    let hours = ctx.company.hours.get(id)?;
+    let by_hand = ctx.world.toggles.by_hand(ctx.company, id, ctx.now);
+    let at = hours::next_open(hours, id, &ctx.company.closures, by_hand.as_ref(), ctx.now)?;
+    if at <= ctx.now {
+        return None;
+    }
+    // A configuration with an unknown zone is refused at load.
+    let zone = TimeZone::get(&hours.zone).ok()?;
+    let (at, now) = (zone.to_datetime(at), zone.to_datetime(ctx.now));
+    Some(stage.said(&What::OpenAgain { at, now }))
 }
 
 impl Playing {
@@ -66,8 +101,11 @@ impl Playing {
                     None => return Turn::Stay,
                 };
                 stage.add(Action::Key(key));
-                let fields = Fields { key: Some(key), ..Fields::default() };
-                stage.tell_with(format!("key {key}: {}", leads_to(exit)), fields);
+                match self.keys.is_empty() {
+                    true => stage.takes("next"),
+                    false => stage.takes(key.encode_utf8(&mut [0; 4])),
+                }
+                stage.tell(format!("key {key}: {}", leads_to(exit)));
                 Turn::Go(exit.clone())
             }
             _ => Turn::Stay,

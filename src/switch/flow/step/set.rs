@@ -34,7 +34,7 @@ pub fn enter(stage: &mut Stage<'_>, values: Values, next: Exit) -> Turn {
         stage.add(Action::SetPriority(priority));
     }
     if let Some(value) = values.tag {
-        stage.add(Action::SetTag { name: "tag".into(), value });
+        stage.tag("tag", value);
     }
     Turn::Go(next)
 }

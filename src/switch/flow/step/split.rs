@@ -13,6 +13,7 @@ pub fn enter(stage: &mut Stage<'_>, branches: &[(Exit, u32)]) -> Turn {
         return Turn::End(HangupCause::Normal);
     };
     stage.tell(format!("by lot: {}", leads_to(exit)));
+    stage.takes(exit.name());
     Turn::Go(exit.clone())
 }
 

@@ -11,11 +11,13 @@ pub fn enter(stage: &mut Stage<'_>, toggle: &ToggleId, on: Exit, off: Exit) -> T
     let toggles = stage.ctx.world.toggles;
     if !toggles.is_on(company, toggle, now) {
         stage.tell(format!("toggle \"{toggle}\" is off"));
+        stage.takes("off");
         return Turn::Go(off);
     }
     match toggles.until(company, toggle, now) {
         Some(until) => stage.tell(format!("toggle \"{toggle}\" is on until {until:.0}")),
         None => stage.tell(format!("toggle \"{toggle}\" is on")),
     }
+    stage.takes("on");
     Turn::Go(on)
 }

@@ -83,6 +83,7 @@ pub fn enter(stage: &mut Stage<'_>, id: &MailboxId, options: Options) -> Turn {
         return match options.full {
             Some(exit) => {
                 stage.tell(format!("voicemail:{id} is full: {}", leads_to(&exit)));
+                stage.takes("full");
                 Turn::Go(exit)
             }
             None => {
