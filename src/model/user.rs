@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::model::class::Classes;
 use crate::model::flow::Destination;
+use crate::model::id::MediaId;
 use crate::model::id::Number;
 use crate::model::id::PlanId;
 use crate::model::id::SiteId;
@@ -106,6 +107,8 @@ pub struct User {
     pub pin: Option<Secret>,
     /// Listed in the company directory.
     pub directory: bool,
+    /// The name as a recording, for those who look for it by keys; else it is spelled.
+    pub spoken: Option<MediaId>,
     /// Language, else the company's.
     pub language: Language,
     /// What rings.

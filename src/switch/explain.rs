@@ -311,14 +311,11 @@ impl DryRun<'_> {
     fn queue(&mut self, program: &Program, id: &QueueId) -> Option<Event> {
         let Some(queue) = self.company.queues.get(id) else { return Some(Event::Queue(QueueExit::Gone)) };
         let state = |id| Some((id, self.world.toggles.hours(self.company, id, self.now)?));
-        if let Some((hours_id, state)) = queue.hours.as_ref().and_then(state) {
-            if &*state.category != "open" {
-                self.tell(format!(
-                    "the queue's hours \"{hours_id}\" say {} ({})",
-                    state.category, state.source
-                ));
-                return Some(Event::Queue(QueueExit::Closed));
-            }
+        if let Some((hours_id, state)) = queue.hours.as_ref().and_then(state)
+            && &*state.category != "open"
+        {
+            self.tell(format!("the queue's hours \"{hours_id}\" say {} ({})", state.category, state.source));
+            return Some(Event::Queue(QueueExit::Closed));
         }
         let line = LineId::Queue(id.clone());
         let agents: Vec<(&UserId, Presence)> = queue

@@ -7,6 +7,7 @@ use sentral::switch::flow::action::Action;
 use sentral::switch::flow::action::Event;
 use sentral::switch::flow::action::Outcome;
 use sentral::switch::flow::action::QueueExit;
+use sentral::switch::flow::action::Unanswered;
 use sentral::switch::service;
 use sentral::switch::service::Service;
 use std::time::Duration;
@@ -19,6 +20,8 @@ struct Awaited {
     queue: bool,
     dialled: bool,
     recording: bool,
+    /// How many answers another system may give.
+    asked: Option<u16>,
     ended: bool,
 }
 
@@ -38,6 +41,7 @@ impl Awaited {
             Action::LeaveQueue => self.queue = false,
             Action::Group { .. } | Action::Dial { .. } | Action::Outbound { .. } => self.dialled = true,
             Action::Record { .. } => self.recording = true,
+            Action::Ask { names, .. } => self.asked = Some(u16::try_from(names.len()).expect("a few")),
             Action::HangUp(_) => self.ended = true,
             _ => {}
         }
@@ -74,6 +78,11 @@ impl Awaited {
         if self.recording {
             possible.push(Event::Recorded { length: Duration::from_secs(u64::from(pick / 8 % 5)) });
         }
+        if let Some(names) = self.asked {
+            let answer =
+                if pick.is_multiple_of(4) { Err(Unanswered::Timeout) } else { Ok(pick as u16 % names) };
+            possible.push(Event::Asked(answer));
+        }
         assert!(!possible.is_empty(), "nothing is under way, but the call has not ended");
         let event = possible[pick as usize % possible.len()];
         match event {
@@ -82,6 +91,7 @@ impl Awaited {
             Event::Queue(_) => self.queue = false,
             Event::Dialled(_) => self.dialled = false,
             Event::Recorded { .. } => self.recording = false,
+            Event::Asked(_) => self.asked = None,
             _ => {}
         }
         event
@@ -94,11 +104,14 @@ vip = { caller = ["+4736", "contacts:vip"], match = "queue:prosjekt", else = "na
 natt = { toggle = "natt", on = "stengt", off = "samtykke" }
 samtykke = { consent = "en", accepted = "kunde", declined = "kunde" }
 kunde = { collect = "to", digits = 4, check = "[0-9]{4}", as = "kunde", ok = "meny", invalid = "meny", timeout = "meny" }
-meny = { menu = "meny", extensions = true, 1 = "salg", 2 = "ring", 3 = "lager", 4 = "del", 5 = "inni", "#" = "user:jonas", timeout = "salg" }
+meny = { menu = "meny", extensions = true, 1 = "salg", 2 = "ring", 3 = "lager", 4 = "del", 5 = "inni", 6 = "navn", 7 = "spor", "#" = "user:jonas", timeout = "salg" }
 salg = { queue = "salg", 9 = "meny", nobody = "meny", exit = "stengt" }
 ring = { dial = ["user:kari", "phone:+4736000299"], no_answer = "meny", busy = "stengt" }
 lager = { group = "lager", no_answer = "meny" }
 del = { split = { a = 1, b = 2, c = 3 }, a = "stengt", b = "salg", c = "user:alltid" }
+navn = { directory = "meny", letters = 2, none = "spor" }
+spor = { ask = "https://crm.example.no/x", ny = "salg", vip = "navn", error = "hilsen" }
+hilsen = { play = ["en", "reopens:lager"], next = "meny" }
 inni = { flow = "hilsen", next = "meny" }
 stengt = { play = "tre", early_media = true, barge_in = true, next = "boks", 1 = "meny" }
 boks = { voicemail = "felles", full = "slutt", next = "slutt" }
@@ -147,7 +160,7 @@ proptest! {
         bench = bench.message("user:kari", "ny", MessageState::New);
         let mut ended = false;
         for (kind, detail) in events {
-            let event = match kind % 10 {
+            let event = match kind % 11 {
                 0 => Event::Start,
                 1 | 2 => Event::PlayFinished,
                 3 => Event::Digit(char::from(detail)),
@@ -156,6 +169,7 @@ proptest! {
                 6 => Event::Queue(QueueExit::Timeout),
                 7 => Event::Dialled(Outcome::Refused(u16::from(detail))),
                 8 => Event::Recorded { length: Duration::from_secs(detail.into()) },
+                9 => Event::Asked(if detail % 2 == 0 { Ok(detail.into()) } else { Err(Unanswered::Resting) }),
                 _ => if detail % 2 == 0 { Event::Loaded(detail % 4 == 0) } else { Event::Toggled(true) },
             };
             let actions = bench.actions(event);

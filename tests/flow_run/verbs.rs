@@ -38,6 +38,10 @@ fn a_name_is_spelled_and_who_is_chosen_is_rung() {
     let mut chosen = bench.clone();
     assert_eq!(chosen.on(Event::Digit('1')), "stop; key 1; ring; dial user:ola 25s");
     assert!(chosen.way.contains(&"-t/s chosen".to_owned()), "{:?}", chosen.way);
+    let mut recorded = Bench::flow(SEARCH);
+    recorded.edit(|company| company.users.get_mut("ola").expect("configured").spoken = Some("en".into()));
+    recorded.start();
+    assert_eq!(pressed(&mut recorded, "652"), "clear; play dir/for+en+dir/press+num/1+dir/again");
     // Another search, a key without a name behind it, and silence: three tries in all.
     assert_eq!(bench.on(Event::Digit('*')), "stop; play meny");
     pressed(&mut bench, "652");
@@ -77,7 +81,7 @@ fn several_hits_are_read_out_and_too_many_wait_for_more_letters() {
     assert_eq!(read.matches("dir/press").count(), 3, "{read}");
     assert_eq!(three.on(Event::Digit('3')), "stop; key 3; ring; dial user:x2 30s");
     let mut many = search(12);
-    assert_eq!(pressed(&mut many, "93"), "stop; timer 3s".replace("stop; ", ""));
+    assert_eq!(pressed(&mut many, "93"), "timer 3s");
     let read = many.on(Event::Timer);
     assert_eq!(read.matches("dir/press").count(), 9, "as many as there are keys: {read}");
     let mut done = search(12);
@@ -112,11 +116,11 @@ fn another_system_is_asked_with_a_budget_and_names_an_exit() {
     let mut bench = Bench::flow(ASK);
     bench.start();
     let asked = bench.on(Event::Digit('7'));
-    let question = "ask https://crm.example.no/hook?key=hemmelig 500ms ny,vip kunde=7 tag=x; timer 1s";
+    let question = "timer 1s; ask https://crm.example.no/hook?key=hemmelig 500ms ny,vip kunde=7 tag=x";
     assert!(asked.ends_with(question), "{asked}");
     let out = |event| bench.clone().on(event);
     assert_eq!(out(Event::Asked(Ok(0))), "clear; ring; group lager");
-    assert_eq!(out(Event::Asked(Ok(1))), "clear; answer; enqueue salg carry".replace("answer; ", ""));
+    assert_eq!(out(Event::Asked(Ok(1))), "clear; enqueue salg carry");
     assert_eq!(out(Event::Asked(Ok(9))), "clear; ring; dial user:ola 25s");
     assert_eq!(out(Event::Asked(Err(Unanswered::Timeout))), "clear; ring; dial user:ola 25s");
     assert_eq!(out(Event::Asked(Err(Unanswered::Status(302)))), "clear; ring; dial user:ola 25s");
@@ -308,7 +312,7 @@ fn a_dry_run_tells_every_way_that_an_answer_could_lead() {
         "if the answer is vip: the answer is vip: queue:salg",
         "no answer (unreachable): d",
         "1 found",
-        "the caller hears: For o ell a",
+        "the caller hears: For o l a",
         "chosen: user:ola",
     ] {
         assert!(told.contains(expect), "{expect:?} in\n{told}");

@@ -46,6 +46,11 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
             checker.key_error(&["flows", id.as_str()], message);
         }
     }
+    for (id, user) in &company.users {
+        if let Some(spoken) = &user.spoken {
+            checker.known(&["users", id.as_str(), "spoken"], "media", spoken.as_str(), &company.media);
+        }
+    }
     groups_lead_on(checker, company, &sure);
     depth(checker, company);
     round::check(checker, company, &sure);

@@ -436,12 +436,15 @@ pub enum Presence {
     Ready,
 }
 
+/// The templates of a company that were asked for, laid out, with the configuration that they were read from.
+type Tables = (Arc<Company>, BTreeMap<HoursId, Table>);
+
 /// The states of all toggles, as told by [`Change::ToggleSet`], and what holds of opening hours under them.
 #[derive(Clone, Debug, Default)]
 pub struct Toggles {
     set: BTreeMap<(CompanyId, ToggleId), Set>,
     /// Made when a template is first asked for, and forgotten with the company's configuration.
-    tables: RefCell<BTreeMap<CompanyId, (Arc<Company>, BTreeMap<HoursId, Table>)>>,
+    tables: RefCell<BTreeMap<CompanyId, Tables>>,
 }
 
 /// One toggle that was set at least once.

@@ -59,6 +59,7 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         intercom: table.flag("intercom").unwrap_or(true),
         pin: table.take("pin").and_then(pin),
         directory: table.flag("directory").unwrap_or(true),
+        spoken: table.take("spoken").and_then(read::reference),
         language: table.word("language", LANGUAGES).unwrap_or(language),
         rings: rings.map(contact::rules).unwrap_or_else(|| vec![Rings::Devices.into()]),
         ring: ring.unwrap_or(server::RING),

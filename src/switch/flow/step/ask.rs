@@ -40,8 +40,8 @@ pub fn enter(
     stage.tell(format!("asks {}", shown(&what)));
     let names = exits.iter().map(|(name, _)| name.clone()).collect();
     let tags = stage.tags().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    stage.add(Action::Ask { what, timeout, names, tags });
     stage.timer(timeout + MARGIN);
+    stage.add(Action::Ask { what, timeout, names, tags });
     Turn::Wait(State::Ask(Asking { exits, error }))
 }
 
