@@ -157,7 +157,7 @@ struct Waits {
     stage: Stage,
     /// Waits without a call.
     kept: bool,
-    /// Has not been reached: rests for a while.
+    /// Has not been reached: rests for a while, unless an agent takes it.
     rests: bool,
     /// Agents who were tried for this caller, ever.
     tried: BTreeSet<String>,
@@ -594,7 +594,6 @@ impl Sim {
                             caller.name = entry;
                             self.to_carry.push(entry);
                         }
-                        caller.rests = false;
                         id
                     }
                     None => self.id_of(entry),
