@@ -60,6 +60,13 @@ pub(crate) struct Callbacks {
     dialling: BTreeMap<OfferId, (CallId, LineKey)>,
 }
 
+impl Callbacks {
+    /// Whether a call carries a kept place: nobody is in it until an agent answers.
+    pub(crate) fn carries(&self, call: CallId) -> bool {
+        self.carried.values().any(|carried| *carried == call)
+    }
+}
+
 impl Switch {
     /// Who calls, as the queues may know: none when hidden.
     pub(crate) fn number_of_caller(&self, call: CallId) -> Option<Number> {

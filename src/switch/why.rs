@@ -28,9 +28,9 @@ fn line(event: &Event, of_call: &[Event], language: Language) -> WhyLine {
 fn code(event: &Event) -> String {
     let of = &event.fields;
     match (&*event.event, &of.result, of.key) {
-        ("flow.step", Some(result), _) => result.to_string(),
-        ("flow.step", None, Some(key)) => format!("key_{key}"),
-        ("flow.step", None, None) => "step".to_owned(),
+        ("flow.told", Some(result), _) => result.to_string(),
+        ("flow.told", None, _) => "told".to_owned(),
+        (_, _, Some(key)) => format!("key_{key}"),
         _ => event.code().to_owned(),
     }
 }
@@ -45,7 +45,9 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
     let queue = of.line.as_ref().map(ToString::to_string).unwrap_or_default();
     let agent = of.agent.as_ref().map(ToString::to_string).unwrap_or_default();
     let wait = seconds(of.wait_ms);
-    let result = reason(of.result.as_deref().unwrap_or_default(), language);
+    let exit = of.result.as_deref().unwrap_or_default();
+    let result = reason(exit, language);
+    let place = of.step.as_deref().unwrap_or_default();
     match &*event.event {
         "call.started" => match &of.number {
             Some(number) => say(format!("Samtale til {number}"), format!("A call to {number}")),
@@ -55,7 +57,13 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
             let by = by(of.by.as_deref().unwrap_or_default(), language);
             say(format!("Slutt: {result}; lagt på av {by}"), format!("The end: {result}; hung up by {by}"))
         }
-        "flow.step" => format!("{}: {}", of.step.as_deref().unwrap_or_default(), step(event, language)),
+        "flow.step" => say(format!("Kommer til {place}"), format!("Comes to {place}")),
+        "flow.told" => format!("{place}: {}", step(event, language)),
+        "flow.exit" => say(format!("Går ut av {place}: {exit}"), format!("Leaves {place}: {exit}")),
+        "flow.key" => {
+            let key = of.key.unwrap_or_default();
+            say(format!("Tast {key} i {place}"), format!("Key {key} in {place}"))
+        }
         "queue.joined" => {
             let place = of.place.unwrap_or(0);
             let passed = passed(&of.passed, event, of_call, language);
@@ -336,7 +344,7 @@ mod tests {
             ),
             (
                 event(
-                    "flow.step",
+                    "flow.told",
                     "hours \"kontor\": closed (public holiday)",
                     Fields { step: Some("hoved/apent".into()), ..none() },
                 ),
