@@ -111,7 +111,7 @@ fn a_flow_has_five_hundred_steps_at_most() {
 
 #[test]
 fn name_servers_kept_messages_and_the_capture_server_are_read() {
-    let server = "[dns]\nservers = \"127.0.0.1:5353\"\n[trace]\nmemory = \"32MB\"\n[events]\nkeep = \"90d\"\n[hep]\n\
+    let server = "[dns]\nservers = \"127.0.0.1:5353\"\n[trace]\nmemory = \"32MB\"\n[history]\nkeep = \"90d\"\n[hep]\n\
                   server = \"homer.example.no\"\npassword = \"env:A\"\n";
     let mut texts = sample_texts();
     texts.insert("server.toml".into(), server.into());
@@ -197,7 +197,7 @@ fn mistakes_in_several_files_are_told_together_and_nothing_is_loaded() {
     assert_eq!(
         errors,
         [
-            "companies/nordlys-bakeri.toml:19:1: number +4736000300 is already given to hangup of annen",
+            "companies/nordlys-bakeri.toml:21:1: number +4736000300 is already given to hangup of annen",
             "plans.toml:3:8: a size needs its unit: write \"10MB\"",
         ]
     );

@@ -26,14 +26,19 @@ use sentral::model::change::Change;
 use sentral::model::change::Source;
 use sentral::model::event::Event;
 use sentral::model::event::Fields;
+use sentral::model::flow::Destination;
 use sentral::model::id::AgentKey;
 use sentral::model::id::CallId;
 use sentral::model::id::LineId;
 use sentral::model::id::LineKey;
 use sentral::model::id::MailboxKey;
 use sentral::model::id::NodeId;
+use sentral::model::id::Number;
 use sentral::model::mailbox::Message;
 use sentral::model::mailbox::MessageState;
+use sentral::model::personal::Condition;
+use sentral::model::personal::Rule;
+use sentral::model::personal::Setting;
 use sentral::shell::store::Store;
 use sentral::shell::store::journal::Line;
 use sentral::shell::store::state::CdrFilter;
@@ -204,8 +209,8 @@ fn a_deleted_message_is_gone_with_its_recording() {
 fn journal_files_are_removed_once_their_facts_are_in_the_database() {
     let data = TempDir::new().unwrap();
     let (store, _) = Store::open(data.path()).unwrap();
-    // About 12 MB of lines: three files.
-    for cseq in 0..25_000 {
+    // About 24 MB of lines: two files.
+    for cseq in 0..50_000 {
         store.record(&bound("a", cseq));
     }
     assert!(store.flush());
@@ -213,7 +218,7 @@ fn journal_files_are_removed_once_their_facts_are_in_the_database() {
     assert_eq!(names.len(), 1, "only the file being written is left: {names:?}");
     drop(store);
     let (_store, facts) = Store::open(data.path()).unwrap();
-    assert_eq!(facts, [bound("a", 24_999)]);
+    assert_eq!(facts, [bound("a", 49_999)]);
 }
 
 #[test]
@@ -339,6 +344,7 @@ fn op() -> impl Strategy<Value = Op> {
         message().prop_map(marked),
         message().prop_map(deleted),
         any::<bool>().prop_map(toggled),
+        (who(), any::<bool>(), any::<bool>()).prop_map(|(user, always, on)| forwarded(user, always, on)),
     ];
     prop_oneof![
         20 => change.prop_map(|change| Op::Record(Box::new(change))),
@@ -376,6 +382,7 @@ impl Model {
                 return;
             }
             Change::ToggleSet { .. } => "toggle".into(),
+            Change::PersonalSet { user, setting, .. } => format!("personal {} {}", user.user, setting.name()),
             Change::MessageLeft { message } => format!("message {}", message.id),
             Change::MessageMarked { id, state, .. } => {
                 if let Some((_, Change::MessageLeft { message })) =
@@ -570,6 +577,14 @@ fn toggled(on: bool) -> Change {
     }
 }
 
+fn forwarded(user: &str, always: bool, on: bool) -> Change {
+    let when = if always { Condition::Always } else { Condition::NoAnswer };
+    let to = Destination::Phone(Number::new("+4736000102"));
+    let rule = if on { Rule::To { to, after_s: Some(15) } } else { Rule::Off };
+    let setting = Setting::Forward { when, rule };
+    Change::PersonalSet { user: agent(user), setting, by: Source::Code, at: second(5) }
+}
+
 fn mailbox() -> MailboxKey {
     MailboxKey { company: "fjord".into(), mailbox: "felles".into() }
 }
@@ -583,6 +598,7 @@ fn left(id: &str, state: MessageState) -> Change {
         at: second(4),
         length_ms: 8_000,
         state,
+        handling: None,
     };
     Change::MessageLeft { message }
 }

@@ -22,8 +22,12 @@ use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
+use crate::model::mailbox::Handling;
 use crate::model::mailbox::Message;
 use crate::model::mailbox::MessageState;
+use crate::model::mailbox::Occasion;
+use crate::model::missed::Missed;
+use crate::model::personal::Setting;
 
 /// Who or what changed an agent's or toggle's state.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -303,6 +307,17 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Somebody set something for themselves.
+    PersonalSet {
+        /// Who.
+        user: UserKey,
+        /// What.
+        setting: Setting,
+        /// By whom.
+        by: Source,
+        /// When.
+        at: Timestamp,
+    },
     /// A message was left.
     MessageLeft {
         /// The message.
@@ -316,6 +331,53 @@ pub enum Change {
         id: Arc<str>,
         /// Now.
         state: MessageState,
+    },
+    /// Somebody of a team sees to a message, or nobody any longer.
+    MessageHandled {
+        /// Where.
+        mailbox: MailboxKey,
+        /// Which.
+        id: Arc<str>,
+        /// Who and how far.
+        handling: Option<Handling>,
+    },
+    /// A box has a greeting of its own, or no longer.
+    GreetingSet {
+        /// Where.
+        mailbox: MailboxKey,
+        /// For whom.
+        occasion: Occasion,
+        /// Its file under the data folder; none takes it away.
+        file: Option<Arc<str>>,
+        /// Ends by itself.
+        until: Option<Timestamp>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A box has another PIN than the configured one.
+    PinSet {
+        /// Where.
+        mailbox: MailboxKey,
+        /// In clear, like the passwords of devices.
+        pin: Arc<str>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A caller of a queue was not answered, or somebody sees to one: the whole item.
+    Missed {
+        /// The item.
+        missed: Missed,
+    },
+    /// An item of the call-back list is gone.
+    MissedCleared {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        id: Arc<str>,
+        /// `answered`, `called_back`, `done`, `expired`, `crowded`.
+        why: Arc<str>,
+        /// Who, when somebody did it.
+        by: Option<UserId>,
     },
     /// A message was deleted; its file goes with it.
     MessageDeleted {
@@ -351,8 +413,14 @@ impl Change {
             | Change::ToggleSet { .. }
             | Change::BusyCallback { .. }
             | Change::HotDesk { .. }
+            | Change::PersonalSet { .. }
             | Change::MessageLeft { .. }
             | Change::MessageMarked { .. }
+            | Change::MessageHandled { .. }
+            | Change::GreetingSet { .. }
+            | Change::PinSet { .. }
+            | Change::Missed { .. }
+            | Change::MissedCleared { .. }
             | Change::MessageDeleted { .. } => true,
             Change::CallStarted { .. }
             | Change::CallLeg { .. }

@@ -421,6 +421,11 @@ fn code_list(codes: &Codes) -> Vec<(&str, &str)> {
         ("forward_no_answer", &codes.forward[1]),
         ("forward_unreachable", &codes.forward[2]),
         ("forward_busy", &codes.forward[3]),
+        ("do_not_disturb", &codes.do_not_disturb),
+        ("mobile", &codes.mobile),
+        ("absence", &codes.absence),
+        ("call_waiting", &codes.call_waiting),
+        ("speed", &codes.speed),
     ];
     own.into_iter().filter_map(|(name, code)| Some((name, code.as_deref()?))).collect()
 }

@@ -9,6 +9,7 @@ use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
 use crate::model::figures::Figures;
 use crate::model::figures::LineFigures;
+use crate::model::flow::Destination;
 use crate::model::hours::HoursView;
 use crate::model::id::AgentKey;
 use crate::model::id::CallId;
@@ -16,9 +17,16 @@ use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
 use crate::model::id::HoursId;
 use crate::model::id::LineId;
+use crate::model::id::MailboxId;
 use crate::model::id::Number;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
+use crate::model::mailbox::Message;
+use crate::model::mailbox::Progress;
+use crate::model::missed::Missed;
+use crate::model::personal::Condition;
+use crate::model::personal::Standing;
+use crate::model::personal::Wish;
 use crate::model::report::Plan;
 use crate::model::report::Report;
 use crate::model::report::ReportAsk;
@@ -69,6 +77,36 @@ pub enum Command {
         user: UserId,
         /// Why.
         reason: Option<Arc<str>>,
+    },
+    /// Users with what they have set for themselves.
+    Users {
+        /// Only of this company.
+        company: Option<CompanyId>,
+    },
+    /// Sets something for a user.
+    Personal {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+        /// What.
+        wish: Wish,
+    },
+    /// About the messages of a voicemail box.
+    Inbox {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        mailbox: MailboxId,
+        /// What.
+        order: InboxOrder,
+    },
+    /// About callers of queues whom nobody has answered.
+    Missed {
+        /// Whose.
+        company: CompanyId,
+        /// What.
+        order: MissedOrder,
     },
     /// Sets a toggle.
     Toggle {
@@ -124,6 +162,68 @@ pub enum Command {
     Drain,
 }
 
+/// An order about the messages of a box.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum InboxOrder {
+    /// What lies there?
+    List,
+    /// Somebody sees to a message.
+    Handle {
+        /// Which.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+        /// How far; none puts it back.
+        progress: Option<Progress>,
+        /// For colleagues, else as before.
+        note: Option<Arc<str>>,
+    },
+    /// Somebody takes a message and calls who left it: their phones ring first.
+    CallBack {
+        /// Which.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+    },
+    /// A message is deleted.
+    Delete {
+        /// Which.
+        id: Arc<str>,
+    },
+}
+
+/// An order about the call-back list.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum MissedOrder {
+    /// Who is on it?
+    List,
+    /// Somebody sees to a caller.
+    Take {
+        /// The number, or `hidden`.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+        /// For colleagues, else as before.
+        note: Option<Arc<str>>,
+    },
+    /// Somebody takes a caller and calls them: their own phones ring first.
+    Call {
+        /// The number.
+        id: Arc<str>,
+        /// Who.
+        by: UserId,
+    },
+    /// A caller is seen to.
+    Done {
+        /// The number, or `hidden`.
+        id: Arc<str>,
+        /// By whom.
+        by: UserId,
+    },
+}
+
 /// A dry run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Simulate {
@@ -164,6 +264,21 @@ pub enum Answer {
     Hours {
         /// The templates, by company and id.
         hours: Vec<HoursView>,
+    },
+    /// To `Users`.
+    Users {
+        /// The users.
+        users: Vec<PersonView>,
+    },
+    /// To `Inbox`.
+    Messages {
+        /// Newest first.
+        messages: Vec<Message>,
+    },
+    /// To `Missed`.
+    Missed {
+        /// Newest first.
+        missed: Vec<Missed>,
     },
     /// To `Devices`.
     Devices {
@@ -366,6 +481,33 @@ pub struct AgentView {
     /// Voicemail seems to answer the agent's mobile.
     #[serde(default)]
     pub voicemail_suspected: bool,
+}
+
+/// A user, with what is in force for them now.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct PersonView {
+    /// Whose.
+    pub company: CompanyId,
+    /// Who.
+    pub user: UserId,
+    /// Shown name.
+    pub name: String,
+    /// Extension.
+    pub ext: Option<Number>,
+    /// Whether calls reach them.
+    pub standing: Standing,
+    /// Where calls go, and when.
+    pub forwards: Vec<(Condition, Destination)>,
+    /// Seconds until nobody answers.
+    pub rings_after_s: u64,
+    /// The mobile rings, too.
+    pub mobile_rings: bool,
+    /// A second call rings.
+    pub call_waiting: bool,
+    /// Shows no number.
+    pub hides_number: bool,
+    /// Shows this number otherwise.
+    pub shows: Option<Number>,
 }
 
 /// A device.

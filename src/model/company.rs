@@ -124,6 +124,8 @@ pub struct Company {
     pub parking: Option<Parking>,
     /// Caller lists for the `caller` verb (`contacts:<id>`).
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
+    /// Numbers for everybody by the digits that stand for them; a user's own stand above them.
+    pub speed: BTreeMap<Arc<str>, Number>,
     /// The server's, overridden.
     pub codes: Codes,
     /// How text messages are sent: its own way, else the server's.

@@ -21,8 +21,9 @@ use crate::model::id::UserId;
 use crate::model::queue::Confirm;
 use crate::model::server::Language;
 
-/// Where a call can be sent: `kind:id` in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Where a call can be sent: `kind:id` in the configuration, and wherever it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Destination {
     /// `user:kari`
     User(UserId),
@@ -72,6 +73,35 @@ impl fmt::Display for Destination {
         }
     }
 }
+
+impl From<Destination> for String {
+    fn from(destination: Destination) -> String {
+        destination.to_string()
+    }
+}
+
+impl TryFrom<String> for Destination {
+    type Error = NoDestination;
+
+    fn try_from(text: String) -> Result<Destination, NoDestination> {
+        match text.split_once(':') {
+            Some(("user", id)) => Ok(Destination::User(id.into())),
+            Some(("group", id)) => Ok(Destination::Group(id.into())),
+            Some(("queue", id)) => Ok(Destination::Queue(id.into())),
+            Some(("flow", id)) => Ok(Destination::Flow(id.into())),
+            Some(("voicemail", id)) => Ok(Destination::Voicemail(id.into())),
+            Some(("phone", number)) => Ok(Destination::Phone(Number::new(number))),
+            Some(("room", id)) => Ok(Destination::Room(id.into())),
+            None if text == "hangup" => Ok(Destination::Hangup),
+            Some(_) | None => Err(NoDestination),
+        }
+    }
+}
+
+/// A text that is no `kind:id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no destination: write kind:id, such as user:kari or phone:+4736000299")]
+pub struct NoDestination;
 
 /// Where a step leads: a step of the same flow, or out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

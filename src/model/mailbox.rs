@@ -20,8 +20,10 @@ pub struct Mailbox {
     pub ext: Option<Number>,
     /// Who may listen.
     pub users: Vec<UserId>,
-    /// Gets a mail for each message (sent by a later version).
+    /// Gets a mail for each message.
     pub email: Option<Arc<str>>,
+    /// With the message itself.
+    pub email_audio: bool,
     /// Greeting of the media bank; none plays the system's.
     pub greeting: Option<MediaId>,
     /// 4–8 digits; none means users' own devices listen without.
@@ -61,4 +63,63 @@ pub struct Message {
     pub length_ms: u64,
     /// New or saved.
     pub state: MessageState,
+    /// Who of the team sees to it; none is nobody yet.
+    #[serde(default)]
+    pub handling: Option<Handling>,
+}
+
+impl Message {
+    /// Whether it lights the lamp: nobody has heard it, and nobody sees to it.
+    pub fn is_new(&self) -> bool {
+        self.state == MessageState::New && self.handling.is_none()
+    }
+}
+
+/// How far a team has come with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    /// Somebody sees to it.
+    Taken,
+    /// It is seen to.
+    Done,
+}
+
+/// Who sees to a message, or has.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Handling {
+    /// How far.
+    pub progress: Progress,
+    /// Who.
+    pub by: UserId,
+    /// For colleagues.
+    pub note: Option<Arc<str>>,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// For which callers a greeting is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// Everybody for whom there is no other.
+    NoAnswer,
+    /// The user is busy.
+    Busy,
+    /// The user is away, or is not to be disturbed.
+    Away,
+    /// Everybody, while it lasts.
+    Temporary,
+}
+
+impl Occasion {
+    /// As in orders and facts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Occasion::NoAnswer => "no_answer",
+            Occasion::Busy => "busy",
+            Occasion::Away => "away",
+            Occasion::Temporary => "temporary",
+        }
+    }
 }

@@ -76,6 +76,8 @@ pub struct Server {
     pub dns_servers: Vec<SocketAddr>,
     /// Bytes of SIP messages that are kept in memory; 0 keeps none.
     pub trace_bytes: usize,
+    /// Where mail is handed over; without one none is sent.
+    pub mail: Option<Arc<MailServer>>,
     /// Capture server that is sent a copy of every message.
     pub hep: Option<Hep>,
     /// Address to show in Via, Contact and SDP behind NAT.
@@ -144,6 +146,7 @@ impl Default for Server {
             tls: Tls::default(),
             dns_servers: Vec::new(),
             trace_bytes: 16_000_000,
+            mail: None,
             hep: None,
             external: None,
             service_route: Vec::new(),
@@ -264,8 +267,19 @@ pub struct Codes {
     pub own_number: Option<Arc<str>>,
     /// Hide own number for this call: `code + number`.
     pub hide_number: Option<Arc<str>>,
-    /// Forward all, no answer, unreachable, busy: GSM codes (accepted and checked; carried out by a later version).
+    /// Forward all, no answer, unreachable, busy, in the form of mobiles: the digits between the stars count, so that
+    /// `**21*` is also ended by `##21#` and asked for by `*#21#`.
     pub forward: [Option<Arc<str>>; 4],
+    /// Do not disturb, in the same form.
+    pub do_not_disturb: Option<Arc<str>>,
+    /// The mobile rings, too, in the same form.
+    pub mobile: Option<Arc<str>>,
+    /// Absence, in the same form: `*28*1500#` until three o'clock.
+    pub absence: Option<Arc<str>>,
+    /// Call waiting, in the same form.
+    pub call_waiting: Option<Arc<str>>,
+    /// Speed dial: `code + the digits that stand for a number`.
+    pub speed: Option<Arc<str>>,
     /// Pressed while talking.
     pub keys: KeyCodes,
     /// Take a call that rings in the own pick-up group, or at `code + extension`.
@@ -322,6 +336,11 @@ impl Default for Codes {
             hide_number: code("*31*"),
             keys: KeyCodes::default(),
             forward: [code("**21*"), code("**61*"), code("**62*"), code("**67*")],
+            do_not_disturb: code("*26"),
+            mobile: code("*27"),
+            absence: code("*28"),
+            call_waiting: code("*45"),
+            speed: code("*0"),
             pickup: code("*8"),
             park: code("*7"),
             intercom: code("*80"),
@@ -333,6 +352,43 @@ impl Default for Codes {
             record_prompt: code("*60"),
         }
     }
+}
+
+impl Codes {
+    /// Those by which people set something for themselves.
+    pub fn personal(&self) -> impl Iterator<Item = &Option<Arc<str>>> {
+        let others = [&self.do_not_disturb, &self.mobile, &self.absence, &self.call_waiting];
+        self.forward.iter().chain(others)
+    }
+}
+
+/// Where mail is handed over, `[mail]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailServer {
+    /// Host name or address.
+    pub host: Arc<str>,
+    /// Port, when one was written.
+    pub port: Option<u16>,
+    /// How it is encrypted.
+    pub tls: MailTls,
+    /// Account, if it wants one.
+    pub user: Option<Arc<str>>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// Sender.
+    pub from: Arc<str>,
+}
+
+/// How the way to the mail server is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MailTls {
+    /// STARTTLS, and no mail without it (port 587).
+    #[default]
+    StartTls,
+    /// From the first octet (port 465).
+    Always,
+    /// Not at all (port 25): for a server on this machine.
+    Off,
 }
 
 /// A Homer capture server, `[hep]`.

@@ -28,10 +28,6 @@ pub enum ServiceNumber {
     Voicemail(Option<MailboxId>),
 }
 
-/// Every word after `service:`.
-pub const SERVICES: [&str; 8] =
-    ["menu", "login", "logout", "pause", "unpause", "wrap-up-end", "toggle", "voicemail"];
-
 /// What is wrong with the text of a service.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoService {

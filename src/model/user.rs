@@ -1,5 +1,6 @@
 //! Users, their devices and what happens when they do not answer.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +76,15 @@ pub struct Forward {
     pub to: Destination,
 }
 
+/// One step of a search for somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Find {
+    /// What rings.
+    pub rings: Vec<Rings>,
+    /// For how long.
+    pub long: Duration,
+}
+
 /// A person or place with an extension.
 #[derive(Debug, Clone, PartialEq)]
 pub struct User {
@@ -127,6 +137,14 @@ pub struct User {
     pub site: Option<SiteId>,
     /// Number shown on outgoing calls, else own number, else the company's.
     pub show: Option<Number>,
+    /// No number is shown on outgoing calls.
+    pub hide: bool,
+    /// A second call rings while the user talks; else it is busy.
+    pub call_waiting: bool,
+    /// What rings, step by step, on a direct call, in place of all of it at once.
+    pub find: Vec<Find>,
+    /// Numbers by the digits that stand for them.
+    pub speed: BTreeMap<Arc<str>, Number>,
     /// Has a voicemail box of their own, and its PIN (4–8 digits) when set here.
     pub voicemail: Option<PersonalMailbox>,
     /// May call international numbers, whatever `allow` says.
@@ -147,6 +165,10 @@ impl User {
 pub struct PersonalMailbox {
     /// 4–8 digits; none means that only the user's own devices may listen, without a PIN.
     pub pin: Option<Secret>,
+    /// Mails to the user hold the message itself.
+    pub email_audio: bool,
+    /// How long a message is kept; none is for ever.
+    pub keep: Option<Duration>,
 }
 
 /// A SIP device.

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod demo;
 pub mod http;
+pub mod mail;
 pub mod media;
 pub mod net;
 pub mod signaling;
@@ -181,6 +182,7 @@ impl Daemon {
             asker: Asker::new(resolver.names.clone(), config.server.tls.ca.clone()),
             resolver,
             data: data.clone(),
+            mailer: mail::Mailer::start(&Handle::current(), &data),
             runtime: Handle::current(),
         };
         let signaling = signaling::start(parts, outputs, inbox.clone(), mouth)?;

@@ -24,6 +24,7 @@ use crate::model::event::Event;
 use crate::shell::ask::Asker;
 use crate::shell::clock;
 use crate::shell::http::metrics;
+use crate::shell::mail::Mailer;
 use crate::shell::media::sys::Epoll;
 use crate::shell::media::sys::EventFd;
 use crate::shell::media::thread::MediaThreads;
@@ -127,6 +128,8 @@ pub struct Parts {
     pub asker: Asker,
     /// Data folder.
     pub data: std::path::PathBuf,
+    /// Sends mail.
+    pub mailer: Mailer,
     /// For what must wait for others.
     pub runtime: Handle,
 }
@@ -399,6 +402,20 @@ impl Signaling {
                     }
                     answer(Answer::Loaded(kept.is_ok()));
                 });
+            }
+            Ask::CopyFile { file, to } => {
+                let (from, to) = (self.parts.data.join(&*file), self.parts.data.join(&*to));
+                self.parts.runtime.spawn_blocking(move || {
+                    if let Err(error) = std::fs::copy(&from, &to) {
+                        tracing::error!(%error, "a message could not be copied: is the disk full?");
+                    }
+                    answer(Answer::Done);
+                });
+            }
+            Ask::Mail(letter) => {
+                // Handed over, not sent: the mailer tries as long as it takes.
+                self.parts.mailer.post(*letter);
+                answer(Answer::Done);
             }
             Ask::DeleteFile { file } => {
                 let path = self.parts.data.join(&*file);

@@ -27,6 +27,7 @@ use crate::switch::Ask;
 use crate::switch::Asked;
 use crate::switch::Switch;
 use crate::switch::Timer;
+use crate::switch::admission::Admitted;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Listener;
 use crate::switch::call::Waiting;
@@ -36,6 +37,7 @@ use crate::switch::callback::eta_prompt;
 use crate::switch::callback::immediate;
 use crate::switch::clip_name;
 use crate::switch::dial::Dial;
+use crate::switch::flow::Program;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
 use crate::switch::flow::action::Event;
@@ -92,7 +94,13 @@ impl Switch {
             let line = LineKey { company: of.company.clone(), line: line.clone() };
             presence_of(&self.queues.stand(now, &agent, &line))
         };
-        let world = World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &presence, random };
+        let world = World {
+            toggles: &self.toggles,
+            mailboxes: &self.mailboxes,
+            people: &self.people,
+            presence: &presence,
+            random,
+        };
         let context =
             Context { config: &self.config, company, now: now.utc, caller: &of.facts, world: &world };
         Some(ask(&context))
@@ -138,8 +146,23 @@ impl Switch {
             }
             Action::Dial { to, ring, confirm, show } => {
                 of.asked = true;
+                of.find = None;
                 self.ring_unless_early(now, call);
                 self.dial(now, call, Dial { to, ring, confirm, show });
+            }
+            Action::Find { user, rings, long } => {
+                of.asked = true;
+                self.ring_unless_early(now, call);
+                self.find(now, call, user, rings, long);
+            }
+            Action::SentOn { by, why } => {
+                of.sent_on_by = Some(by);
+                of.find = None;
+                of.why = why.unwrap_or(of.why);
+            }
+            Action::SetPersonal(setting) => {
+                let Some(user) = of.caller_user() else { return };
+                self.set_personal(now, &user, setting, Source::Code);
             }
             Action::Outbound { number, trunks, emergency, hide } => {
                 of.asked = true;
@@ -162,6 +185,48 @@ impl Switch {
                 let mailbox = MailboxKey { company: of.company.clone(), mailbox };
                 self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
             }
+            Action::LoadRecorded => {
+                let file = of.recorded.and_then(|record| Some(self.recordings.get(&record)?.file()));
+                match file {
+                    Some(file) => drop(self.ask(Ask::LoadClip { file }, Asked::Clip(call))),
+                    None => self.run_program(now, call, Event::Loaded(false)),
+                }
+            }
+            Action::HearRecorded => {
+                let file = of.recorded.and_then(|record| Some(self.recordings.get(&record)?.file()));
+                let items = file.into_iter().map(PlayItem::Clip).collect();
+                self.play_to_caller(call, items, 1, Listener::Program);
+            }
+            Action::KeepGreeting { mailbox, occasion, days } => {
+                self.keep_greeting(now, call, mailbox, occasion, days);
+            }
+            Action::DropGreeting { mailbox, occasion } => {
+                let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+                self.set_greeting(now, mailbox, occasion, None, None);
+            }
+            Action::PinTried { mailbox, right } => {
+                let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+                self.pin_tried(now, call, &mailbox, right);
+            }
+            Action::SetPin { mailbox, pin } => {
+                let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+                self.change_mailbox(now, Change::PinSet { mailbox, pin, at: now.utc });
+            }
+            Action::SendMessageOn { mailbox, id, to } => {
+                let company = of.company.clone();
+                self.send_message_on(now, &MailboxKey { company, mailbox }, &id, to);
+            }
+            Action::LeadTo(target) => {
+                let target = match of.caller_user() {
+                    Some(UserKey { company, user }) => {
+                        self.within_limits(now, &Admitted::Device { company, user }, *target)
+                    }
+                    None => *target,
+                };
+                let Some(of) = self.calls.get_mut(&call) else { return };
+                of.program = Some(Program::to(target));
+                self.run_program(now, call, Event::Start);
+            }
             Action::Login { line, logged_in } => {
                 let Some(agent) = of.caller_user() else { return };
                 let line = line.map(|line| LineKey { company: agent.company.clone(), line });
@@ -175,8 +240,8 @@ impl Switch {
                 let Some(agent) = of.caller_user() else { return };
                 self.queue_input(now, queue::Input::WrapUpEnd { agent });
             }
-            Action::KeepPlace { number } => self.keep_place(now, call, number),
             Action::PinGiven { user, right } => self.pin_given(now, call, user, right),
+            Action::KeepPlace { number } => self.keep_place(now, call, number),
             Action::FlipToggle(toggle) => self.flip_toggle(now, call, toggle),
             Action::ToggleUntil { toggle, until } => self.toggle_until(now, call, toggle, until),
             Action::Ask { what, timeout, names, tags } => {
@@ -439,6 +504,8 @@ impl Switch {
     fn left_line(&mut self, now: Now, call: CallId, line: &LineKey, exit: ExitReason, since: Instant) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         let joined = of.waiting.take().map_or(since, |waiting| waiting.since);
+        self.note_missed(now, call, line, exit.as_str());
+        let Some(of) = self.calls.get_mut(&call) else { return };
         of.playing = None;
         let caller = of.caller;
         self.note_wait(now, call, joined);
@@ -533,12 +600,13 @@ impl Switch {
     /// Tells the queues what can be said of an agent now.
     pub(crate) fn refresh_agent(&mut self, now: Now, agent: &UserKey) {
         let Some(company) = self.config.companies.get(&agent.company) else { return };
-        let Some(person) = company.users.get(&agent.user) else { return };
+        let standing = self.people.standing(company, &agent.user, now.utc);
         let facts = queue::Facts {
-            reachable: self.is_reachable(agent),
+            reachable: self.is_reachable(now, agent),
             in_call: self.in_call.contains_key(agent),
-            do_not_disturb: false,
-            forwarded: person.forward_always.is_some(),
+            do_not_disturb: standing.do_not_disturb,
+            absent: standing.absent.is_some(),
+            forwarded: standing.forwarded.is_some(),
         };
         self.queue_input(now, queue::Input::Facts { agent: agent.clone(), facts });
     }

@@ -199,6 +199,7 @@ impl Switch {
         if transferred {
             self.show_parties(now, call);
         }
+        self.reached(now, call);
         tracing::info!(%call, "connected");
     }
 
@@ -257,8 +258,8 @@ impl Switch {
             return;
         }
         of.ending = true;
-        self.callback_ended(now, call);
         self.consultation_over(now, call, &ending);
+        self.callback_ended(now, call);
         self.end_segments(now, call);
         let Some(of) = self.calls.get_mut(&call) else { return };
         if let Some(referral) = of.referral.take() {
@@ -276,7 +277,8 @@ impl Switch {
         if let Some(waiting) = &waiting {
             self.note_wait(now, call, waiting.since);
         }
-        if waiting.is_some() {
+        if let Some(waiting) = &waiting {
+            self.note_abandoned(now, call, waiting, ending.by);
             let why = match ending.by {
                 EndedBy::Caller => queue::Left::HungUp,
                 EndedBy::Callee | EndedBy::System => queue::Left::System,
@@ -288,6 +290,8 @@ impl Switch {
         }
         self.note_message(now, call);
         self.stop_recording(call);
+        // What was recorded and not kept before the call ended is not wanted.
+        self.judge_recording(now, call, false);
         let reason = match (ending.by, ending.extra.is_empty()) {
             (EndedBy::Caller, true) => reasons::caller_gone(),
             (EndedBy::Caller | EndedBy::Callee | EndedBy::System, _) => ending.extra.clone(),
@@ -313,7 +317,7 @@ impl Switch {
         let codec = self.legs.get(&caller).and_then(Leg::codec);
         self.forget_leg(now, caller);
         let Some(mut of) = self.calls.remove(&call) else { return };
-        self.note_missed(now, &of);
+        self.note_unreached(now, &of);
         for user in std::mem::take(&mut of.busy) {
             self.less_busy(now, user);
         }
@@ -337,6 +341,7 @@ impl Switch {
     /// Ends a call whose caller goes on in another.
     pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
         self.give_up_attempts(now, call, None, &reasons::elsewhere());
+        self.end_segments(now, call);
         self.timers.clear(&Timer::Program(call));
         let Some(mut of) = self.calls.remove(&call) else { return };
         for user in std::mem::take(&mut of.busy) {

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::change::Change;
+use crate::model::company::Extension;
+use crate::model::flow::Destination;
 use crate::model::id::CallId;
+use crate::model::id::Number;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::server::Language;
@@ -35,6 +38,8 @@ const PAUSE: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
     until: Timestamp,
+    /// The colleague was in a call then, or has been since.
+    ready: bool,
     /// The asker is being rung.
     call: Option<CallId>,
 }
@@ -51,7 +56,9 @@ impl Switch {
         user: Option<UserId>,
     ) -> Result<Option<Said>, Refusal> {
         let named = user.map(|user| UserKey { company: by.company.clone(), user });
-        let wanted = named.or_else(|| self.between.missed.get(by).cloned()).ok_or(Refusal::NobodyToCall)?;
+        let missed = self.between.missed.get(by).cloned();
+        let wanted = named.or_else(|| missed.as_ref().map(|(user, _)| user.clone()));
+        let wanted = wanted.ok_or(Refusal::NobodyToCall)?;
         if wanted == *by {
             return Err(Refusal::NobodyToCall);
         }
@@ -61,6 +68,11 @@ impl Switch {
         }
         let until = now.utc.checked_add(LASTS).unwrap_or(now.utc);
         self.change_wish(now, by, &wanted, Some(until), "order");
+        let was_busy = missed.is_some_and(|(user, busy)| user == wanted && busy);
+        let ready = was_busy || self.is_talking(&wanted, None);
+        if let Some(wish) = self.between.wishes.get_mut(&(by.clone(), wanted)) {
+            wish.ready = ready;
+        }
         Ok(Some(Said::CallBackOn))
     }
 
@@ -109,7 +121,7 @@ impl Switch {
         let pair = (asker.clone(), wanted.clone());
         match until {
             Some(until) if *until > now.utc => {
-                self.between.wishes.insert(pair, Wish { until: *until, call: None });
+                self.between.wishes.insert(pair, Wish { until: *until, ready: false, call: None });
             }
             Some(_) | None => {
                 self.between.wishes.remove(&pair);
@@ -143,13 +155,13 @@ impl Switch {
 
     /// A leg of this user is gone: those who wait for that are looked at in a moment.
     pub(crate) fn put_down(&mut self, now: Now, user: &UserKey) {
-        let pairs: Vec<(UserKey, UserKey)> = self
-            .between
-            .wishes
-            .iter()
-            .filter(|((asker, wanted), wish)| wish.call.is_none() && (asker == user || wanted == user))
-            .map(|(pair, _)| pair.clone())
-            .collect();
+        let mut pairs: Vec<(UserKey, UserKey)> = Vec::new();
+        for (pair, wish) in &mut self.between.wishes {
+            wish.ready |= pair.1 == *user;
+            if wish.ready && wish.call.is_none() && (pair.0 == *user || pair.1 == *user) {
+                pairs.push(pair.clone());
+            }
+        }
         for (asker, wanted) in pairs {
             self.timers.set(Timer::People(Deadline::CallBack(asker, wanted)), now.mono + PAUSE);
         }
@@ -158,7 +170,7 @@ impl Switch {
     /// Rings the asker when both are free.
     pub(crate) fn call_back_due(&mut self, now: Now, asker: &UserKey, wanted: &UserKey) {
         let pair = (asker.clone(), wanted.clone());
-        if !self.between.wishes.get(&pair).is_some_and(|wish| wish.call.is_none()) {
+        if self.between.wishes.get(&pair).is_none_or(|wish| wish.call.is_some()) {
             return;
         }
         if self.is_talking(asker, None) || self.is_talking(wanted, None) {
@@ -175,13 +187,13 @@ impl Switch {
             Language::En => "Call-back",
         };
         let number = person.ext.clone().or_else(|| person.number.clone());
-        let number = number.unwrap_or_else(|| crate::model::id::Number::new(""));
+        let number = number.unwrap_or_else(|| Number::new(""));
         let name = Some(format!("{word}: {}", person.name).into());
         let click = Click {
             user: asker.clone(),
             target: Target::Inside {
                 company: wanted.company.clone(),
-                destination: crate::model::flow::Destination::User(wanted.user.clone()),
+                destination: Destination::User(wanted.user.clone()),
             },
             dialled: number.clone(),
             shown: Shown { number, name, hidden: false, own: None, sent_on: false },
@@ -198,7 +210,7 @@ impl Switch {
     }
 
     /// Who wanted to be called back has answered: the wish is fulfilled, whatever comes of the call.
-    pub(crate) fn wish_answered(&mut self, now: Now, call: CallId, _asker: &UserKey) {
+    pub(crate) fn wish_answered(&mut self, now: Now, call: CallId) {
         self.end_wish_of(now, call, "answered");
     }
 
@@ -210,19 +222,19 @@ impl Switch {
     }
 
     /// A call is over: notes whom its caller has not reached, and ends the wish that it was made for.
-    pub(crate) fn note_missed(&mut self, now: Now, of: &Call) {
+    pub(crate) fn note_unreached(&mut self, now: Now, of: &Call) {
         self.end_wish_of(now, of.id, "no_answer");
         let Some(by) = of.caller_user().filter(|by| by.company == of.company) else { return };
         if of.cdr.connected.is_some() {
+            self.between.missed.remove(&by);
             return;
         }
         let company = self.config.companies.get(&of.company);
         let dialled = company.and_then(|company| company.extensions.get(of.facts.dialled.as_str()));
-        if let Some(crate::model::company::Extension::To(crate::model::flow::Destination::User(user))) =
-            dialled
-        {
+        if let Some(Extension::To(Destination::User(user))) = dialled {
             let missed = UserKey { company: by.company.clone(), user: user.clone() };
-            self.between.missed.insert(by, missed);
+            let busy = self.is_talking(&missed, None);
+            self.between.missed.insert(by, (missed, busy));
         }
     }
 }

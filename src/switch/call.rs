@@ -21,6 +21,7 @@ use crate::model::id::LineKey;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
+use crate::model::user::Rings;
 use crate::sip::Extra;
 use crate::sip::invite::HeaderEdit;
 use crate::switch::AskId;
@@ -115,6 +116,8 @@ pub(crate) struct Call {
     pub(crate) intercom: bool,
     /// Nobody has dialled it: whose phones ring first, and where it goes then.
     pub(crate) originate: Option<Box<Click>>,
+    /// The call in which an agent has asked for this caller.
+    pub(crate) taken_from: Option<CallId>,
     /// The device that called.
     pub(crate) phone: Option<DeviceId>,
     /// Who calls, when it is a user of another company than whose call it is.
@@ -123,6 +126,10 @@ pub(crate) struct Call {
     pub(crate) copies: Vec<HeaderEdit>,
     /// Why the call would be sent on now: what came of those who were rung last.
     pub(crate) why: Why,
+    /// The user who sent it on last: where it goes is on their rights.
+    pub(crate) sent_on_by: Option<UserId>,
+    /// Who is searched for, and what of theirs rings.
+    pub(crate) find: Option<(UserId, Vec<Rings>)>,
 }
 
 /// Who learns that a playing has ended.
@@ -212,11 +219,14 @@ impl Call {
             telling: None,
             intercom: false,
             originate: None,
+            taken_from: None,
             phone: None,
             visitor: None,
             cdr,
             copies: Vec::new(),
             why: Why::Unconditional,
+            sent_on_by: None,
+            find: None,
         }
     }
 
@@ -224,6 +234,11 @@ impl Call {
     pub(crate) fn caller_user(&self) -> Option<UserKey> {
         let Some(user): Option<&UserId> = self.facts.user.as_ref() else { return self.visitor.clone() };
         Some(UserKey { company: self.company.clone(), user: user.clone() })
+    }
+
+    /// The user of ours who sent the call on, when one did.
+    pub(crate) fn sender(&self) -> Option<UserKey> {
+        Some(UserKey { company: self.company.clone(), user: self.sent_on_by.clone()? })
     }
 
     /// Keeps what came of those who were rung: the reason with which the call is sent on next.

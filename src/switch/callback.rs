@@ -42,7 +42,7 @@ use crate::switch::queue;
 use crate::switch::queue::Eta;
 use crate::switch::queue::Failure;
 use crate::switch::queue::OfferId;
-use crate::switch::reasons::elsewhere;
+use crate::switch::reasons;
 use crate::switch::say;
 use crate::switch::say::What;
 use crate::switch::system_prompt;
@@ -140,7 +140,7 @@ impl Switch {
             return self.queue_input(now, queue::Input::CallbackFailed { entry: call });
         };
         let (company, direction) = (of.company.clone(), of.cdr.direction);
-        self.give_up_attempts(now, call, Some(agent), &elsewhere());
+        self.give_up_attempts(now, call, Some(agent), &reasons::elsewhere());
         self.callbacks.dialling.insert(offer, (call, line.clone()));
         let user = self.legs.get(&agent).and_then(|leg| leg.user.as_ref()).map(|key| key.user.clone());
         if let Some(of) = self.calls.get_mut(&call) {

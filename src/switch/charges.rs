@@ -93,7 +93,8 @@ impl Switch {
         let Some(call) = self.calls.get(&of.call) else { return };
         let attempt = of.attempt.and_then(|id| call.attempts.get(&id));
         let dialled = attempt.is_some_and(|attempt| attempt.purpose == Purpose::Outbound);
-        let user = out.user.clone().or_else(|| call.caller_user().filter(|_| dialled));
+        let user =
+            out.user.clone().or_else(|| call.sender()).or_else(|| call.caller_user().filter(|_| dialled));
         let payer = match user {
             Some(user) => Payer { company: user.company, user: Some(user.user) },
             None => Payer { company: call.company.clone(), user: None },

@@ -41,8 +41,8 @@ pub(crate) struct Later {
 }
 
 impl Switch {
-    /// Rings the devices and mobiles of one user, those with a delay later. `present` is what a queue shows, else the
-    /// phones show the caller.
+    /// Rings the devices and mobiles of one user, those with a delay later; tells whether the user counts as busy.
+    /// `present` is what a queue shows, else the phones show the caller.
     pub(crate) fn ring_user(
         &mut self,
         now: Now,
@@ -51,9 +51,12 @@ impl Switch {
         user: &UserKey,
         confirm: Confirm,
         present: Option<Presented>,
-    ) {
-        let person = self.config.companies.get(&user.company).and_then(|of| of.users.get(&user.user));
-        let Some(person) = person else { return };
+    ) -> bool {
+        let Some(company) = self.config.companies.get(&user.company).cloned() else { return false };
+        let Some(person) = self.person_in(now, call, &company, &user.user) else { return false };
+        if present.is_none() && self.engaged(&person, user, call) {
+            return true;
+        }
         let own = present.as_ref().and_then(|present| present.contacts.clone());
         let rules = own.unwrap_or_else(|| person.rings.clone());
         let one_phone = self.calls.get(&call).is_some_and(|of| of.only.is_some());
@@ -78,6 +81,7 @@ impl Switch {
             of.later.extend(later);
         }
         self.contacts_due(now, call, attempt);
+        false
     }
 
     /// Rings the contacts of an attempt whose time has come, and sets the timer for the next.
@@ -127,9 +131,9 @@ impl Switch {
         confirm: Confirm,
         present: Option<&Presented>,
     ) {
-        let person = self.config.companies.get(&user.company).and_then(|of| of.users.get(&user.user));
-        let Some(person) = person else { return };
-        let mut contacts = reach::contacts(person, &[rule], self.devices_of(user), &self.location);
+        let Some(company) = self.config.companies.get(&user.company).cloned() else { return };
+        let Some(person) = self.person_in(now, call, &company, &user.user) else { return };
+        let mut contacts = reach::contacts(&person, &[rule], self.devices_of(user), &self.location);
         if let Some(only) = self.calls.get(&call).and_then(|of| of.only.as_ref()) {
             contacts
                 .retain(|(contact, _)| matches!(contact, Contact::Device(flows) if only.is_bound_by(flows)));

@@ -83,10 +83,10 @@ pub(crate) enum Purpose {
     Offer(OfferId, UserKey),
     /// A call out through a trunk, asked for by one of ours.
     Outbound,
-    /// A caller of a queue who has asked to be called back, while the agent waits.
-    CallBack,
     /// The own phones of who wants to call.
     Originate,
+    /// A caller of a queue who has asked to be called back, while the agent waits.
+    CallBack,
 }
 
 /// Rings users and numbers for a flow step.
@@ -103,11 +103,12 @@ impl Switch {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company).cloned() else { return };
         let attempt = self.new_attempt(call, Purpose::Dial);
+        let mut busy = false;
         for to in &dial.to {
             match to {
                 Destination::User(user) => {
                     let key = UserKey { company: company.id.clone(), user: user.clone() };
-                    self.ring_user(now, call, attempt, &key, dial.confirm, None);
+                    busy |= self.ring_user(now, call, attempt, &key, dial.confirm, None);
                 }
                 Destination::Phone(number) => {
                     self.ring_phone(now, call, attempt, number.clone(), dial.confirm, &dial.show, None);
@@ -123,7 +124,8 @@ impl Switch {
         }
         if self.attempt_legs(call, attempt) == 0 {
             self.drop_attempt(call, attempt);
-            self.run_program(now, call, Event::Dialled(Outcome::Unavailable));
+            let outcome = if busy { Outcome::Busy } else { Outcome::Unavailable };
+            self.run_program(now, call, Event::Dialled(outcome));
             return;
         }
         self.timers.set(Timer::Attempt(call, attempt), now.mono + dial.ring);
@@ -131,6 +133,9 @@ impl Switch {
 
     /// Rings an agent's contacts for an offer of a queue or ring group; the queue owns the ring time.
     pub(crate) fn ring_agent(&mut self, now: Now, call: CallId, offer: OfferId, agent: &UserKey) {
+        if self.grabbed(now, call, offer, agent) {
+            return;
+        }
         let line = self.calls.get(&call).and_then(|of| of.waiting.as_ref()).map(|w| w.line.clone());
         let Some(line) = line else {
             self.queue_input(now, queue::Input::OfferFailed(offer, Failure::Error));
@@ -165,7 +170,11 @@ impl Switch {
         let emergency = emergency || number::class(&number) == Class::Emergency;
         let shown = match emergency {
             true => self.shown_in_emergency(&company, call),
-            false => identity::shown_outside(&company, user, hide),
+            false => {
+                let person = user.and_then(|user| self.people.person(&company, user, now.utc));
+                let hide = hide || person.as_ref().is_some_and(|person| person.hide);
+                identity::shown_of(&company, person.as_deref(), hide)
+            }
         };
         let attempt = self.new_attempt(call, Purpose::Outbound);
         let out = Outbound {
@@ -201,7 +210,9 @@ impl Switch {
             self.ring_user(now, call, attempt, &key, confirm, None);
             return;
         }
-        let Some(trunks) = self.trunks_to(now, call, &phone, user.as_ref()) else { return };
+        let Some(of) = self.calls.get(&call) else { return };
+        let payer = user.clone().or_else(|| of.sender());
+        let Some(trunks) = self.trunks_to(now, call, &phone, payer.as_ref()) else { return };
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let emergency = number::class(&phone) == Class::Emergency;
@@ -272,8 +283,7 @@ impl Switch {
         match purpose {
             Purpose::Offer(offer, _) => self.queue_input(now, queue::Input::OfferRinging(offer)),
             Purpose::Dial => self.ring_caller(now, call),
-            Purpose::CallBack => {}
-            Purpose::Originate => {}
+            Purpose::Originate | Purpose::CallBack => {}
             Purpose::Outbound => {
                 // Of several callees that send early media, who spoke last is heard (RFC 3960 §3.2).
                 let early = !response.body.is_empty()
@@ -327,8 +337,8 @@ impl Switch {
         self.person_answered(leg);
         match purpose {
             Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
-            Purpose::CallBack => self.called_back(now, call, leg),
             Purpose::Originate => self.originated(now, call, leg),
+            Purpose::CallBack => self.called_back(now, call, leg),
             Purpose::Offer(offer, _) => {
                 // One agent, one offer: what else of the agent rings is answered elsewhere.
                 self.give_up_others(now, call, attempt, leg);

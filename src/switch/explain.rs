@@ -239,6 +239,11 @@ impl DryRun<'_> {
                 self.tell(format!("rings for {} s: {}", ring.as_secs(), list(&names, "nobody")));
                 *next = Some(self.unanswered(program));
             }
+            Action::Find { user, long, .. } => {
+                let name = self.rings(&Destination::User(user));
+                self.tell(format!("searches for {} s: {name}", long.as_secs()));
+                *next = Some(self.unanswered(program));
+            }
             Action::Outbound { number, trunks, .. } => {
                 let trunks: Vec<String> = trunks.iter().flatten().map(|trunk| trunk.to_string()).collect();
                 self.tell(format!("calls {} through {}", number::pretty(&number), list(&trunks, "no trunk")));
@@ -249,7 +254,8 @@ impl DryRun<'_> {
                     max.as_secs()
                 ));
             }
-            Action::Load(_) => *next = Some(Event::Loaded(true)),
+            Action::LeadTo(target) => self.tell(way(&target)),
+            Action::Load(_) | Action::LoadRecorded => *next = Some(Event::Loaded(true)),
             Action::FlipToggle(toggle) => {
                 let on = self.world.toggles.is_on(&self.company.id, &toggle, self.now);
                 *next = Some(Event::Toggled(!on));
@@ -275,6 +281,14 @@ impl DryRun<'_> {
             // Their decisions were told already.
             Action::Ring
             | Action::LeaveQueue
+            | Action::SentOn { .. }
+            | Action::SetPersonal(_)
+            | Action::HearRecorded
+            | Action::KeepGreeting { .. }
+            | Action::DropGreeting { .. }
+            | Action::PinTried { .. }
+            | Action::SetPin { .. }
+            | Action::SendMessageOn { .. }
             | Action::StopRecord
             | Action::KeepMessage
             | Action::DropMessage
@@ -283,8 +297,8 @@ impl DryRun<'_> {
             | Action::Login { .. }
             | Action::Pause { .. }
             | Action::WrapUpEnd
-            | Action::KeepPlace { .. }
             | Action::PinGiven { .. }
+            | Action::KeepPlace { .. }
             | Action::SetName(_)
             | Action::SetTag { .. }
             | Action::SetPriority(_)

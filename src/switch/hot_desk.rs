@@ -4,8 +4,10 @@
 //! It takes the user's PIN, which is locked for a while after some wrong ones. An emergency call shows where the phone
 //! stands, whoever is logged in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::model::change::Change;
@@ -32,6 +34,7 @@ use crate::switch::flow::stage::Stage;
 use crate::switch::identity;
 use crate::switch::identity::Shown;
 use crate::switch::location::Aor;
+use crate::switch::on_change::devices_by_user;
 use crate::switch::people;
 use crate::switch::people::Deadline;
 use crate::switch::people::Deed;
@@ -188,8 +191,7 @@ impl Switch {
         let time = of.hot_desk_until?;
         let zone = TimeZone::get(&of.zone).unwrap_or(TimeZone::UTC);
         let today = now.utc.to_zoned(zone.clone()).date();
-        let at =
-            |date: jiff::civil::Date| Some(date.to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp());
+        let at = |date: Date| Some(date.to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp());
         at(today).filter(|at| *at > now.utc).or_else(|| at(today.tomorrow().ok()?))
     }
 
@@ -254,13 +256,13 @@ impl Switch {
 
     /// Makes the lists of users' phones anew, with the shared ones at whoever is logged in.
     pub(crate) fn lend_phones(&mut self) {
-        self.devices = crate::switch::on_change::devices_by_user(&self.config);
+        self.devices = devices_by_user(&self.config);
         let config = &self.config;
         // A phone that is no longer shared, or a user who is gone, ends it.
         self.between.desks.retain(|phone, (user, _)| {
             let company = config.devices.get(&(phone.domain.clone(), phone.device.clone()));
             let of = company.and_then(|company| config.companies.get(company));
-            let shared = |of: &&std::sync::Arc<Company>| {
+            let shared = |of: &&Arc<Company>| {
                 of.users.contains_key(user) && of.devices.get(&phone.device).is_some_and(|of| of.hot_desk)
             };
             of.filter(shared).is_some()

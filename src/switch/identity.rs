@@ -15,6 +15,7 @@ use crate::model::server::Language;
 use crate::model::trunk::ForwardedCli;
 use crate::model::trunk::HiddenNumber;
 use crate::model::trunk::Trunk;
+use crate::model::user::User;
 use crate::sip::header::NameAddr;
 use crate::sip::uri::Host;
 use crate::sip::uri::Uri;
@@ -383,7 +384,11 @@ fn queue_number(company: &Company, queue: &Queue) -> Option<Number> {
 
 /// What the outside sees of a call of ours: the user's chosen number, else their own, else the company's.
 pub fn shown_outside(company: &Company, user: Option<&UserId>, hide: bool) -> Shown {
-    let person = user.and_then(|user| company.users.get(user));
+    shown_of(company, user.and_then(|user| company.users.get(user)), hide)
+}
+
+/// The same for a user with their own settings.
+pub fn shown_of(company: &Company, person: Option<&User>, hide: bool) -> Shown {
     let chosen = person.and_then(|person| person.show.clone().or_else(|| person.number.clone()));
     let own = person.and_then(|person| person.number.clone()).or_else(|| company.number.clone());
     let name = match (&chosen, person) {

@@ -27,7 +27,8 @@ impl Switch {
         let key = UserKey { company: by.company.clone(), user: user.clone() };
         let company = self.config.companies.get(&by.company).ok_or(Refusal::NotAllowed)?;
         let person = company.users.get(user).ok_or(Refusal::UnknownExtension)?;
-        if !person.intercom || *user == by.user {
+        let standing = self.people.standing(company, user, now.utc);
+        if !person.intercom || *user == by.user || standing.do_not_disturb || standing.absent.is_some() {
             return Err(Refusal::NotWanted);
         }
         if self.is_talking(&key, Some(call)) {

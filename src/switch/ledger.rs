@@ -251,6 +251,12 @@ impl Switch {
             | Change::BusyCallback { .. }
             | Change::HotDesk { .. }
             | Change::MessageMarked { .. }
+            | Change::PersonalSet { .. }
+            | Change::MessageHandled { .. }
+            | Change::GreetingSet { .. }
+            | Change::PinSet { .. }
+            | Change::Missed { .. }
+            | Change::MissedCleared { .. }
             | Change::MessageDeleted { .. }
             | Change::Trunk { .. } => {}
         }

@@ -1,6 +1,7 @@
 //! Voicemail: which messages lie where, and the program by which a person listens to them.
 //!
-//! The files belong to the shell; here are the facts about them. Leaves out calling back and recording a greeting.
+//! The files belong to the shell; here are the facts about them. What is set in a box by telephone is
+//! `switch::greeting`; what a team does with its messages is `switch::inbox`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use jiff::tz::TimeZone;
 use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::company::Company;
+use crate::model::company::Extension;
+use crate::model::flow::Destination;
 use crate::model::flow::HangupCause;
 use crate::model::id::MailboxId;
 use crate::model::id::MailboxKey;
@@ -18,12 +21,18 @@ use crate::model::id::UserId;
 use crate::model::mailbox::Mailbox;
 use crate::model::mailbox::Message;
 use crate::model::mailbox::MessageState;
+use crate::model::mailbox::Occasion;
 use crate::model::prompt::PromptKey;
+use crate::switch::diversion::Why;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
+use crate::switch::greeting::Left;
+use crate::switch::greeting::Settings;
+use crate::switch::route;
+use crate::switch::route::Origin;
 use crate::switch::say::What;
 use crate::time::Timestamp;
 
@@ -35,6 +44,14 @@ const ASKS_MAX: u32 = 2;
 const PINS_MAX: u32 = 3;
 /// Digits of a PIN at most.
 const PIN_DIGITS: usize = 8;
+
+/// Wrong PINs of a box, over all calls, before it is locked.
+const PINS_BEFORE_LOCK: u32 = 5;
+/// How long it is locked first, and at most.
+const LOCK_MIN: Duration = Duration::from_secs(60);
+const LOCK_MAX: Duration = Duration::from_secs(3600);
+/// Digits of a colleague's extension at most.
+const EXT_DIGITS: usize = 8;
 
 /// The id of a user's own box.
 pub fn of_user(user: &UserId) -> MailboxId {
@@ -63,6 +80,24 @@ pub fn file_of(id: &str) -> Arc<str> {
 pub struct Mailboxes {
     /// Oldest first.
     boxes: BTreeMap<MailboxKey, Vec<Message>>,
+    greetings: BTreeMap<(MailboxKey, Occasion), Greeting>,
+    /// In place of the configured ones.
+    pins: BTreeMap<MailboxKey, Arc<str>>,
+    locks: BTreeMap<MailboxKey, Lock>,
+}
+
+/// A greeting that somebody has recorded.
+#[derive(Clone, Debug)]
+struct Greeting {
+    file: Arc<str>,
+    until: Option<Timestamp>,
+}
+
+/// Wrong PINs since the last right one.
+#[derive(Clone, Copy, Debug)]
+struct Lock {
+    failures: u32,
+    until: Option<Timestamp>,
 }
 
 /// How many messages are in a box.
@@ -89,6 +124,22 @@ impl Mailboxes {
                 let messages = self.boxes.get_mut(mailbox).into_iter().flatten();
                 messages.filter(|message| message.id == *id).for_each(|message| message.state = *state);
             }
+            Change::MessageHandled { mailbox, id, handling } => {
+                let messages = self.boxes.get_mut(mailbox).into_iter().flatten();
+                let found = messages.filter(|message| message.id == *id);
+                found.for_each(|message| message.handling = handling.clone());
+            }
+            Change::GreetingSet { mailbox, occasion, file, until, .. } => {
+                let key = (mailbox.clone(), *occasion);
+                match file {
+                    Some(file) => {
+                        let greeting = Greeting { file: Arc::clone(file), until: *until };
+                        self.greetings.insert(key, greeting);
+                    }
+                    None => _ = self.greetings.remove(&key),
+                }
+            }
+            Change::PinSet { mailbox, pin, .. } => _ = self.pins.insert(mailbox.clone(), Arc::clone(pin)),
             Change::MessageDeleted { mailbox, id } => {
                 if let Some(messages) = self.boxes.get_mut(mailbox) {
                     messages.retain(|message| message.id != *id);
@@ -109,13 +160,69 @@ impl Mailboxes {
     /// How many there are.
     pub fn counts(&self, mailbox: &MailboxKey) -> Counts {
         let messages = self.messages(mailbox);
-        let new = messages.iter().filter(|message| message.state == MessageState::New).count();
+        let new = messages.iter().filter(|message| message.is_new()).count();
         Counts { new: new as u32, saved: (messages.len() - new) as u32 }
     }
 
     /// Whether a box of at most `max` messages has no room.
     pub fn is_full(&self, mailbox: &MailboxKey, max: usize) -> bool {
         self.messages(mailbox).len() >= max
+    }
+
+    /// The file of the greeting for a caller who comes for this reason; none plays the configured one.
+    pub fn greeting(&self, mailbox: &MailboxKey, why: Why, now: Timestamp) -> Option<&Arc<str>> {
+        let of = |occasion| {
+            let greeting = self.greetings.get(&(mailbox.clone(), occasion))?;
+            greeting.until.is_none_or(|until| now < until).then_some(&greeting.file)
+        };
+        let occasion = match why {
+            Why::Busy => Occasion::Busy,
+            Why::Away | Why::DoNotDisturb => Occasion::Away,
+            Why::Unknown
+            | Why::Unconditional
+            | Why::NoAnswer
+            | Why::Unavailable
+            | Why::Deflection
+            | Why::FollowMe
+            | Why::TimeOfDay
+            | Why::OutOfService => Occasion::NoAnswer,
+        };
+        of(Occasion::Temporary).or_else(|| of(occasion)).or_else(|| of(Occasion::NoAnswer))
+    }
+
+    /// The file of a box's greeting, whether it still holds or not.
+    pub(crate) fn greeting_file(&self, mailbox: &MailboxKey, occasion: Occasion) -> Option<Arc<str>> {
+        self.greetings.get(&(mailbox.clone(), occasion)).map(|greeting| Arc::clone(&greeting.file))
+    }
+
+    /// The PIN of a box: as set by telephone, else as configured.
+    pub fn pin<'a>(&'a self, key: &MailboxKey, mailbox: &'a Mailbox) -> Option<&'a str> {
+        let set = self.pins.get(key).map(|pin| &**pin);
+        set.or_else(|| mailbox.pin.as_ref().map(|pin| &*pin.0))
+    }
+
+    /// Until when nobody may try a PIN of the box.
+    pub fn locked(&self, mailbox: &MailboxKey, now: Timestamp) -> Option<Timestamp> {
+        self.locks.get(mailbox)?.until.filter(|until| now < *until)
+    }
+
+    /// A PIN was tried. Five wrong ones lock the box, and each further one for twice as long; tells until when.
+    pub(crate) fn pin_tried(
+        &mut self,
+        mailbox: &MailboxKey,
+        right: bool,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        if right {
+            self.locks.remove(mailbox);
+            return None;
+        }
+        let lock = self.locks.entry(mailbox.clone()).or_insert(Lock { failures: 0, until: None });
+        lock.failures = lock.failures.saturating_add(1);
+        let further = lock.failures.checked_sub(PINS_BEFORE_LOCK)?;
+        let long = LOCK_MIN.saturating_mul(2_u32.saturating_pow(further.min(20))).min(LOCK_MAX);
+        lock.until = now.checked_add(long).ok();
+        lock.until
     }
 
     /// Messages that have lain longer than their box keeps them, for deletion.
@@ -148,6 +255,7 @@ pub struct Listen {
     /// Times something was asked in vain.
     asked: u32,
     digits: String,
+    settings: Option<Box<Settings>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +274,12 @@ enum State {
     Options,
     /// What was done with the message is being told; the next one follows.
     Between,
+    /// Nothing is left to hear: is anything to be set?
+    Idle,
+    /// Greetings and the PIN are being set.
+    Settings,
+    /// The extension that the message is sent on to is being keyed in.
+    Forward,
     /// Last words.
     Parting,
     /// The call was hung up.
@@ -190,6 +304,7 @@ impl Listen {
             at: 0,
             asked: 0,
             digits: String::new(),
+            settings: None,
         }
     }
 
@@ -224,7 +339,26 @@ impl Listen {
                 self.asked += 1;
                 if self.asked < ASKS_MAX { self.ask(stage) } else { self.part(stage) }
             }
+            (State::Settings, event) => {
+                let left = self.settings.as_mut().map_or(Left::Yes, |settings| settings.on(stage, event));
+                if left == Left::Yes {
+                    self.part(stage);
+                }
+            }
+            (State::Counts | State::Idle | State::Message | State::Options, Event::Digit('0')) => {
+                self.set(stage);
+            }
             (State::Message | State::Options, Event::Digit(key)) => self.choose(stage, key),
+            (State::Idle | State::Forward, Event::PlayFinished) => stage.timer(WAIT),
+            (State::Idle, Event::Timer | Event::Digit(_)) => self.part(stage),
+            (State::Forward, Event::Digit('#') | Event::Timer) => self.send_on(stage),
+            (State::Forward, Event::Digit(key)) => {
+                stage.stop_play();
+                if self.digits.len() < EXT_DIGITS {
+                    self.digits.push(key);
+                }
+                stage.timer(WAIT);
+            }
             (State::Counts | State::Between | State::Loading, Event::Digit('*')) => self.part(stage),
             (State::Parting, Event::PlayFinished) => self.end(stage, HangupCause::Normal),
             _ => {}
@@ -242,6 +376,14 @@ impl Listen {
         };
         stage.place(format!("voicemail:{id}"));
         let access = access(stage, &id, mailbox);
+        let key = MailboxKey { company: stage.ctx.company.id.clone(), mailbox: id.clone() };
+        let locked = stage.ctx.world.mailboxes.locked(&key, stage.ctx.now);
+        if locked.is_some() && matches!(access, Access::Pin) {
+            stage.answer();
+            stage.tell("pin_locked: too many wrong PINs, hangs up");
+            self.state = State::Parting;
+            return stage.play(vec![stage.system("vm/locked")], 1);
+        }
         self.mailbox = Some(id);
         match access {
             Access::Granted => {
@@ -276,9 +418,14 @@ impl Listen {
     fn check_pin(&mut self, stage: &mut Stage<'_>) {
         stage.clear_timer();
         let given = std::mem::take(&mut self.digits);
-        let mailbox = self.mailbox.as_ref().and_then(|id| stage.ctx.company.mailboxes.get(id));
-        let pin = mailbox.and_then(|mailbox| mailbox.pin.as_ref());
-        if !given.is_empty() && pin.is_some_and(|pin| *pin.0 == *given) {
+        let Some(key) = self.key(stage) else { return self.part(stage) };
+        let of = stage.ctx.company.mailboxes.get(&key.mailbox);
+        let pin = of.and_then(|of| stage.ctx.world.mailboxes.pin(&key, of));
+        let right = !given.is_empty() && pin.is_some_and(|pin| *pin == *given);
+        if right || !given.is_empty() {
+            stage.add(Action::PinTried { mailbox: key.mailbox, right });
+        }
+        if right {
             return self.counts(stage);
         }
         self.asked += 1;
@@ -300,7 +447,11 @@ impl Listen {
         self.list = order.map(|message| message.id.clone()).collect();
         stage.tell(format!("{new} new and {saved} saved messages"));
         self.state = State::Counts;
-        let prompts = stage.said(&What::Messages { new, old: saved });
+        let mut prompts = stage.said(&What::Messages { new, old: saved });
+        let max = stage.ctx.company.mailboxes.get(&key.mailbox).map_or(usize::MAX, |of| of.max_messages);
+        if mailboxes.is_full(&key, max) {
+            prompts.push(stage.system("vm/mailbox-full"));
+        }
         stage.play(prompts, 1);
     }
 
@@ -314,7 +465,66 @@ impl Listen {
             }
             self.at += 1;
         }
-        self.part(stage);
+        self.state = State::Idle;
+        stage.play(vec![stage.system("vm/no-more")], 1);
+    }
+
+    /// Greetings and the PIN, which are for the box's owners.
+    fn set(&mut self, stage: &mut Stage<'_>) {
+        let of = self.mailbox.as_ref().and_then(|id| Some((id, stage.ctx.company.mailboxes.get(id)?)));
+        let Some((id, of)) = of else { return self.part(stage) };
+        let owner = user_of(id).and_then(|user| stage.ctx.company.users.get(user));
+        let ext = owner.and_then(|user| user.ext.as_ref()).or(of.ext.as_ref());
+        let ext = ext.map(|ext| Arc::from(ext.as_str()));
+        let id = id.clone();
+        stage.tell("sets greetings or the PIN");
+        self.state = State::Settings;
+        self.settings = Some(Box::new(Settings::enter(stage, id, ext)));
+    }
+
+    /// Calls whoever left the message; the listening ends with it.
+    fn call_back(&mut self, stage: &mut Stage<'_>) {
+        let ctx = stage.ctx;
+        let number = self.message(stage).and_then(|message| message.from.clone());
+        let (Some(number), Some(user)) = (number, &ctx.caller.user) else {
+            self.state = State::Options;
+            return stage.play(vec![stage.system("vm/unknown"), stage.system("vm/options")], 1);
+        };
+        let origin = Origin::User { company: &ctx.company.id, user };
+        match route::route(ctx.config, &origin, number.as_str()) {
+            Ok(target) => {
+                self.mark(stage);
+                stage.tell("calls back whoever left the message");
+                self.state = State::Ended;
+                stage.add(Action::LeadTo(Box::new(target)));
+            }
+            Err(why) => {
+                stage.tell(format!("no call back: {why}"));
+                self.state = State::Options;
+                stage.play(vec![stage.system("call/barred"), stage.system("vm/options")], 1);
+            }
+        }
+    }
+
+    /// Puts the message at hand into a colleague's box.
+    fn send_on(&mut self, stage: &mut Stage<'_>) {
+        stage.leave();
+        let digits = std::mem::take(&mut self.digits);
+        let to = match stage.ctx.company.extensions.get(&*digits) {
+            Some(Extension::To(Destination::User(user))) => Some(of_user(user)),
+            Some(Extension::To(Destination::Voicemail(id))) => Some(id.clone()),
+            Some(Extension::To(_) | Extension::Toggle(_)) | None => None,
+        };
+        let to = to.filter(|to| stage.ctx.company.mailboxes.contains_key(to));
+        let message = self.message(stage).map(|message| message.id.clone());
+        self.state = State::Options;
+        let (Some(to), Some(id), Some(mailbox)) = (to, message, self.mailbox.clone()) else {
+            stage.tell("nobody with a box has that extension");
+            return stage.play(vec![stage.system("vm/no-such-box"), stage.system("vm/options")], 1);
+        };
+        stage.tell(format!("sends the message on to voicemail:{to}"));
+        stage.add(Action::SendMessageOn { mailbox, id, to });
+        stage.play(vec![stage.system("vm/sent-on"), stage.system("vm/options")], 1);
     }
 
     fn play(&mut self, stage: &mut Stage<'_>) {
@@ -355,6 +565,12 @@ impl Listen {
                     stage.add(Action::DeleteMessage { mailbox, id: message.id.clone() });
                 }
                 self.between(stage, "vm/deleted");
+            }
+            '4' => self.call_back(stage),
+            '5' => {
+                self.state = State::Forward;
+                self.digits.clear();
+                stage.play(vec![stage.system("vm/enter-ext")], 1);
             }
             '#' => self.next(stage),
             '*' => self.part(stage),
@@ -413,12 +629,13 @@ impl Listen {
 /// An owner's own device listens without PIN; everybody else needs one, and a box without PIN is closed to them.
 fn access(stage: &Stage<'_>, id: &MailboxId, mailbox: &Mailbox) -> Access {
     let caller = stage.ctx.caller;
+    let key = MailboxKey { company: stage.ctx.company.id.clone(), mailbox: id.clone() };
     let owner = caller.user.as_ref().is_some_and(|user| {
         mailbox.users.contains(user) || user_of(id).is_some_and(|own| own == user.as_str())
     });
     if owner && caller.own_device {
         Access::Granted
-    } else if mailbox.pin.is_some() {
+    } else if stage.ctx.world.mailboxes.pin(&key, mailbox).is_some() {
         Access::Pin
     } else {
         Access::Refused

@@ -29,6 +29,7 @@ pub mod explain;
 pub mod figures;
 pub mod flow;
 mod gate;
+pub mod greeting;
 pub mod gruu;
 pub mod guard;
 mod header_rules;
@@ -38,10 +39,12 @@ pub mod hot_desk;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod inbox;
 mod intercom;
 mod keys;
 mod ledger;
 mod leg;
+pub mod letter;
 mod location;
 pub mod mailbox;
 pub mod negotiate;
@@ -58,6 +61,7 @@ mod park;
 mod peers;
 pub mod people;
 pub mod periods;
+pub mod personal;
 mod pickup;
 mod ports;
 mod presentation;
@@ -82,6 +86,7 @@ pub mod service;
 pub mod service_number;
 mod spared;
 pub mod spending;
+pub mod star;
 mod steps;
 mod subscriptions;
 mod switchboard;
@@ -95,6 +100,7 @@ mod watchdog;
 mod whisper;
 pub mod why;
 mod why_not;
+pub mod wish;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -140,9 +146,11 @@ use crate::switch::flow::action::Unanswered;
 use crate::switch::gruu::Gruus;
 use crate::switch::guard::Guard;
 use crate::switch::health::Address;
+use crate::switch::inbox::MissedCalls;
 use crate::switch::keys::Keying;
 use crate::switch::ledger::Ledger;
 use crate::switch::leg::Leg;
+use crate::switch::letter::Letter;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
@@ -150,6 +158,7 @@ use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
 use crate::switch::people::Between;
+use crate::switch::personal::People;
 use crate::switch::ports::Ports;
 use crate::switch::publish::Publications;
 use crate::switch::queue::OfferId;
@@ -283,6 +292,15 @@ pub enum Ask {
         /// Its name in the bank.
         clip: ClipName,
     },
+    /// Make a copy of a recording.
+    CopyFile {
+        /// File under the data folder.
+        file: Arc<str>,
+        /// The copy's.
+        to: Arc<str>,
+    },
+    /// Send a mail; trying again, if need be, is the shell's.
+    Mail(Box<Letter>),
     /// Delete a recording that is no message.
     DeleteFile {
         /// File under the data folder.
@@ -352,6 +370,8 @@ enum Timer {
     Subscription(DialogId),
     /// A subscription may be told again.
     Notify(DialogId),
+    /// Somebody's absence, or do not disturb, ends.
+    Personal(UserKey),
     /// A publication of a user ends.
     Publication(UserKey),
     /// A pager message has waited for its receivers long enough.
@@ -389,6 +409,8 @@ pub struct Switch {
     passwords: HashMap<Aor, Arc<str>>,
     queues: Queues,
     mailboxes: Mailboxes,
+    people: People,
+    missed: MissedCalls,
     toggles: Toggles,
     circuits: Circuits,
     between: Between,
@@ -398,8 +420,6 @@ pub struct Switch {
     by_dialog: HashMap<DialogId, LegId>,
     by_stream: HashMap<StreamId, LegId>,
     offers: HashMap<OfferId, (CallId, AttemptId)>,
-    /// Kept places of queues that are being served.
-    callbacks: callback::Callbacks,
     /// Answers of users' mobiles that nobody confirmed, since the last that somebody did.
     suspects: BTreeMap<UserKey, u8>,
     /// What parties with feature keys have keyed in.
@@ -408,6 +428,8 @@ pub struct Switch {
     wrong_pins: BTreeMap<UserKey, WrongPins>,
     /// Agents who hear something before the caller is connected.
     whispers: HashMap<LegId, Whispering>,
+    /// Kept places of queues that are being served.
+    callbacks: callback::Callbacks,
     recordings: HashMap<RecordId, PendingRecording>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
@@ -470,6 +492,8 @@ impl Switch {
             passwords: HashMap::new(),
             queues,
             mailboxes: Mailboxes::default(),
+            people: People::default(),
+            missed: MissedCalls::default(),
             toggles: Toggles::default(),
             circuits: Circuits::default(),
             between: Between::default(),
@@ -479,11 +503,11 @@ impl Switch {
             by_dialog: HashMap::new(),
             by_stream: HashMap::new(),
             offers: HashMap::new(),
-            callbacks: callback::Callbacks::default(),
             suspects: BTreeMap::new(),
             whispers: HashMap::new(),
             keying: HashMap::new(),
             wrong_pins: BTreeMap::new(),
+            callbacks: callback::Callbacks::default(),
             recordings: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),
@@ -613,6 +637,7 @@ impl Switch {
             Timer::PostDial(leg) => self.post_dial_timeout(now, leg),
             Timer::Subscription(dialog) => self.subscription_over(now, dialog),
             Timer::Notify(dialog) => self.notify_due(dialog),
+            Timer::Personal(user) => self.personal_changed(now, &user),
             Timer::Publication(user) => self.publications_over(now, &user),
             Timer::Message(transaction) => self.message_timeout(now, transaction),
             Timer::OldMessages => {
@@ -620,6 +645,7 @@ impl Switch {
                 for (mailbox, id) in self.mailboxes.expired(&self.config, now.utc) {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
+                self.forget_old_missed(now);
             }
             Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {

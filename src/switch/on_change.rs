@@ -39,9 +39,17 @@ impl Switch {
                 self.toggles.apply(&change);
                 self.time_toggle(now, &change);
             }
-            Change::MessageLeft { .. } | Change::MessageMarked { .. } | Change::MessageDeleted { .. } => {
-                self.mailboxes.apply(&change);
+            Change::PersonalSet { ref user, .. } => {
+                self.people.apply(&change);
+                self.personal_changed(now, user);
             }
+            Change::MessageLeft { .. }
+            | Change::MessageMarked { .. }
+            | Change::MessageHandled { .. }
+            | Change::GreetingSet { .. }
+            | Change::PinSet { .. }
+            | Change::MessageDeleted { .. } => self.mailboxes.apply(&change),
+            Change::Missed { .. } | Change::MissedCleared { .. } => self.missed.apply(&change),
             Change::Decision(event) => self.ledger.learn(&self.config, &event),
             // Told by us and of no use to ourselves.
             Change::CallStarted { .. }

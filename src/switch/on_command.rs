@@ -71,6 +71,12 @@ impl Switch {
                 }
                 Err(refused) => refused,
             },
+            Command::Users { company } => Answer::Users { users: self.person_views(now, company.as_ref()) },
+            Command::Personal { company, user, wish } => {
+                self.order_personal(now, &company, &user, &wish, &Source::Cli)
+            }
+            Command::Inbox { company, mailbox, order } => self.order_inbox(now, &company, &mailbox, &order),
+            Command::Missed { company, order } => self.order_missed(now, &company, &order),
             Command::Toggle { company, toggle, on, until } => {
                 self.order_toggle(now, &company, &toggle, on, until)
             }
@@ -294,7 +300,13 @@ impl Switch {
             let line = LineKey { company: company.clone(), line: line.clone() };
             presence_of(&self.queues.stand(now, &agent, &line))
         };
-        run(&World { toggles: &self.toggles, mailboxes: &self.mailboxes, presence: &presence, random: 0 })
+        run(&World {
+            toggles: &self.toggles,
+            mailboxes: &self.mailboxes,
+            people: &self.people,
+            presence: &presence,
+            random: 0,
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Calls that nobody has dialled: click to call, call-back, taking a caller from a list. The user's own phones ring
 //! first; who answers there is then led on as if they had dialled.
 
+use std::time::Duration;
+
 use crate::model::cdr::CallResult;
 use crate::model::cdr::Direction;
 use crate::model::change::Change;
@@ -29,7 +31,7 @@ use crate::switch::route::Target;
 use crate::time::Now;
 
 /// How long the user's own phones ring.
-const RING: std::time::Duration = std::time::Duration::from_secs(30);
+const RING: Duration = Duration::from_secs(30);
 
 /// A call to be made for a user.
 #[derive(Clone, Debug)]
@@ -119,7 +121,7 @@ impl Switch {
         of.only = if let Target::Phone { only, .. } = &click.target { Some(only.clone()) } else { None };
         of.program = Some(Program::to(click.target));
         self.stop_play(winner);
-        self.wish_answered(now, call, &click.user);
+        self.wish_answered(now, call);
         self.update_busy(now, call);
         self.run_program(now, call, Event::Start);
     }

@@ -18,6 +18,7 @@ use crate::switch::flow::Program;
 use crate::switch::flow::action::Event;
 use crate::switch::people::Refusal;
 use crate::switch::people::Said;
+use crate::switch::people::Talk;
 use crate::switch::returns;
 use crate::switch::say;
 use crate::switch::say::What;
@@ -75,8 +76,8 @@ impl Switch {
     }
 
     /// The call of a user that would be parked: the newest on hold.
-    fn parkable(&self, by: &UserKey, except: Option<CallId>) -> Option<crate::switch::people::Talk> {
-        self.talks_of(by, except).into_iter().filter(|talk| talk.held).next_back()
+    fn parkable(&self, by: &UserKey, except: Option<CallId>) -> Option<Talk> {
+        self.talks_of(by, except).into_iter().rfind(|talk| talk.held)
     }
 
     /// Parks whom a user talks with; the user's leg is let go.
@@ -84,7 +85,7 @@ impl Switch {
         &mut self,
         now: Now,
         by: &UserKey,
-        talk: crate::switch::people::Talk,
+        talk: Talk,
         slot: Option<u32>,
     ) -> Result<u32, Refusal> {
         let slot = self.park(now, talk.call, talk.party, by, slot)?;
@@ -196,10 +197,6 @@ impl Switch {
         by: &UserKey,
         slot: u32,
     ) -> Result<Option<Said>, Refusal> {
-        self.free_slot(&by.company, Some(slot)).map_or_else(
-            |refusal| if refusal == Refusal::SlotTaken { Ok(()) } else { Err(refusal) },
-            |_| Err(Refusal::SlotEmpty),
-        )?;
         let parked = self.between.parked.get(&(by.company.clone(), slot)).ok_or(Refusal::SlotEmpty)?;
         let into = parked.call;
         let company = by.company.clone();

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::media::Base;
 use crate::media::RecordId;
 use crate::model::company::Company;
 use crate::model::company::Extension;
@@ -27,10 +28,12 @@ use crate::model::server::Secret;
 use crate::switch::Switch;
 use crate::switch::busy_callback::Wishes;
 use crate::switch::flow::action::Action;
+use crate::switch::flow::action::CallerFacts;
 use crate::switch::flow::action::Context;
 use crate::switch::flow::action::Event;
 use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
+use crate::switch::identity;
 use crate::switch::leg::LegState;
 use crate::switch::location::Aor;
 use crate::switch::park::Parked;
@@ -262,8 +265,8 @@ pub(crate) struct Between {
     pub(crate) parked: BTreeMap<(CompanyId, u32), Parked>,
     /// Who wants to be called back.
     pub(crate) wishes: Wishes,
-    /// Whom a user reached last in vain.
-    pub(crate) missed: HashMap<UserKey, UserKey>,
+    /// Whom a user reached last in vain, and whether they were in a call.
+    pub(crate) missed: HashMap<UserKey, (UserKey, bool)>,
     /// Who is logged in at a shared phone, and until when.
     pub(crate) desks: BTreeMap<Aor, (UserId, Option<Timestamp>)>,
     /// Takes of recordings in the making, and their files.
@@ -450,7 +453,7 @@ impl Switch {
             Deed::Music => {
                 let music = self.music_of(call);
                 if let Some(caller) = self.calls.get(&call).map(|of| of.caller) {
-                    self.set_base(caller, crate::media::Base::Music(music));
+                    self.set_base(caller, Base::Music(music));
                 }
             }
             Deed::ShowAs(name) => {
@@ -546,20 +549,20 @@ impl Switch {
         let user = self.legs.get(&leg).and_then(|of| of.user.clone());
         let person = |key: &UserKey| {
             let company = self.config.companies.get(&key.company)?;
-            Some(crate::switch::identity::caller_user(company, &key.user))
+            Some(identity::caller_user(company, &key.user))
         };
         let facts = user.as_ref().and_then(person);
         if let (Some(of), Some(facts)) = (self.calls.get_mut(&into), facts)
             && of.caller == old
         {
             let dialled = of.facts.dialled.clone();
-            of.facts = crate::switch::flow::action::CallerFacts { dialled, answered: true, ..facts };
+            of.facts = CallerFacts { dialled, answered: true, ..facts };
         }
         self.swap_leg(now, into, old, leg)
     }
 
     /// Moves the answered caller of a call into another call; the first is over.
-    fn move_caller(&mut self, now: Now, from: CallId, into: CallId) -> Option<LegId> {
+    pub(crate) fn move_caller(&mut self, now: Now, from: CallId, into: CallId) -> Option<LegId> {
         let of = self.calls.get(&from)?;
         let (leg, user) = (of.caller, of.caller_user());
         let moved = self.legs.get_mut(&leg)?;

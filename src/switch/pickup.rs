@@ -3,21 +3,24 @@
 //! Who is in a pick-up group is open to the others in it; who is in none is open to the whole company. Supervisors,
 //! administrators and the switchboard may take any. A queue's call counts for who takes it, who must be its agent.
 
+use std::sync::Arc;
+
 use crate::model::company::Company;
 use crate::model::id::CallId;
 use crate::model::id::LineId;
-use crate::model::id::LineKey;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::user::Role;
 use crate::model::user::User;
 use crate::switch::Switch;
 use crate::switch::call::Call;
+use crate::switch::dial::Purpose;
 use crate::switch::leg::LegState;
 use crate::switch::people::Refusal;
 use crate::switch::people::Rings;
 use crate::switch::people::Said;
 use crate::switch::queue;
+use crate::switch::queue::OfferId;
 use crate::time::Now;
 
 /// A call that rings at somebody's phones.
@@ -61,8 +64,52 @@ impl Switch {
             }
         });
         let taken = allowed.ok_or(why)?;
-        self.pick(now, from, by, &taken);
+        match &taken.line {
+            Some(line) if is_member(&company, &by.user, line) => self.grab(now, from, by, taken.call)?,
+            Some(_) | None => self.pick(now, from, by, &taken),
+        }
         Ok(None)
+    }
+
+    /// An agent takes a caller of their own queue or group at the phone that they call from: it is their answer.
+    fn grab(&mut self, now: Now, from: CallId, by: &UserKey, into: CallId) -> Result<(), Refusal> {
+        self.queues.may_grab(now, into, by).map_err(|_| Refusal::NotAgent)?;
+        let codec = self.calls.get(&into).and_then(|of| self.legs.get(&of.caller)?.codec());
+        if !self.answer_caller(now, from, codec) {
+            return Ok(());
+        }
+        if let Some(of) = self.calls.get_mut(&into) {
+            of.taken_from = Some(from);
+        }
+        self.queue_input(now, queue::Input::Grab { entry: into, agent: by.clone() });
+        self.settle_queues(now);
+        Ok(())
+    }
+
+    /// The agent of an offer is on the telephone already and takes the caller there. `false`: that is not so.
+    pub(crate) fn grabbed(&mut self, now: Now, call: CallId, offer: OfferId, agent: &UserKey) -> bool {
+        let Some(from) = self.calls.get_mut(&call).and_then(|of| of.taken_from.take()) else { return false };
+        if self.calls.get(&from).and_then(|of| of.caller_user()).as_ref() != Some(agent) {
+            return false;
+        }
+        let Some(leg) = self.move_caller(now, from, call) else { return false };
+        let attempt = self.new_attempt(call, Purpose::Offer(offer, agent.clone()));
+        self.offers.insert(offer, (call, attempt));
+        if let Some(of) = self.legs.get_mut(&leg) {
+            of.attempt = Some(attempt);
+        }
+        if let Some(of) = self.attempt(call, attempt) {
+            of.legs.insert(leg);
+        }
+        self.decide(
+            now,
+            &agent.company,
+            Some(call),
+            "call.picked_up",
+            &format!("order: {} takes it", agent.user),
+        );
+        self.leg_won(now, leg);
+        true
     }
 
     /// Takes it: a queue's or group's caller leaves it for who picks up.
@@ -87,10 +134,7 @@ impl Switch {
         let mut ringing: Vec<Ringing> = calls
             .filter_map(|call| {
                 let users = self.rung_users(call);
-                let line = call.waiting.as_ref().map(|waiting: &_| {
-                    let line: &LineKey = &waiting.line;
-                    line.line.clone()
-                });
+                let line = call.waiting.as_ref().map(|waiting| waiting.line.line.clone());
                 (!users.is_empty()).then_some(Ringing { call: call.id, users, line })
             })
             .collect();
@@ -113,6 +157,16 @@ impl Switch {
     }
 }
 
+/// Whether a user is listed in a queue or group.
+fn is_member(company: &Company, user: &UserId, line: &LineId) -> bool {
+    match line {
+        LineId::Queue(id) => {
+            company.queues.get(id).is_some_and(|of| of.agents.iter().any(|agent| agent.user == *user))
+        }
+        LineId::Group(id) => company.groups.get(id).is_some_and(|of| of.members.contains(user)),
+    }
+}
+
 /// Whether it is what is to be picked up.
 fn fits(company: &Company, person: &User, ringing: &Ringing, wanted: Option<&Rings>) -> bool {
     match wanted {
@@ -123,7 +177,7 @@ fn fits(company: &Company, person: &User, ringing: &Ringing, wanted: Option<&Rin
 }
 
 /// The pick-up groups of those who are rung.
-fn groups_of(company: &Company, ringing: &Ringing) -> Vec<std::sync::Arc<str>> {
+fn groups_of(company: &Company, ringing: &Ringing) -> Vec<Arc<str>> {
     let users = ringing.users.iter().filter_map(|user| company.users.get(user));
     let of_users = users.flat_map(|user| user.pickup_groups.iter().cloned());
     let of_line = ringing.line.as_ref().and_then(|line| match line {
@@ -138,10 +192,8 @@ fn may(company: &Company, by: &UserKey, person: &User, ringing: &Ringing) -> Res
     if ringing.users.contains(&by.user) {
         return Ok(());
     }
-    if let Some(LineId::Queue(queue)) = &ringing.line {
-        let agents = company.queues.get(queue).map(|queue| queue.agents.as_slice()).unwrap_or_default();
-        let agent = agents.iter().any(|agent| agent.user == by.user);
-        return if agent { Ok(()) } else { Err(Refusal::NotAgent) };
+    if let Some(line @ LineId::Queue(_)) = &ringing.line {
+        return if is_member(company, &by.user, line) { Ok(()) } else { Err(Refusal::NotAgent) };
     }
     let groups = groups_of(company, ringing);
     let open = groups.is_empty() || groups.iter().any(|group| person.pickup_groups.contains(group));

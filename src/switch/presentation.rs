@@ -83,14 +83,14 @@ impl Switch {
     }
 
     /// Whether anything of an agent can ring, by their own rules or by those of a queue.
-    pub(crate) fn is_reachable(&self, agent: &UserKey) -> bool {
+    pub(crate) fn is_reachable(&self, now: Now, agent: &UserKey) -> bool {
         let Some(company) = self.config.companies.get(&agent.company) else { return false };
-        let Some(person) = company.users.get(&agent.user) else { return false };
+        let Some(person) = self.people.person(company, &agent.user, now.utc) else { return false };
         let devices = self.devices_of(agent);
         let members = company.queues.values().flat_map(|queue| &queue.agents);
         let mut own = members.filter(|member| member.user == agent.user).filter_map(|m| m.contacts.as_ref());
-        reach::reachable(person, devices, &self.location)
-            || own.any(|rules| reach::rings(person, rules, devices, &self.location))
+        reach::reachable(&person, devices, &self.location)
+            || own.any(|rules| reach::rings(&person, rules, devices, &self.location))
     }
 }
 

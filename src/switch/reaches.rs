@@ -118,14 +118,19 @@ impl Search<'_, '_> {
                     let exits = [QueueExit::Timeout, QueueExit::Full, QueueExit::Nobody, QueueExit::Closed];
                     next = exits.map(Event::Queue).into_iter().chain(keys()).collect();
                 }
-                Action::Group { .. } | Action::Dial { .. } | Action::Outbound { .. } => {
+                Action::Group { .. }
+                | Action::Dial { .. }
+                | Action::Find { .. }
+                | Action::Outbound { .. } => {
                     let outcomes = [Outcome::NoAnswer, Outcome::Busy, Outcome::Unavailable];
                     next = outcomes.map(Event::Dialled).to_vec();
                 }
-                Action::Play { .. } => next = keys().chain([Event::PlayFinished]).collect(),
+                Action::Play { .. } | Action::HearRecorded => {
+                    next = keys().chain([Event::PlayFinished]).collect()
+                }
                 Action::Beep => next = vec![Event::PlayFinished],
                 Action::Timer(_) => next = keys().chain([Event::Timer]).collect(),
-                Action::Load(_) => next = vec![Event::Loaded(true)],
+                Action::Load(_) | Action::LoadRecorded => next = vec![Event::Loaded(true)],
                 Action::Ask { names, .. } => {
                     let count = u16::try_from(names.len()).unwrap_or(u16::MAX);
                     next = (0..count).map(|name| Event::Asked(Ok(name))).collect();
@@ -150,8 +155,16 @@ impl Search<'_, '_> {
                 | Action::Login { .. }
                 | Action::Pause { .. }
                 | Action::WrapUpEnd
-                | Action::KeepPlace { .. }
                 | Action::PinGiven { .. }
+                | Action::KeepPlace { .. }
+                | Action::LeadTo(_)
+                | Action::SentOn { .. }
+                | Action::SetPersonal(_)
+                | Action::KeepGreeting { .. }
+                | Action::DropGreeting { .. }
+                | Action::PinTried { .. }
+                | Action::SetPin { .. }
+                | Action::SendMessageOn { .. }
                 | Action::People(_)
                 | Action::Sms { .. }
                 | Action::Enter(_)

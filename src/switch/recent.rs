@@ -79,19 +79,15 @@ impl Recent {
 
     /// Learns a fact about an agent.
     pub(crate) fn learn_fact(&mut self, change: &Change) {
-        match change {
-            Change::AgentLogin { agent, line, by, at, .. } => {
-                let key = (agent.user.clone(), line.line.clone());
-                if self.logins.len() < AGENTS_MAX || self.logins.contains_key(&key) {
-                    self.logins.insert(key, By { source: by.clone(), at: *at });
-                }
+        if let Change::AgentLogin { agent, line, by, at, .. } = change {
+            let key = (agent.user.clone(), line.line.clone());
+            if self.logins.len() < AGENTS_MAX || self.logins.contains_key(&key) {
+                self.logins.insert(key, By { source: by.clone(), at: *at });
             }
-            Change::AgentPaused { agent, by, at, .. }
-                if self.pauses.len() < AGENTS_MAX || self.pauses.contains_key(&agent.user) =>
-            {
-                self.pauses.insert(agent.user.clone(), By { source: by.clone(), at: *at });
-            }
-            _ => {}
+        } else if let Change::AgentPaused { agent, by, at, .. } = change
+            && (self.pauses.len() < AGENTS_MAX || self.pauses.contains_key(&agent.user))
+        {
+            self.pauses.insert(agent.user.clone(), By { source: by.clone(), at: *at });
         }
     }
 

@@ -14,11 +14,13 @@ use crate::model::id::MailboxKey;
 use crate::model::id::Number;
 use crate::model::mailbox::Message;
 use crate::model::mailbox::MessageState;
+use crate::model::mailbox::Occasion;
 use crate::switch::Ask;
 use crate::switch::Asked;
 use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::flow::action::Event;
+use crate::switch::letter;
 use crate::switch::mailbox;
 use crate::time::Now;
 use crate::time::Timestamp;
@@ -125,6 +127,7 @@ impl Switch {
             at: pending.at,
             length_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
             state: MessageState::New,
+            handling: None,
         };
         self.change_mailbox(now, Change::MessageLeft { message });
     }
@@ -133,16 +136,92 @@ impl Switch {
     pub(crate) fn change_mailbox(&mut self, _now: Now, change: Change) {
         self.mailboxes.apply(&change);
         let mailbox = match &change {
-            Change::MessageLeft { message } => Some(message.mailbox.clone()),
-            Change::MessageMarked { mailbox, .. } | Change::MessageDeleted { mailbox, .. } => {
-                Some(mailbox.clone())
+            Change::MessageLeft { message } => {
+                self.mail(message);
+                Some(message.mailbox.clone())
             }
+            Change::MessageMarked { mailbox, .. }
+            | Change::MessageHandled { mailbox, .. }
+            | Change::MessageDeleted { mailbox, .. } => Some(mailbox.clone()),
             _ => None,
         };
         self.tell(change);
         if let Some(mailbox) = mailbox {
             self.watch_mailbox(&mailbox);
         }
+    }
+
+    /// Has a mail sent about a message, where its box has an address and the server a way.
+    fn mail(&mut self, message: &Message) {
+        let Some(server) = &self.config.server.mail else { return };
+        let company = self.config.companies.get(&message.mailbox.company);
+        let of =
+            company.and_then(|company| Some((company, company.mailboxes.get(&message.mailbox.mailbox)?)));
+        let letter = of.and_then(|(company, of)| letter::write(server, company, of, message));
+        if let Some(letter) = letter {
+            self.ask(Ask::Mail(Box::new(letter)), Asked::Nothing);
+        }
+    }
+
+    /// What was just recorded is a greeting from here on; the file of the one before it goes.
+    pub(crate) fn keep_greeting(
+        &mut self,
+        now: Now,
+        call: CallId,
+        mailbox: MailboxId,
+        occasion: Occasion,
+        days: u32,
+    ) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        let mailbox = MailboxKey { company: of.company.clone(), mailbox };
+        let Some(pending) = of.recorded.take().and_then(|record| self.recordings.remove(&record)) else {
+            return;
+        };
+        let long = Duration::from_secs(u64::from(days) * 86_400);
+        let until = (days > 0).then(|| now.utc.checked_add(long).ok()).flatten();
+        self.set_greeting(now, mailbox, occasion, Some(pending.file()), until);
+    }
+
+    /// A box has this greeting from here on, or none of its own.
+    pub(crate) fn set_greeting(
+        &mut self,
+        now: Now,
+        mailbox: MailboxKey,
+        occasion: Occasion,
+        file: Option<Arc<str>>,
+        until: Option<Timestamp>,
+    ) {
+        if let Some(file) = self.mailboxes.greeting_file(&mailbox, occasion) {
+            self.ask(Ask::DeleteFile { file }, Asked::Nothing);
+        }
+        self.change_mailbox(now, Change::GreetingSet { mailbox, occasion, file, until, at: now.utc });
+    }
+
+    /// Somebody keyed in a PIN: too many wrong ones lock the box for a while.
+    pub(crate) fn pin_tried(&mut self, now: Now, call: CallId, mailbox: &MailboxKey, right: bool) {
+        if let Some(until) = self.mailboxes.pin_tried(mailbox, right, now.utc) {
+            let why = format!("pin_locked: voicemail:{} until {until}", mailbox.mailbox);
+            tracing::warn!(%call, mailbox = %mailbox.mailbox, "a voicemail box is locked: too many wrong PINs");
+            self.decide(now, &mailbox.company, Some(call), "voicemail.locked", &why);
+        }
+    }
+
+    /// Puts a copy of a message into another box of the company.
+    pub(crate) fn send_message_on(&mut self, now: Now, from: &MailboxKey, id: &str, to: MailboxId) {
+        let message = self.mailboxes.messages(from).iter().find(|message| *message.id == *id).cloned();
+        let Some(message) = message else { return };
+        self.next_record += 1;
+        let copy = Message {
+            id: format!("{}-{}", message.call, self.next_record).into(),
+            mailbox: MailboxKey { company: from.company.clone(), mailbox: to },
+            at: now.utc,
+            state: MessageState::New,
+            handling: None,
+            ..message.clone()
+        };
+        let (file, copied) = (mailbox::file_of(&message.id), mailbox::file_of(&copy.id));
+        self.ask(Ask::CopyFile { file, to: copied }, Asked::Nothing);
+        self.change_mailbox(now, Change::MessageLeft { message: copy });
     }
 
     /// A message that is long enough when its caller hangs up will be kept: the record says so already.

@@ -12,9 +12,11 @@ use crate::model::flow::Destination;
 use crate::model::flow::HangupCause;
 use crate::model::flow::Show;
 use crate::model::id::CallId;
+use crate::model::id::LineId;
 use crate::model::id::QueueId;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
+use crate::model::number;
 use crate::model::queue::Confirm;
 use crate::model::queue::Strategy;
 use crate::model::server::Language;
@@ -295,11 +297,11 @@ impl Switch {
                 Destination::Queue(queue) => of.queues.get(queue).map(|queue| queue.name.clone()),
                 Destination::Flow(flow) => of.flows.get(flow).map(|flow| flow.name.clone()),
                 Destination::Voicemail(mailbox) => of.mailboxes.get(mailbox).map(|of| of.name.clone()),
-                Destination::Phone(number) => Some(crate::model::number::pretty(number).into()),
+                Destination::Phone(number) => Some(number::pretty(number).into()),
                 Destination::Room(_) | Destination::Hangup => None,
             }),
             Target::Phone { company: id, user, .. } => company(id).and_then(|of| of_user(of, user)),
-            Target::Outside { number, .. } => Some(crate::model::number::pretty(number).into()),
+            Target::Outside { number, .. } => Some(number::pretty(number).into()),
             Target::Toggle { .. } | Target::Service { .. } | Target::Barred { .. } => None,
         };
         name.unwrap_or_else(|| by.user.as_str().into())
@@ -321,10 +323,8 @@ impl Switch {
     pub(crate) fn return_timeout(&mut self, now: Now, call: CallId) {
         let Some(of) = self.calls.get(&call) else { return };
         // Only while somebody is rung: who waits in a queue or leaves a message has arrived.
-        let in_queue = of
-            .waiting
-            .as_ref()
-            .is_some_and(|waiting| matches!(waiting.line.line, crate::model::id::LineId::Queue(_)));
+        let in_queue =
+            of.waiting.as_ref().is_some_and(|waiting| matches!(waiting.line.line, LineId::Queue(_)));
         if of.attempts.is_empty() || of.callee.is_some() || in_queue {
             return;
         }

@@ -28,6 +28,7 @@ use crate::switch::people;
 use crate::switch::people::Order;
 use crate::switch::service::Service;
 use crate::switch::service_number;
+use crate::switch::star;
 
 /// Who dials.
 #[derive(Clone, Copy, Debug)]
@@ -121,9 +122,6 @@ pub enum NoRoute {
         /// Which.
         class: PriceClass,
     },
-    /// A service code that this version knows but does not carry out.
-    #[error("this service code is not carried out by this version")]
-    NotYet,
 }
 
 impl NoRoute {
@@ -134,7 +132,6 @@ impl NoRoute {
             // RFC 3261 §21.4.22: a phone that sends digits one by one goes on after 484.
             NoRoute::Incomplete => 484,
             NoRoute::Barred { .. } | NoRoute::NotAllowed { .. } => 403,
-            NoRoute::NotYet => 501,
         }
     }
 }
@@ -230,6 +227,15 @@ fn from_user(config: &Config, company: &Company, user: &UserId, dialled: &str) -
     if number::is_emergency(dialled) {
         return emergency(config, company, dialled);
     }
+    if let Some(star) = star::read(&company.codes, dialled) {
+        return Ok(Target::Service { company: company.id.clone(), service: Service::Star(star) });
+    }
+    if let Some(number) = speed(company, user, dialled) {
+        return match number::is_emergency(number.as_str()) {
+            true => emergency(config, company, number.as_str()),
+            false => inside_or_outside(config, company, user, number.as_str(), false),
+        };
+    }
     if let Some(code) = code(company, dialled) {
         return match code? {
             Code::Service(service) => Ok(Target::Service { company: company.id.clone(), service }),
@@ -239,6 +245,13 @@ fn from_user(config: &Config, company: &Company, user: &UserId, dialled: &str) -
         };
     }
     inside_or_outside(config, company, user, dialled, false)
+}
+
+/// The number that a speed dial stands for: the user's own, else the company's.
+fn speed<'a>(company: &'a Company, user: &UserId, dialled: &str) -> Option<&'a Number> {
+    let digits = dialled.strip_prefix(company.codes.speed.as_deref()?)?;
+    let own = company.users.get(user).and_then(|user| user.speed.get(digits));
+    own.or_else(|| company.speed.get(digits))
 }
 
 /// An extension, a public number of any company, or the outside.
@@ -363,18 +376,16 @@ fn code<'a>(company: &Company, dialled: &'a str) -> Option<Result<Code<'a>, NoRo
         (&codes.record_prompt, "record_prompt", Must),
     ];
     let known = known.iter().filter_map(|(code, name, argument)| Some((code.as_deref()?, *name, *argument)));
-    let later = codes.forward.iter().flatten().map(|code| (&**code, "later", May));
     let fits = |(code, _, argument): &(&str, &str, Argument)| {
         dialled.strip_prefix(code).is_some_and(|rest| rest.is_empty() || *argument != Never)
     };
-    let (code, name, argument) = known.chain(later).filter(fits).max_by_key(|(code, ..)| code.len())?;
+    let (code, name, argument) = known.filter(fits).max_by_key(|(code, ..)| code.len())?;
     let rest = &dialled[code.len()..];
     if rest.is_empty() && argument == Must {
         return Some(Err(NoRoute::Incomplete));
     }
     Some(match name {
         "hide_number" => Ok(Code::Hide(rest)),
-        "later" => Err(NoRoute::NotYet),
         name => service(company, name, rest).map(Code::Service).ok_or_else(|| unknown(company, rest)),
     })
 }
@@ -421,7 +432,7 @@ fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
 fn unknown(company: &Company, dialled: &str) -> NoRoute {
     let begins = |whole: &str| whole.len() > dialled.len() && whole.starts_with(dialled);
     let codes = &company.codes;
-    let codes = [
+    let each = [
         &codes.login,
         &codes.logout,
         &codes.pause,
@@ -442,7 +453,7 @@ fn unknown(company: &Company, dialled: &str) -> NoRoute {
         &codes.hot_desk,
         &codes.record_prompt,
     ];
-    let code = codes.into_iter().flatten().any(|code| begins(code));
+    let code = each.into_iter().flatten().any(|code| begins(code)) || star::begins(codes, dialled);
     let slots = company.parking.iter().flat_map(|parking| parking.first..=parking.last);
     let slot = || slots.into_iter().any(|slot| begins(&slot.to_string()));
     if code || slot() || company.extensions.keys().any(|ext| begins(ext.as_str())) {

@@ -23,6 +23,8 @@ use crate::switch::record_prompt;
 use crate::switch::say::What;
 use crate::switch::service_number;
 use crate::switch::service_number::Proof;
+use crate::switch::star;
+use crate::switch::star::Star;
 use crate::switch::toggling;
 
 /// A caller who forgets the echo is let go after this.
@@ -55,11 +57,14 @@ pub enum Service {
     Menu,
     /// What people do with each other's calls.
     People(people::Order),
+    /// Sets something for the caller, or reads it back.
+    Star(Star),
 }
 
 /// The program of a service code.
 pub fn program(service: Service) -> Program {
     match service {
+        Service::Star(star) => Program::Star(star::Run::new(star)),
         Service::Voicemail(mailbox) => Program::Mailbox(mailbox::Listen::new(mailbox)),
         Service::Menu => Program::ServiceNumber(service_number::Run::new(Service::Menu, None, Proof::Given)),
         Service::People(people::Order::RecordPrompt(media)) => {
@@ -175,7 +180,7 @@ impl Run {
                 stage.timer(ECHO_MAX);
             }
             Service::OwnNumber => self.own_number(stage, &user),
-            Service::Voicemail(_) | Service::Menu | Service::People(_) => self.done(stage),
+            Service::Voicemail(_) | Service::Menu | Service::People(_) | Service::Star(_) => self.done(stage),
         }
     }
 

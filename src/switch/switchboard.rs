@@ -11,11 +11,13 @@ use crate::model::board::ParkedView;
 use crate::model::board::PersonState;
 use crate::model::board::Reachable;
 use crate::model::board::TransferredView;
+use crate::model::change::Change;
 use crate::model::change::Source;
 use crate::model::command::Answer;
 use crate::model::company::Company;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
 use crate::model::id::LineId;
 use crate::model::id::LineKey;
 use crate::model::id::Number;
@@ -32,12 +34,14 @@ use crate::switch::originate::Click;
 use crate::switch::people;
 use crate::switch::people::Refusal;
 use crate::switch::people::Talk;
+use crate::switch::queue;
 use crate::switch::reach;
 use crate::switch::returns;
 use crate::switch::route::Target;
 use crate::switch::service::Service;
 use crate::switch::transfer::Referral;
 use crate::time::Now;
+use crate::time::Timestamp;
 
 impl Switch {
     /// Carries out an order about people's calls.
@@ -106,7 +110,7 @@ impl Switch {
                     )
                 };
                 let toggle = of.night.clone().ok_or_else(none)?;
-                let change = crate::model::change::Change::ToggleSet {
+                let change = Change::ToggleSet {
                     company,
                     toggle,
                     on,
@@ -144,7 +148,7 @@ impl Switch {
     fn talk_named(&self, user: &UserKey, call: Option<CallId>) -> Result<Talk, (String, bool)> {
         let talks = self.talks_of(user, None);
         let named = talks.iter().copied().filter(|talk| call.is_none_or(|call| talk.call == call));
-        let active = named.clone().filter(|talk| !talk.held).next_back();
+        let active = named.clone().rfind(|talk| !talk.held);
         active.or_else(|| named.clone().next_back()).ok_or_else(|| {
             (format!("user \"{}\" has no such call; `sentral calls` lists them", user.user), true)
         })
@@ -161,7 +165,11 @@ impl Switch {
         if of.waiting.is_none() {
             return Err(gone());
         }
-        Err(gone())
+        self.queues
+            .may_take(now, call, user)
+            .map_err(|why| (format!("user \"{}\" cannot take call {call}: {why}", user.user), false))?;
+        self.queue_input(now, queue::Input::Take { entry: call, agent: user.clone() });
+        Ok(Answer::Done)
     }
 
     /// Rings a user's phone, which is asked to answer by itself, and has what they would have dialled done.
@@ -199,7 +207,8 @@ impl Switch {
         }
     }
 
-    fn board_dial(
+    /// Rings the phones of a user, and then whom they want to talk with.
+    pub(crate) fn board_dial(
         &mut self,
         now: Now,
         user: &UserKey,
@@ -291,7 +300,7 @@ impl Switch {
         &mut self,
         now: Now,
         company: &CompanyId,
-        device: &crate::model::id::DeviceId,
+        device: &DeviceId,
         user: Option<UserId>,
     ) -> Result<Answer, (String, bool)> {
         let of = self.config.companies.get(company);
@@ -422,12 +431,17 @@ impl Switch {
     /// What a user has set that keeps calls away, and until when.
     fn absence_of(
         &self,
-        _now: Now,
+        now: Now,
         company: &Company,
         user: &UserId,
-    ) -> (Option<Reachable>, Option<crate::time::Timestamp>) {
-        let forwarded = company.users.get(user).is_some_and(|user| user.forward_always.is_some());
-        (forwarded.then_some(Reachable::Forwarded), None)
+    ) -> (Option<Reachable>, Option<Timestamp>) {
+        let standing = self.people.standing(company, user, now.utc);
+        match (standing.do_not_disturb, standing.absent, standing.forwarded) {
+            (true, ..) => (Some(Reachable::DoNotDisturb), standing.dnd_until),
+            (false, Some(absence), _) => (Some(Reachable::Absent), absence.until),
+            (false, None, Some(_)) => (Some(Reachable::Forwarded), None),
+            (false, None, None) => (None, None),
+        }
     }
 }
 

@@ -252,14 +252,17 @@ impl Switch {
             }
             Resource::Presence(user) => {
                 let company = company(&user.company)?;
-                let person = company.users.get(&user.user)?;
+                let person = self.people.person(company, &user.user, now.utc)?;
+                let own = self.people.standing(company, &user.user, now.utc);
                 let standing = self.queues.standing(user);
                 let in_call = |dialog: &Dialog| {
                     dialog.state == State::Confirmed || dialog.direction == Some(Direction::Initiator)
                 };
                 Some(Document::Presence(presence::of(presence::Facts {
-                    reachable: reach::reachable(person, self.devices_of(user), &self.location),
+                    reachable: reach::reachable(&person, self.devices_of(user), &self.location),
                     in_call: self.dialogs_of(company, user).iter().any(in_call),
+                    do_not_disturb: own.do_not_disturb,
+                    absent: own.absent.as_ref().map(|absence| &*absence.reason),
                     away: standing.paused || (standing.listed && !standing.logged_in),
                     published: self.publications.newest(user),
                 })))

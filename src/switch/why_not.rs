@@ -359,12 +359,13 @@ impl Check<'_> {
         }
         let backoff = of.and_then(|of| of.backoff).filter(|(why, _)| *why == "busy");
         let state = of.map(|of| &of.state);
-        let (code, nb, en) = if of.is_some_and(|of| of.talking) || in_call {
-            ("busy", "I en samtale".to_owned(), "In a call".to_owned())
-        } else if let Some((_, left)) = backoff {
+        let in_call = of.map_or(in_call, |of| of.in_call);
+        let (code, nb, en) = if let Some((_, left)) = backoff {
             let s = left.as_secs() + 1;
             let nb = format!("Telefonen sa opptatt; den prøves igjen om {s} s");
             ("phone_busy", nb, format!("The phone said busy; it is tried again in {s} s"))
+        } else if in_call || matches!(state, Some(AgentState::Busy(_))) {
+            ("busy", "I en samtale".to_owned(), "In a call".to_owned())
         } else if matches!(state, Some(AgentState::Ringing(_))) {
             ("ringing", "Ringes akkurat nå".to_owned(), "Being rung right now".to_owned())
         } else {
@@ -475,6 +476,7 @@ impl Check<'_> {
             Language::En => en.to_owned(),
         };
         let offers: Vec<_> = recent.into_iter().flat_map(|recent| recent.offers(&self.agent.user)).collect();
+        let judged = offers.iter().filter(|offer| offer.result.is_some()).count();
         let missed = offers.iter().filter(|offer| offer.result.as_deref() == Some("no_answer")).count();
         let words: Vec<String> = offers
             .iter()
@@ -490,7 +492,7 @@ impl Check<'_> {
                 format!("{} {line}: {result}", self.clock(offer.at))
             })
             .collect();
-        let (weight, code) = match (words.is_empty(), missed * 2 > words.len()) {
+        let (weight, code) = match (words.is_empty(), missed * 2 > judged) {
             (true, _) => (Weight::May, "never_offered"),
             (false, true) => (Weight::May, "mostly_missed"),
             (false, false) => (Weight::Fine, "offers"),

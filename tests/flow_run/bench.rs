@@ -28,6 +28,7 @@ use sentral::switch::flow::action::Toggles;
 use sentral::switch::flow::action::World;
 use sentral::switch::identity;
 use sentral::switch::mailbox::Mailboxes;
+use sentral::switch::personal::People;
 use sentral::time::Timestamp;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -157,6 +158,7 @@ pub(crate) struct Bench {
     pub(crate) facts: CallerFacts,
     pub(crate) toggles: Toggles,
     pub(crate) mailboxes: Mailboxes,
+    pub(crate) people: People,
     pub(crate) now: Timestamp,
     pub(crate) random: u32,
     /// Decisions, `at: why`.
@@ -183,6 +185,7 @@ impl Bench {
             },
             toggles: Toggles::default(),
             mailboxes: Mailboxes::default(),
+            people: People::default(),
             now: "2026-11-23T10:00:00+01:00".parse().expect("a time"),
             random: 0,
             steps: Vec::new(),
@@ -242,6 +245,7 @@ impl Bench {
             at: self.now,
             length_ms: 5000,
             state,
+            handling: None,
         };
         self.mailboxes.apply(&Change::MessageLeft { message });
         self
@@ -272,6 +276,7 @@ impl Bench {
         let world = World {
             toggles: &self.toggles,
             mailboxes: &self.mailboxes,
+            people: &self.people,
             presence: &|_, _| Presence::Ready,
             random: self.random,
         };
@@ -334,6 +339,9 @@ impl Bench {
                 let to: Vec<String> = to.iter().map(Destination::to_string).collect();
                 format!("dial {} {}", to.join(","), secs(ring))
             }
+            Action::Find { user, rings, long } => format!("find {user} {rings:?} {}", secs(long)),
+            Action::SentOn { .. } => return None,
+            Action::SetPersonal(setting) => format!("set {}", setting.name()),
             Action::Outbound { number, .. } => format!("outbound {number}"),
             Action::Record { mailbox, max, min, .. } => {
                 format!("record {mailbox} {} min {}", secs(max), secs(min))
@@ -344,14 +352,22 @@ impl Bench {
             Action::Load(file) => format!("load {file}"),
             Action::MarkMessage { id, state, .. } => format!("mark {id} {state:?}"),
             Action::DeleteMessage { id, .. } => format!("delete {id}"),
+            Action::LoadRecorded => "load recorded".into(),
+            Action::HearRecorded => "hear".into(),
+            Action::KeepGreeting { occasion, days, .. } => format!("greeting {occasion:?} {days}"),
+            Action::DropGreeting { occasion, .. } => format!("no greeting {occasion:?}"),
+            Action::PinTried { right, .. } => format!("pin {right}"),
+            Action::SetPin { pin, .. } => format!("new pin {pin}"),
+            Action::SendMessageOn { id, to, .. } => format!("send {id} to {to}"),
+            Action::LeadTo(target) => format!("lead to {target:?}"),
             Action::Login { line, logged_in: true } => format!("login {}", optional(line)),
             Action::Login { line, logged_in: false } => format!("logout {}", optional(line)),
             Action::Pause { reason: Some(reason) } => format!("pause {reason}"),
             Action::Pause { reason: None } => "unpause".into(),
             Action::PinGiven { user, right } => format!("pin of {user} {right}"),
             Action::WrapUpEnd => "wrap-up end".into(),
-            Action::KeepPlace { number } => format!("keep place {number}"),
             Action::People(deed) => format!("{deed:?}"),
+            Action::KeepPlace { number } => format!("keep place {number}"),
             Action::FlipToggle(toggle) => format!("flip {toggle}"),
             Action::ToggleUntil { toggle, until } => format!("on {toggle} until {until}"),
             Action::Ask { what, timeout, names, tags } => {

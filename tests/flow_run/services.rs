@@ -59,11 +59,15 @@ fn voicemail_is_listened_to_message_by_message() {
     assert_eq!(bench.on(Event::PlayFinished), "mark ny Saved; play vm/options");
     assert_eq!(bench.clone().on(Event::Digit('2')), "stop; play vm/saved");
     assert!(bench.clone().on(Event::Digit('1')).ends_with("voicemail/ny.wav"));
-    assert_eq!(bench.clone().on(Event::Digit('4')), "stop; play menu/invalid+vm/options");
+    assert_eq!(bench.clone().on(Event::Digit('4')), "stop; play vm/unknown+vm/options");
+    assert_eq!(bench.clone().on(Event::Digit('7')), "stop; play menu/invalid+vm/options");
+    assert_eq!(bench.clone().on(Event::Digit('0')), "stop; play vm/settings");
     assert_eq!(bench.on(Event::Digit('3')), "stop; delete ny; play vm/deleted");
     assert_eq!(bench.on(Event::PlayFinished), "load voicemail/gammel.wav");
     assert_eq!(bench.on(Event::Loaded(false)), "play call/technical");
-    assert_eq!(bench.on(Event::PlayFinished), "play menu/goodbye");
+    assert_eq!(bench.on(Event::PlayFinished), "play vm/no-more");
+    assert_eq!(bench.on(Event::PlayFinished), "timer 6s");
+    assert_eq!(bench.on(Event::Timer), "play menu/goodbye");
     assert_eq!(bench.on(Event::PlayFinished), "hangup Normal");
 }
 
@@ -82,10 +86,10 @@ fn a_box_asks_others_than_its_owners_for_its_pin() {
     for key in "4321".chars() {
         bench.on(Event::Digit(key));
     }
-    assert_eq!(bench.clone().on(Event::Digit('#')), "clear; play vm/you-have+vm/none");
-    assert_eq!(bench.clone().on(Event::Timer), "play vm/you-have+vm/none");
+    assert_eq!(bench.clone().on(Event::Digit('#')), "clear; pin true; play vm/you-have+vm/none");
+    assert_eq!(bench.clone().on(Event::Timer), "pin true; play vm/you-have+vm/none");
     bench.on(Event::Digit('9'));
-    assert_eq!(bench.on(Event::Digit('#')), "clear; play vm/wrong-pin+vm/enter-pin");
+    assert_eq!(bench.on(Event::Digit('#')), "clear; pin false; play vm/wrong-pin+vm/enter-pin");
     bench.on(Event::PlayFinished);
     assert_eq!(bench.on(Event::Timer), "play vm/wrong-pin+vm/enter-pin");
     assert_eq!(bench.on(Event::Digit('#')), "stop; play vm/wrong-pin+menu/goodbye");
@@ -102,6 +106,7 @@ fn a_dry_run_tells_every_decision_and_what_follows() {
         let world = World {
             toggles: &bench.toggles,
             mailboxes: &bench.mailboxes,
+            people: &bench.people,
             presence: &|_, user| if user.as_str() == "kari" { Presence::Ready } else { Presence::LoggedOut },
             random: 0,
         };

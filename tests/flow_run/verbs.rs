@@ -295,6 +295,7 @@ fn a_dry_run_tells_every_way_that_an_answer_could_lead() {
     let world = World {
         toggles: &bench.toggles,
         mailboxes: &bench.mailboxes,
+        people: &bench.people,
         presence: &|_, _| Presence::Ready,
         random: 0,
     };

@@ -57,8 +57,26 @@ fn no_confirmed_call_and_no_registration_is_lost_when_the_daemon_is_killed() {
     assert!(doubled.is_empty(), "recorded more than once: {doubled:?}");
 
     phone_is_reached(&phone, &callers.line);
+    what_was_is_told(&site, records[0]["id"].as_str().expect("a text"));
     daemon.end();
     log_has_no_gap(&site);
+}
+
+/// The log answers for the life that was killed.
+fn what_was_is_told(site: &Site, call: &str) {
+    let why = site.ask(&["why", call, "--lang", "nb"]).expect("the call is known");
+    let lines = why["lines"].as_array().expect("a list");
+    assert_eq!(
+        (&lines[0]["event"], &lines[0]["text"]),
+        (&"call.started".into(), &"Samtale til +4736000130".into())
+    );
+    assert!(lines.iter().any(|line| line["event"] == "call.ended"), "{why}");
+    let report = site.ask(&["report", "number", "+4736000130"]).expect("numbers were called");
+    let calls = &report["rows"][0]["figures"]["numbers"][0][1]["calls"];
+    assert!(calls.as_u64() >= Some(ENDED as u64), "{report}");
+    let found = site.ask(&["why-not", "anna"]).expect("a user");
+    assert!(found["lines"][0]["findings"].as_array().is_some_and(|found| !found.is_empty()), "{found}");
+    assert!(site.ask(&["why", "0-1"]).is_none() && site.ask(&["report", "user", "nobody"]).is_none());
 }
 
 /// Every decision has its number: of the life that was killed, and of the one that went on.

@@ -48,7 +48,7 @@ use sentral::time::Now;
 use sentral::time::Timestamp;
 
 pub(crate) const READY: Facts =
-    Facts { reachable: true, in_call: false, do_not_disturb: false, forwarded: false };
+    Facts { reachable: true, in_call: false, do_not_disturb: false, absent: false, forwarded: false };
 
 pub(crate) fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -207,6 +207,7 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         block: Default::default(),
         fraud: Default::default(),
         contacts: BTreeMap::new(),
+        speed: BTreeMap::new(),
         codes: Codes::default(),
         sms: None,
         webhooks: BTreeMap::new(),

@@ -753,7 +753,7 @@ impl Sim {
                 }
                 // Waits for the agent of last time, perhaps.
                 let lately = self.elapsed() - caller.entered < s(15) && caller.number.is_some();
-                if lately {
+                if lately && self.queue(&line).is_some_and(|queue| queue.prefer_last_agent.is_some()) {
                     continue;
                 }
                 let pull = self.queue(&line).is_some_and(|queue| queue.strategy == Strategy::Pull);

@@ -158,6 +158,7 @@ nina = { user = \"nina\", password = \"nina-secret\" }
 name = \"Hjelp\"
 agents = [\"kari\"]
 auto_login = true
+overflow = \"user:nina\"
 ";
     let config = config_with(&[("companies/annen.toml", other)]);
     let mut world = World::at(114, noon(), config);

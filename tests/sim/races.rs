@@ -91,9 +91,9 @@ fn a_blind_transfer_survives_that_the_answer_crosses_the_bye_of_who_transfers() 
         let outcome = match (refer < bye, refuses) {
             (false, _) => "over",
             (true, false) => "moved",
-            // Who has gone when it fails does not get the party back.
-            (true, true) if bye < refused => "over",
             (true, true) if stays => "given back",
+            // Who has gone when it fails is called back; who has the party back by then hangs up on them.
+            (true, true) if bye < refused || up(&world) == [1, 1, 0] => "called back",
             (true, true) => "given back, then over",
         };
         match outcome {
@@ -105,6 +105,11 @@ fn a_blind_transfer_survives_that_the_answer_crosses_the_bye_of_who_transfers() 
             "given back" => {
                 assert_eq!(up(&world), [1, 1, 0]);
                 assert!(talk(&world, (carrier, call), (kari, line)));
+            }
+            "called back" => {
+                assert_eq!(up(&world), [1, 1, 0]);
+                let back = world.phones[kari].line(&Stage::Up).unwrap();
+                assert!(back != line && talk(&world, (carrier, call), (kari, back)));
             }
             _ => assert_eq!(up(&world), [0, 0, 0], "{outcome}"),
         }

@@ -45,7 +45,7 @@ fn an_administrator_speaks_hears_speaks_again_and_takes_it_into_use() {
     assert!(told(&world).contains("people/record-kept"));
     world.until("it ends", 5 * S, |w| matches!(w.phones[kari].lines[&line].stage, Stage::Over(_)));
     let kept = world.changes.iter().any(|change| {
-        matches!(change, Change::Decision(event) if &*event.event == "media.recorded" && event.why.contains("welcome"))
+        matches!(change, Change::Decision(told) if &*told.event == "media.recorded" && told.why.contains("welcome"))
     });
     assert!(kept);
     world.finish();

@@ -109,11 +109,12 @@ fn while_the_attendant_talks_a_returned_call_waits_first_in_the_switchboards_que
     assert!(waits(&world), "the caller is there");
     assert!(rung_from(&world, kari).is_none(), "Kari is not rung in her call");
     let joined = world.changes.iter().filter_map(|change| match change {
-        sentral::model::change::Change::Decision(event) => Some(format!("{} {}", event.event, event.why)),
+        sentral::model::change::Change::Decision(told) if &*told.event == "queue.joined" => {
+            told.fields.line.as_ref().map(ToString::to_string)
+        }
         _ => None,
     });
-    let joined: Vec<String> = joined.filter(|told| told.contains("queue:board")).collect();
-    assert!(joined.iter().any(|told| told.contains("queue.joined")), "{joined:?}");
+    assert_eq!(joined.collect::<Vec<String>>(), ["queue:board"]);
     world.phones[carrier].hang_up(world.now, waiting);
     world.finish();
 }

@@ -83,6 +83,26 @@ fn talking(seed: u64) -> (World, usize, usize, DialogId, DialogId) {
 }
 
 #[test]
+fn an_attendant_sees_how_everybody_is() {
+    let mut world = world(121);
+    let (kari, ola) = (world.registered("kari"), world.registered("ola"));
+    let states = |board: &BoardView| ["kari", "ola", "sara", "per"].map(|of| state(board, of));
+    let free = look(&mut world);
+    use Reachable::Busy;
+    use Reachable::Free;
+    assert_eq!(states(&free), [Free, Free, Reachable::Unreachable, Free]);
+    world.phones[ola].answer = Answer::After(2 * S);
+    world.phones[kari].call(world.now, "102", false);
+    world.run(S);
+    let ringing = look(&mut world);
+    assert_eq!(states(&ringing), [Busy, Reachable::Ringing, Reachable::Unreachable, Free]);
+    world.run(2 * S);
+    let talking = look(&mut world);
+    assert_eq!(states(&talking), [Busy, Busy, Reachable::Unreachable, Free]);
+    world.finish();
+}
+
+#[test]
 fn an_attendant_sees_who_waits_and_how_everybody_is_and_takes_anyone() {
     let mut world = world(121);
     let carrier = world.carrier();
@@ -170,6 +190,7 @@ fn an_attended_transfer_by_order_joins_the_two_others() {
     };
     assert_eq!(ask(&mut world, order), Answered::Done);
     world.until("they talk", S, |w| talks(w, ola, (carrier, call)));
+    world.run(S / 2);
     assert_eq!(world.phones[kari].live_lines(), 0);
     world.finish();
 }

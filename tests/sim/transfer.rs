@@ -202,7 +202,7 @@ fn who_leaves_a_message_is_not_exchanged_for_another_in_the_middle_of_it() {
     world.phones[kari].hold(world.now, line, true);
     world.run(S / 5);
     let second = world.phones[kari].call(world.now, "690", false);
-    world.run(5 * S);
+    world.run(12 * S);
     let recorded =
         |w: &World| w.stream_to(w.phones[kari].lines[&second].audio).is_some_and(|(_, s)| s.is_busy());
     assert!(recorded(&world), "the message is being taken");

@@ -35,7 +35,7 @@ fn a_call_is_told_decision_by_decision_with_who_was_not_offered_and_why() {
     world.phones[ola].answer = Answer::Ring;
     pause(&mut world, "ola", Some("lunsj"));
     world.phones[carrier].call(world.now, MAIN, false);
-    world.run(40 * S);
+    world.run(30 * S);
     world.phones[kari].answer = Answer::After(Duration::ZERO);
     world.until("Kari talks", 60 * S, |w| w.phones[kari].line(&Stage::Up).is_some());
     world.run(5 * S);

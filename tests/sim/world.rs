@@ -38,6 +38,7 @@ use sentral::switch::Output;
 use sentral::switch::Switch;
 use sentral::switch::asking::Post;
 use sentral::switch::flow::action::Unanswered;
+use sentral::switch::letter::Letter;
 
 use crate::phone::Phone;
 
@@ -106,6 +107,8 @@ pub struct World {
     pub cdrs: Vec<Cdr>,
     pub changes: Vec<Change>,
     pub answers: Vec<command::Answer>,
+    /// Mails that were to be sent.
+    pub letters: Vec<Letter>,
     /// What was sent to where no phone is.
     pub strays: Vec<(SocketAddr, String)>,
     /// What has come to the switch, in order: from whom, and what as `BYE 7` or `200 INVITE 7`.
@@ -279,6 +282,7 @@ impl World {
             cdrs: Vec::new(),
             changes: Vec::new(),
             answers: Vec::new(),
+            letters: Vec::new(),
             strays: Vec::new(),
             arrived: Vec::new(),
             weather: Weather::FINE,
@@ -555,7 +559,11 @@ impl World {
                             let Some(answer) = answer else { continue };
                             Answer::Posted(answer.map(String::into_bytes))
                         }
-                        Ask::DeleteFile { .. } => Answer::Done,
+                        Ask::DeleteFile { .. } | Ask::CopyFile { .. } => Answer::Done,
+                        Ask::Mail(letter) => {
+                            self.letters.push(*letter);
+                            Answer::Done
+                        }
                     };
                     self.switch.handle_input(self.now, Input::Answer { id, answer });
                 }

@@ -133,7 +133,7 @@ enum Verb {
         /// Company
         company: CompanyId,
         /// `on` or `off`
-        #[arg(value_parser = on_or_off)]
+        #[arg(value_parser = on_or_off, action = clap::ArgAction::Set)]
         on: bool,
     },
     /// Logs a user in at a shared phone, or out

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod devices;
 mod hours;
+mod missed;
 mod print;
 mod queues;
 mod report;
@@ -20,6 +21,8 @@ mod status;
 mod toggle;
 mod trace;
 mod trunks;
+mod users;
+mod voicemail;
 mod when;
 mod why;
 mod why_not;
@@ -94,6 +97,12 @@ enum Verb {
     Agents(agents::Args),
     /// The switchboard: callers, parked calls, people; transfer, park, click to call
     Board(board::Args),
+    /// People and what they have set for themselves: forwarding, absence, do not disturb
+    Users(users::Args),
+    /// Messages of voicemail boxes, and who of a team sees to them
+    Voicemail(voicemail::Args),
+    /// Callers of queues whom nobody has answered
+    Missed(missed::Args),
     /// Telephones and where they are registered; has one fetch its configuration
     Devices(devices::Args),
     /// Carriers and whether they can be used
@@ -194,6 +203,9 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Queues(args) => queues::run(args, &context),
         Verb::Agents(args) => agents::run(args, &context),
         Verb::Board(args) => board::run(args, &context),
+        Verb::Users(args) => users::run(args, &context),
+        Verb::Voicemail(args) => voicemail::run(args, &context),
+        Verb::Missed(args) => missed::run(args, &context),
         Verb::Devices(args) => devices::run(args, &context),
         Verb::Trunks => trunks::run(&context),
         Verb::Hours(args) => hours::run(args, &context),
@@ -269,6 +281,11 @@ mod tests {
             "sentral hours show kontor --year 2027 --all",
             "sentral hours import ferier.ics --company fjord --write",
             "sentral hours export --company fjord",
+            "sentral users forward fjord kari no-answer +4736000391 --after 15",
+            "sentral users absence fjord kari ferie --until 2h --to user:ola",
+            "sentral voicemail take fjord felles 0-5f3a-1 --by kari --note x",
+            "sentral voicemail put-back fjord felles 0-5f3a-1 --by kari",
+            "sentral missed done fjord +4736000777 --by kari",
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",

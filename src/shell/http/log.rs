@@ -114,7 +114,7 @@ pub(super) fn tell(store: &Store, ask: &WhyAsk) -> anyhow::Result<Answer> {
     if events.is_empty() && cdr.is_none() {
         return Ok(Answer::Refused {
             why: format!(
-                "the log has nothing of call {}: it is older than [events] keep, or never was; `sentral cdr` and `sentral calls` list calls",
+                "the log has nothing of call {}: it is older than [history] keep, or never was; `sentral cdr` and `sentral calls` list calls",
                 ask.call
             ),
             not_found: true,

@@ -110,6 +110,12 @@ pub fn count(change: &Change) {
         | Change::ToggleSet { .. }
         | Change::BusyCallback { .. }
         | Change::HotDesk { .. }
+        | Change::PersonalSet { .. }
+        | Change::MessageHandled { .. }
+        | Change::GreetingSet { .. }
+        | Change::PinSet { .. }
+        | Change::Missed { .. }
+        | Change::MissedCleared { .. }
         | Change::MessageMarked { .. }
         | Change::MessageDeleted { .. } => {}
     }

@@ -23,7 +23,7 @@ use crate::model::event::Event;
 use crate::shell::clock;
 
 /// A file that has grown to this size is followed by another.
-const FILE_MAX: u64 = 4 << 20;
+const FILE_MAX: u64 = 16 << 20;
 /// Bytes of lines kept in memory while the disk is full; beyond it facts are lost, and counted.
 const UNWRITTEN_MAX: usize = 16 << 20;
 /// Bytes read at a time when following a file.

@@ -24,6 +24,7 @@ use crate::model::event::Event;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::MailboxKey;
+use crate::model::mailbox::Handling;
 use crate::model::mailbox::MessageState;
 use crate::shell::store::events;
 use crate::shell::store::journal::Line;
@@ -62,6 +63,12 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE call_back (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE hot_desk (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
 ",
+    "
+    CREATE TABLE personal (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE greeting (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE pin (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE missed (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
 ];
 /// The tables of state, all of one shape.
 const STATE_TABLES: &[&str] = &[
@@ -77,6 +84,10 @@ const STATE_TABLES: &[&str] = &[
     "message",
     "call_back",
     "hot_desk",
+    "personal",
+    "greeting",
+    "pin",
+    "missed",
 ];
 /// Call records given at most at a time.
 const CDRS_MAX: usize = 100_000;
@@ -118,9 +129,15 @@ enum Effect<'a> {
     Complete { call: CallId, rtp: (u64, u64), lost: u64 },
     Put(Place),
     Delete(Place),
-    Mark(Place, MessageState),
+    Mark(Place, Mark<'a>),
     Log(&'a Event),
     Nothing,
+}
+
+/// What of a message changes where it is kept.
+enum Mark<'a> {
+    State(MessageState),
+    Handling(&'a Option<Handling>),
 }
 
 impl Database {
@@ -172,7 +189,7 @@ impl Database {
                     }
                     pending.insert(place, None);
                 }
-                Effect::Mark(place, state) => mark(&transaction, &mut pending, place, state)?,
+                Effect::Mark(place, what) => mark(&transaction, &mut pending, place, &what)?,
                 Effect::Log(event) => log.push(event),
                 Effect::Nothing => {}
             }
@@ -338,8 +355,25 @@ fn effect(change: &Change) -> Effect<'_> {
             let place = place("hot_desk", &[domain, device.as_str()]);
             if user.is_some() { Effect::Put(place) } else { Effect::Delete(place) }
         }
+        Change::PersonalSet { user, setting, .. } => {
+            Effect::Put(place("personal", &[user.company.as_str(), user.user.as_str(), setting.name()]))
+        }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
-        Change::MessageMarked { mailbox, id, state } => Effect::Mark(message(mailbox, id), *state),
+        Change::MessageMarked { mailbox, id, state } => {
+            Effect::Mark(message(mailbox, id), Mark::State(*state))
+        }
+        Change::MessageHandled { mailbox, id, handling } => {
+            Effect::Mark(message(mailbox, id), Mark::Handling(handling))
+        }
+        Change::GreetingSet { mailbox, occasion, .. } => Effect::Put(place(
+            "greeting",
+            &[mailbox.company.as_str(), mailbox.mailbox.as_str(), occasion.as_str()],
+        )),
+        Change::PinSet { mailbox, .. } => {
+            Effect::Put(place("pin", &[mailbox.company.as_str(), mailbox.mailbox.as_str()]))
+        }
+        Change::Missed { missed } => Effect::Put(place("missed", &[missed.company.as_str(), &missed.id])),
+        Change::MissedCleared { company, id, .. } => Effect::Delete(place("missed", &[company.as_str(), id])),
         Change::MessageDeleted { mailbox, id } => Effect::Delete(message(mailbox, id)),
         Change::Decision(event) => Effect::Log(event),
         Change::CallStarted { .. }
@@ -362,7 +396,7 @@ fn mark(
     transaction: &Transaction<'_>,
     pending: &mut Pending,
     place: Place,
-    state: MessageState,
+    what: &Mark<'_>,
 ) -> anyhow::Result<()> {
     let there = match pending.get(&place) {
         Some(pending) => pending.clone(),
@@ -373,7 +407,10 @@ fn mark(
     };
     let Some((n, change)) = there else { return Ok(()) };
     let Change::MessageLeft { mut message } = serde_json::from_str(&change)? else { return Ok(()) };
-    message.state = state;
+    match what {
+        Mark::State(state) => message.state = *state,
+        Mark::Handling(handling) => message.handling = (*handling).clone(),
+    }
     // The line number stays that of the message, so that messages keep their order.
     pending.insert(place, Some((n, serde_json::to_string(&Change::MessageLeft { message })?)));
     Ok(())

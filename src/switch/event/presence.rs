@@ -72,6 +72,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) reachable: bool,
     /// In an answered call, or calling.
     pub(crate) in_call: bool,
+    /// Do not disturb is on.
+    pub(crate) do_not_disturb: bool,
+    /// Away, and why.
+    pub(crate) absent: Option<&'a str>,
     /// Paused, or an agent who is logged in nowhere.
     pub(crate) away: bool,
     /// The newest publication of their devices.
@@ -84,13 +88,19 @@ pub(crate) fn of(facts: Facts<'_>) -> Presence {
     let said_closed = published.is_some_and(|published| published.open == Some(false));
     let activity = match () {
         () if facts.in_call => Activity::OnThePhone,
+        () if facts.absent.is_some() => Activity::Away,
+        () if facts.do_not_disturb => Activity::Busy,
         () if facts.away => Activity::Away,
         () => published.and_then(|published| published.activity).unwrap_or(Activity::Available),
     };
     Presence {
         open: facts.reachable && !said_closed,
         activity,
-        note: published.and_then(|published| published.note.clone()),
+        note: match (facts.absent, facts.do_not_disturb) {
+            (Some(reason), _) => Some(reason.to_owned()),
+            (None, true) => Some("Do not disturb".to_owned()),
+            (None, false) => published.and_then(|published| published.note.clone()),
+        },
     }
 }
 
@@ -131,6 +141,8 @@ mod tests {
             (here, (true, Activity::Available)),
             (Facts { in_call: true, away: true, ..here }, (true, Activity::OnThePhone)),
             (Facts { away: true, ..here }, (true, Activity::Away)),
+            (Facts { do_not_disturb: true, ..here }, (true, Activity::Busy)),
+            (Facts { absent: Some("ferie"), do_not_disturb: true, ..here }, (true, Activity::Away)),
             (Facts { published: Some(&meeting), ..here }, (true, Activity::Meeting)),
             // A call is seen, whatever was said before it.
             (Facts { published: Some(&meeting), in_call: true, ..here }, (true, Activity::OnThePhone)),

@@ -25,11 +25,15 @@ use crate::model::id::QueueId;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::mailbox::MessageState;
+use crate::model::mailbox::Occasion;
+use crate::model::personal::Setting;
 use crate::model::prompt::PromptKey;
 use crate::model::queue::Confirm;
 use crate::model::server::Language;
 use crate::model::trunk::Via;
+use crate::model::user::Rings;
 use crate::switch::diversion::Diversion;
+use crate::switch::diversion::Why;
 use crate::switch::hours;
 use crate::switch::hours::ByHand;
 use crate::switch::hours::HoursState;
@@ -37,6 +41,8 @@ use crate::switch::hours::table::Table;
 use crate::switch::mailbox::Mailboxes;
 use crate::switch::people::Deed;
 use crate::switch::people::Said;
+use crate::switch::personal::People;
+use crate::switch::route::Target;
 use crate::time::Timestamp;
 
 /// What a program wants done on its call. Actions of one list are carried out in order.
@@ -97,6 +103,24 @@ pub enum Action {
         /// Which number the dialled see.
         show: Show,
     },
+    /// Rings a part of what a user has, as a step of a search; answered like [`Action::Dial`].
+    Find {
+        /// Who.
+        user: UserId,
+        /// What of theirs.
+        rings: Vec<Rings>,
+        /// How long.
+        long: Duration,
+    },
+    /// A user sends the call on from here: what follows is on their rights, and carriers are told why.
+    SentOn {
+        /// Who.
+        by: UserId,
+        /// Why, when it is not what came of ringing them.
+        why: Option<Why>,
+    },
+    /// The calling user sets something for themselves.
+    SetPersonal(Setting),
     /// A caller of ours rings out; answered by [`Event::Dialled`] when all trunks failed.
     Outbound {
         /// Whom: E.164 or a short number.
@@ -145,6 +169,51 @@ pub enum Action {
         /// Which.
         id: Arc<str>,
     },
+    /// Brings what was just recorded into the media bank; answered by [`Event::Loaded`].
+    LoadRecorded,
+    /// Plays what was just recorded; answered by [`Event::PlayFinished`].
+    HearRecorded,
+    /// What was just recorded is a greeting of a box.
+    KeepGreeting {
+        /// Whose.
+        mailbox: MailboxId,
+        /// For which callers.
+        occasion: Occasion,
+        /// Holds for so many days; 0 until it is taken away.
+        days: u32,
+    },
+    /// A greeting is taken away.
+    DropGreeting {
+        /// Whose.
+        mailbox: MailboxId,
+        /// For which callers.
+        occasion: Occasion,
+    },
+    /// A PIN was keyed in.
+    PinTried {
+        /// Of which box.
+        mailbox: MailboxId,
+        /// It was the right one.
+        right: bool,
+    },
+    /// A box gets a new PIN.
+    SetPin {
+        /// Which.
+        mailbox: MailboxId,
+        /// 4–8 digits; never logged.
+        pin: Arc<str>,
+    },
+    /// A message is put into another box, too.
+    SendMessageOn {
+        /// Where it lies.
+        mailbox: MailboxId,
+        /// Which.
+        id: Arc<str>,
+        /// Where to.
+        to: MailboxId,
+    },
+    /// The call goes where the caller could have dialled; the program ends with it.
+    LeadTo(Box<Target>),
     /// The calling user logs in or out.
     Login {
         /// Where; none is every queue and ring group the user is in.
@@ -159,18 +228,18 @@ pub enum Action {
     },
     /// The calling user's wrap-up ends.
     WrapUpEnd,
-    /// The caller hangs up and is called back on this number in turn; answered by [`QueueExit::CallbackTaken`], or
-    /// not at all when the queue does not allow it.
-    KeepPlace {
-        /// Norwegian, and confirmed by the caller.
-        number: Number,
-    },
     /// Who calls has keyed in the PIN of this user; with the right one, the caller is that user from here on.
     PinGiven {
         /// Whose.
         user: UserId,
         /// It was.
         right: bool,
+    },
+    /// The caller hangs up and is called back on this number in turn; answered by [`QueueExit::CallbackTaken`], or
+    /// not at all when the queue does not allow it.
+    KeepPlace {
+        /// Norwegian, and confirmed by the caller.
+        number: Number,
     },
     /// Turns a toggle on or off, whichever it is not; answered by [`Event::Toggled`].
     FlipToggle(ToggleId),
@@ -415,6 +484,8 @@ pub struct World<'a> {
     pub toggles: &'a Toggles,
     /// Voicemail.
     pub mailboxes: &'a Mailboxes,
+    /// What people have set for themselves.
+    pub people: &'a People,
     /// How an agent of the company stands in a queue or ring group, for dry runs.
     pub presence: &'a dyn Fn(&LineId, &UserId) -> Presence,
     /// Drawn from the generator for each event; shares out calls.

@@ -50,6 +50,7 @@ use crate::switch::returns;
 use crate::switch::route::Target;
 use crate::switch::service;
 use crate::switch::service_number;
+use crate::switch::star;
 
 /// Transitions of one call; then it ends with an apology.
 const TRANSITIONS_MAX: u32 = 100;
@@ -77,6 +78,8 @@ pub enum Program {
     Desk(hot_desk::Run),
     /// Back to who parked or transferred the call.
     Return(returns::Run),
+    /// A code by which somebody sets something for themselves.
+    Star(star::Run),
 }
 
 impl Program {
@@ -105,6 +108,7 @@ impl Program {
             Program::Record(run) => run.handle(ctx, event),
             Program::Desk(run) => run.handle(ctx, event),
             Program::Return(run) => run.handle(ctx, event),
+            Program::Star(run) => run.handle(ctx, event),
         }
     }
 }
@@ -475,7 +479,7 @@ impl Run {
             }
             Step::Group { group, ring, exits } => group::enter(stage, &group, ring, &exits),
             Step::Dial { to, ring, confirm, show, forwarding, exits } => {
-                dial::enter(stage, dial::Ringing { to, forwarding, exits }, ring, confirm, show)
+                dial::enter(stage, dial::Ringing::new(to, forwarding, exits), ring, confirm, show)
             }
             Step::Voicemail { mailbox, greeting, max, min, next, full } => {
                 voicemail::enter(stage, &mailbox, voicemail::Options { greeting, max, min, next, full })

@@ -1,14 +1,19 @@
 //! What a program acts on while it handles one event: the context to read, and the list of actions it adds to.
 //! It remembers what is under way on the call, so that no program answers twice or leaves a timer behind.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::event::Fields;
 use crate::model::id::MediaId;
+use crate::model::id::UserId;
+use crate::model::personal::Standing;
 use crate::model::prompt::PromptKey;
 use crate::model::server::Language;
+use crate::model::user::User;
+use crate::switch::diversion::Why;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::Context;
 use crate::switch::flow::action::Event;
@@ -29,6 +34,7 @@ pub struct Held {
     exit: Option<Arc<str>>,
     /// Tags of the call by name, the last of each.
     tags: BTreeMap<Arc<str>, Arc<str>>,
+    why: Why,
 }
 
 /// One event being handled.
@@ -131,6 +137,12 @@ impl<'a> Stage<'a> {
         self.actions.push(Action::Beep);
     }
 
+    /// What was just recorded, after [`Action::LoadRecorded`].
+    pub fn hear(&mut self) {
+        self.held.playing = true;
+        self.actions.push(Action::HearRecorded);
+    }
+
     /// Silence.
     pub fn stop_play(&mut self) {
         if std::mem::take(&mut self.held.playing) {
@@ -183,6 +195,26 @@ impl<'a> Stage<'a> {
         let language = self.language();
         let ids = say::say(language, what);
         ids.into_iter().map(|id| PromptKey::System(language.as_str().into(), id)).collect()
+    }
+
+    /// A user with everything that is in force for them now.
+    pub fn person(&self, user: &UserId) -> Option<Cow<'a, User>> {
+        self.ctx.world.people.person(self.ctx.company, user, self.ctx.now)
+    }
+
+    /// Whether a user takes calls now.
+    pub fn standing(&self, user: &UserId) -> Standing {
+        self.ctx.world.people.standing(self.ctx.company, user, self.ctx.now)
+    }
+
+    /// What follows comes because of this; greetings are chosen by it.
+    pub fn because(&mut self, why: Why) {
+        self.held.why = why;
+    }
+
+    /// Why the call has come to where it is.
+    pub fn why(&self) -> Why {
+        self.held.why
     }
 
     /// A recording of the company's media bank.

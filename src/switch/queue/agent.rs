@@ -33,13 +33,15 @@ pub struct Facts {
     pub in_call: bool,
     /// Do not disturb is set.
     pub do_not_disturb: bool,
+    /// Away.
+    pub absent: bool,
     /// All calls are forwarded.
     pub forwarded: bool,
 }
 
 impl Facts {
     fn free(self) -> bool {
-        self.reachable && !self.in_call && !self.do_not_disturb && !self.forwarded
+        self.reachable && !self.in_call && !self.do_not_disturb && !self.absent && !self.forwarded
     }
 }
 
@@ -265,6 +267,9 @@ impl Queues {
         }
         if who.facts.do_not_disturb && !rules.ignore_dnd {
             return AgentState::Absent("do not disturb");
+        }
+        if who.facts.absent {
+            return AgentState::Absent("away");
         }
         if who.facts.forwarded && !rules.follow_forward {
             return AgentState::Absent("forwarded");

@@ -100,6 +100,16 @@ pub enum Input {
         /// Who.
         agent: AgentKey,
     },
+    /// An agent who is on the telephone already asks for a waiting caller there; refused where
+    /// [`Queues::may_grab`] says so. The offer that comes of it is to be answered at once.
+    ///
+    /// [`Queues::may_grab`]: crate::switch::queue::Queues::may_grab
+    Grab {
+        /// Whom.
+        entry: CallId,
+        /// Who.
+        agent: AgentKey,
+    },
     /// A waiting caller asks to be called back; refused where [`Queues::may_call_back`] says so.
     ///
     /// [`Queues::may_call_back`]: crate::switch::queue::Queues::may_call_back

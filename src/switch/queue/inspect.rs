@@ -25,8 +25,8 @@ pub struct Inspected {
     pub paused: Option<Arc<str>>,
     /// Of their person and phones.
     pub facts: Facts,
-    /// Talks with a caller of a queue or group.
-    pub talking: bool,
+    /// In a call that keeps callers of this line away.
+    pub in_call: bool,
     /// Wrap-up goes on for so long.
     pub wrap_up: Option<Duration>,
     /// Their phone said busy, or could not be reached, and is left alone for so long.
@@ -76,7 +76,7 @@ impl Queues {
             logged_in: self.logged_in(agent, key),
             paused: self.pause_of(agent, key).map(|pause| Arc::clone(&pause.reason)),
             facts: who.facts,
-            talking: self.talks.contains_key(agent),
+            in_call: self.talks.contains_key(agent) || (who.facts.in_call && !line.rules.ring_busy),
             wrap_up: self.wrap_up_left(now, agent),
             backoff,
             ring: line.rules.ring,

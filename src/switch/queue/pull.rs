@@ -4,6 +4,7 @@ use crate::model::id::AgentKey;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
 use crate::switch::queue::AgentState;
+use crate::switch::queue::Occupied;
 use crate::switch::queue::OfferId;
 use crate::switch::queue::Queues;
 use crate::switch::queue::Withdrawn;
@@ -19,6 +20,20 @@ impl Queues {
     ///
     /// Says what hinders, in a reason code with words behind it.
     pub fn may_take(&self, now: Now, entry: CallId, agent: &AgentKey) -> Result<(), String> {
+        self.may_have(now, entry, agent, false)
+    }
+
+    /// Whether `agent`, who asks for it on the telephone, may have this waiting caller: that call of their own is no
+    /// hindrance either.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queues::may_take`].
+    pub fn may_grab(&self, now: Now, entry: CallId, agent: &AgentKey) -> Result<(), String> {
+        self.may_have(now, entry, agent, true)
+    }
+
+    fn may_have(&self, now: Now, entry: CallId, agent: &AgentKey, on_phone: bool) -> Result<(), String> {
         let Some(waiting) = self.entries.get(&entry) else {
             return Err("gone: nobody waits by that name any longer".to_owned());
         };
@@ -33,6 +48,8 @@ impl Queues {
             return Err(format!("not_listed: {} is no agent of {}", agent.user, waiting.line.line));
         }
         match self.stand(now, agent, &waiting.line) {
+            AgentState::Busy(Occupied::OwnCall) if on_phone => Ok(()),
+            AgentState::Paused(_) | AgentState::Absent(_) if on_phone => Ok(()),
             state @ (AgentState::Offline | AgentState::Unreachable { again: None } | AgentState::Busy(_)) => {
                 Err(state.why(now))
             }
@@ -65,13 +82,13 @@ impl Queues {
     }
 
     /// An agent takes a caller: the agent's phone rings, and nobody else's for this caller.
-    pub(super) fn on_take(&mut self, now: Now, entry: CallId, agent: &AgentKey) {
+    pub(super) fn on_take(&mut self, now: Now, entry: CallId, agent: &AgentKey, on_phone: bool) {
         let Some(line) = self.entries.get(&entry).map(|waiting| waiting.line.clone()) else { return };
-        if let Err(why) = self.may_take(now, entry, agent) {
+        if let Err(why) = self.may_have(now, entry, agent, on_phone) {
             return self.tell(entry, &line, "queue.take_refused", format!("{why} ({})", agent.user));
         }
         if let Some(offer) = self.offer_of(agent) {
-            if offer.entry == entry {
+            if offer.entry == entry && !on_phone {
                 return;
             }
             self.withdraw_from(now, agent, Withdrawn::Busy, |_| true);

@@ -106,6 +106,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         rooms: rooms(file.take("rooms")),
         parking: parking(file.table("parking")),
         contacts: contacts(file.take("contacts")),
+        speed: user::speed(file.take("speed")),
         codes: server::codes(file.take("codes"), &server.codes),
         sms: server::sms(file.take("sms")).or_else(|| server.sms.clone()),
         webhooks: server::webhooks(file.take("webhooks")),
@@ -270,6 +271,7 @@ fn mailboxes(section: Option<Value<'_>>) -> BTreeMap<MailboxId, Mailbox> {
             ext: table.take("ext").and_then(read::extension),
             users: table.take("users").map(read::references).unwrap_or_default(),
             email: table.take("email").and_then(server::email),
+            email_audio: table.flag("email_audio").unwrap_or(true),
             greeting: table.take("greeting").and_then(read::reference),
             pin: table.take("pin").and_then(user::pin),
             max_messages: most.unwrap_or(MESSAGES),
@@ -291,11 +293,12 @@ fn own_mailboxes(users: &BTreeMap<UserId, User>, mailboxes: &mut BTreeMap<Mailbo
             ext: None,
             users: vec![id.clone()],
             email: user.email.clone(),
+            email_audio: own.email_audio,
             greeting: None,
             pin: own.pin.clone(),
             max_messages: MESSAGES,
             max_length: SECOND * 180,
-            keep: None,
+            keep: own.keep,
         };
         mailboxes.insert(format!("user:{id}").into(), mailbox);
     }

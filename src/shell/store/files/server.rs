@@ -13,6 +13,8 @@ use crate::model::id::WebhookId;
 use crate::model::server::Codes;
 use crate::model::server::Hep;
 use crate::model::server::Limits;
+use crate::model::server::MailServer;
+use crate::model::server::MailTls;
 use crate::model::server::Server;
 use crate::model::server::Sms;
 use crate::model::server::Tls;
@@ -58,18 +60,18 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.webhooks = webhooks(file.take("events"));
     server.sms = sms(file.take("sms"));
     login(file.table("login"));
-    mail(file.table("mail"));
+    server.mail = mail(file.table("mail"));
     server.hep = hep(file.table("hep"));
     let mut trace = file.table("trace");
     if let Some(bytes) = trace.take("memory").and_then(trace_memory) {
         server.trace_bytes = bytes;
     }
     trace.finish();
-    let mut events = file.table("events");
-    if let Some(keep) = events.take("keep").and_then(|value| read::duration(value, DAY..=DAY * 3_650)) {
+    let mut history = file.table("history");
+    if let Some(keep) = history.take("keep").and_then(|value| read::duration(value, DAY..=DAY * 3_650)) {
         server.events_keep = keep;
     }
-    events.finish();
+    history.finish();
     server.profile_url = provisioning(file.table("provisioning"));
     file.finish();
     server
@@ -283,6 +285,11 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("forward_no_answer", no_answer),
         ("forward_unreachable", unreachable),
         ("forward_busy", busy),
+        ("do_not_disturb", &mut codes.do_not_disturb),
+        ("mobile", &mut codes.mobile),
+        ("absence", &mut codes.absence),
+        ("call_waiting", &mut codes.call_waiting),
+        ("speed", &mut codes.speed),
     ];
     for (name, code) in named {
         if let Some(written) = table.take(name).and_then(service_code) {
@@ -379,12 +386,23 @@ fn login(mut table: Table<'_>) {
     table.finish();
 }
 
-fn mail(mut table: Table<'_>) {
-    table.take("from").map(email);
-    table.take("server").map(host_and_port);
-    table.text("user");
-    table.take("password").map(Value::secret);
+/// The mail server; without `server` there is none.
+fn mail(mut table: Table<'_>) -> Option<Arc<MailServer>> {
+    const TLS: &[(&str, MailTls)] =
+        &[("starttls", MailTls::StartTls), ("always", MailTls::Always), ("off", MailTls::Off)];
+    let from = table.take("from");
+    let (named, port) = (table.take("server"), table.integer("port", 1..=65_535));
+    let tls = table.word("tls", TLS).unwrap_or_default();
+    let user = table.text("user");
+    let password = table.take("password").and_then(Value::secret);
+    if named.is_some() && from.is_none() {
+        table.missing("from");
+    }
+    let from = from.and_then(email);
     table.finish();
+    let (host, of_server) = named.and_then(host_and_port)?;
+    let port = port.and_then(|port| u16::try_from(port).ok()).or(of_server);
+    Some(Arc::new(MailServer { host, port, tls, user, password, from: from? }))
 }
 
 fn provisioning(mut table: Table<'_>) -> Option<Arc<str>> {

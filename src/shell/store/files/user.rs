@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::model::flow::Destination;
 use crate::model::id::DeviceId;
+use crate::model::id::Number;
 use crate::model::id::UserId;
 use crate::model::server::Language;
 use crate::model::server::Secret;
 use crate::model::user::Device;
+use crate::model::user::Find;
 use crate::model::user::Forward;
 use crate::model::user::PersonalMailbox;
 use crate::model::user::Rings;
@@ -27,6 +29,9 @@ use crate::shell::store::files::trunk::RIGHTS;
 const ROLES: &[(&str, Role)] =
     &[("employee", Role::Employee), ("supervisor", Role::Supervisor), ("admin", Role::Admin)];
 
+/// Steps of a search at most.
+const FIND_MAX: usize = 8;
+
 /// Reads `[users]`.
 pub(super) fn users(section: Option<Value<'_>>, language: Language) -> BTreeMap<UserId, User> {
     let mut users = BTreeMap::new();
@@ -42,6 +47,7 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
     let rings = table.take("rings");
     let switchboard = table.flag("switchboard").unwrap_or(false);
     let return_after = table.take("return_after");
+    let show = table.take("show");
     let user = User {
         name: table.text("name").unwrap_or_else(|| id.into()),
         title: table.text("title"),
@@ -68,7 +74,11 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         busy: table.take("busy").and_then(|value| forward(value, false)),
         unavailable: table.take("unavailable").and_then(|value| forward(value, false)),
         site: table.take("site").and_then(read::reference),
-        show: table.take("show").and_then(read::public_number),
+        hide: show.is_some_and(|value| value.as_text() == Some("hidden")),
+        show: show.filter(|value| value.as_text() != Some("hidden")).and_then(read::public_number),
+        call_waiting: table.flag("call_waiting").unwrap_or(true),
+        find: table.take("find").map(find).unwrap_or_default(),
+        speed: speed(table.take("speed")),
         voicemail: table.take("voicemail").and_then(voicemail),
         international: table.take("rights").is_some_and(|value| !rights(value).is_empty()),
         allow: table.take("allow").map(fraud::classes),
@@ -79,6 +89,60 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
     }
     table.finish();
     user
+}
+
+/// Steps of a search: `[{ ring = ["devices"], for = "15s" }, …]`.
+fn find(value: Value<'_>) -> Vec<Find> {
+    let mut steps = Vec::new();
+    for value in value.one_or_more() {
+        let Some(mut table) = value.table() else { continue };
+        let long = table.take("for").and_then(|value| read::duration(value, SECOND * 5..=SECOND * 300));
+        let ring = table.take("ring");
+        if ring.is_none() {
+            table.missing("ring");
+        }
+        table.finish();
+        steps.push(Find {
+            rings: ring
+                .map(|value| contact::rules(value).iter().map(|rule| rule.what).collect())
+                .unwrap_or_default(),
+            long: long.unwrap_or(server::RING),
+        });
+    }
+    if steps.len() > FIND_MAX {
+        value.error(format!("at most {FIND_MAX} steps"));
+    }
+    steps
+}
+
+/// Speed dial: numbers by one to three digits.
+pub(super) fn speed(section: Option<Value<'_>>) -> BTreeMap<Arc<str>, Number> {
+    let mut speed = BTreeMap::new();
+    let Some(mut section) = section.and_then(Value::table) else { return speed };
+    for entry in section.take_all(|_| true) {
+        if !(1..=3).contains(&entry.key.len()) || !entry.key.bytes().all(|byte| byte.is_ascii_digit()) {
+            entry.error("a speed dial is one to three digits");
+            continue;
+        }
+        if let Some(number) = entry.value.text().and_then(|text| dialled(entry.value, text)) {
+            speed.insert(entry.key.into(), number);
+        }
+    }
+    speed
+}
+
+/// A number as it could be dialled: an extension, a short number, or one in full.
+fn dialled(value: Value<'_>, text: &str) -> Option<Number> {
+    if text.starts_with('+') {
+        return read::public_number(value);
+    }
+    if text.is_empty() || text.len() > 12 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.error(format!(
+            "\"{text}\" is no number: write an extension, or a number in full, \"+4736000300\""
+        ));
+        return None;
+    }
+    Some(Number::new(text))
 }
 
 fn rights(value: Value<'_>) -> Vec<&'static str> {
@@ -109,15 +173,18 @@ fn forward(value: Value<'_>, may_wait: bool) -> Option<Forward> {
 /// A user's own box: `true`, `false`, or `{ pin }`.
 fn voicemail(value: Value<'_>) -> Option<PersonalMailbox> {
     if let Some(has) = value.as_flag() {
-        return has.then(PersonalMailbox::default);
+        return has.then_some(PersonalMailbox { pin: None, email_audio: true, keep: None });
     }
     if !value.is_table() {
         return value.refuse("true, false or { pin = \"…\" }");
     }
     let mut table = value.table()?;
     let pin = table.take("pin").and_then(pin);
+    let email_audio = table.flag("email_audio").unwrap_or(true);
+    let keep =
+        table.take("keep").and_then(|value| read::duration_or_never(value, read::DAY..=read::DAY * 3_650));
     table.finish();
-    Some(PersonalMailbox { pin })
+    Some(PersonalMailbox { pin, email_audio, keep: keep.flatten() })
 }
 
 /// A PIN of 4–8 digits.

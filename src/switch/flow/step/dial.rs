@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::company::Company;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
 use crate::model::flow::Show;
 use crate::model::id::Number;
 use crate::model::id::UserId;
+use crate::model::prompt::PromptKey;
 use crate::model::queue::Confirm;
-use crate::model::user::User;
+use crate::switch::diversion::Why;
 use crate::switch::flow::State;
 use crate::switch::flow::Turn;
 use crate::switch::flow::action::Action;
@@ -23,6 +23,8 @@ use crate::switch::flow::leads_to;
 use crate::switch::flow::place;
 use crate::switch::flow::stage::Stage;
 use crate::switch::mailbox;
+use crate::switch::star;
+use crate::time::Timestamp;
 
 /// Of a call that is sent on to a phone outside, whose own voicemail may still answer it.
 const PHONE_RING: Duration = Duration::from_secs(60);
@@ -38,23 +40,35 @@ pub struct Ringing {
     pub forwarding: bool,
     /// By name: `no_answer busy unavailable`.
     pub exits: BTreeMap<Arc<str>, Exit>,
+    /// Steps of the user's search that have rung.
+    found: usize,
+    /// One of them has rung in vain.
+    rang: bool,
+    /// Nothing is rung: the user takes no calls.
+    last: bool,
 }
 
-/// Rings, or follows the only user's unconditional forwarding.
-pub fn enter(stage: &mut Stage<'_>, ringing: Ringing, ring: Duration, confirm: Confirm, show: Show) -> Turn {
-    let company = stage.ctx.company;
-    let always = ringing.only_user(company).and_then(|user| user.forward_always.as_ref());
-    if let Some(forward) = always {
-        stage.tell(format!("the user forwards all calls to {}", place(&forward.to)));
-        return Turn::Forward(forward.to.clone());
+/// Rings, or does what the only user wants done with calls now.
+pub fn enter(
+    stage: &mut Stage<'_>,
+    mut ringing: Ringing,
+    ring: Duration,
+    confirm: Confirm,
+    show: Show,
+) -> Turn {
+    if let Some(id) = ringing.only_user().cloned() {
+        if let Some(turn) = not_rung(stage, &mut ringing, &id) {
+            return turn;
+        }
+        if let Some(turn) = ringing.find(stage) {
+            stage.add(Action::Ring);
+            return turn;
+        }
     }
     let mut to: Vec<Destination> = Vec::new();
     for named in &ringing.to {
-        let reached = if ringing.forwarding { reached(company, named) } else { Some(named) };
-        match reached {
-            Some(reached) if !to.contains(reached) => to.push(reached.clone()),
-            Some(_) | None => {}
-        }
+        let reached = if ringing.forwarding { reached(stage, named) } else { Some(named.clone()) };
+        to.extend(reached.filter(|reached| !to.contains(reached)));
     }
     // Numbers stay out of the log: a phone is only counted.
     let users: Vec<String> =
@@ -70,73 +84,118 @@ pub fn enter(stage: &mut Stage<'_>, ringing: Ringing, ring: Duration, confirm: C
     Turn::Wait(State::Dial(ringing))
 }
 
+/// What becomes of a call to a user who takes none now; none when the user is rung.
+fn not_rung(stage: &mut Stage<'_>, ringing: &mut Ringing, id: &UserId) -> Option<Turn> {
+    let standing = stage.standing(id);
+    if let Some(to) = standing.forwarded {
+        stage.tell(format!("the user forwards all calls to {}", place(&to)));
+        let why = if standing.absent.is_some() { Why::Away } else { Why::Unconditional };
+        stage.because(why);
+        stage.add(Action::SentOn { by: id.clone(), why: Some(why) });
+        return Some(Turn::Forward(to));
+    }
+    let (why, outcome, what) = match (&standing.absent, standing.do_not_disturb) {
+        (Some(_), _) => (Why::Away, Outcome::Unavailable, "absent: the user is away"),
+        (None, true) => (Why::DoNotDisturb, Outcome::Busy, "dnd: the user is not to be disturbed"),
+        (None, false) => return None,
+    };
+    stage.tell(what);
+    stage.because(why);
+    ringing.last = true;
+    Some(ringing.on(stage, Event::Dialled(outcome)))
+}
+
 /// A call to one user.
 pub fn user(stage: &mut Stage<'_>, id: &UserId) -> Turn {
-    let Some(user) = stage.ctx.company.users.get(id) else {
+    let Some(user) = stage.person(id) else {
         stage.tell(format!("user:{id} does not exist"));
         return last_word(stage, Outcome::Unavailable);
     };
     let ring = user.no_answer.as_ref().and_then(|forward| forward.after).unwrap_or(user.ring);
-    let to = vec![Destination::User(id.clone())];
-    let ringing = Ringing { to, forwarding: true, exits: BTreeMap::new() };
+    let ringing = Ringing::new(vec![Destination::User(id.clone())], true, BTreeMap::new());
     enter(stage, ringing, ring, Confirm::Auto, Show::Caller)
 }
 
 /// A call to one device of a user, which forwards to nothing: it was not the user who was called.
 pub fn one_phone(stage: &mut Stage<'_>, id: &UserId) -> Turn {
     let Some(user) = stage.ctx.company.users.get(id) else { return last_word(stage, Outcome::Unavailable) };
-    let ringing =
-        Ringing { to: vec![Destination::User(id.clone())], forwarding: false, exits: BTreeMap::new() };
+    let ringing = Ringing::new(vec![Destination::User(id.clone())], false, BTreeMap::new());
     enter(stage, ringing, user.ring, Confirm::Never, Show::Caller)
 }
 
 /// A call to one phone.
 pub fn phone(stage: &mut Stage<'_>, number: &Number) -> Turn {
-    let to = vec![Destination::Phone(number.clone())];
-    let ringing = Ringing { to, forwarding: false, exits: BTreeMap::new() };
+    let ringing = Ringing::new(vec![Destination::Phone(number.clone())], false, BTreeMap::new());
     enter(stage, ringing, PHONE_RING, Confirm::Never, Show::Caller)
 }
 
 /// Who rings for `named` when users who forward all calls to a user or phone are followed; none for those who
-/// forward to something that cannot ring together with others.
-fn reached<'a>(company: &'a Company, named: &'a Destination) -> Option<&'a Destination> {
-    let mut at = named;
+/// forward to something that cannot ring together with others, and for those who take no calls.
+fn reached(stage: &Stage<'_>, named: &Destination) -> Option<Destination> {
+    let mut at = named.clone();
     for _ in 0..=HOPS_MAX {
-        let Destination::User(id) = at else {
+        let Destination::User(id) = &at else {
             return matches!(at, Destination::Phone(_)).then_some(at);
         };
-        match company.users.get(id).and_then(|user| user.forward_always.as_ref()) {
-            Some(forward) => at = &forward.to,
-            None => return Some(at),
+        let standing = stage.standing(id);
+        match standing.forwarded {
+            Some(to) => at = to,
+            None if standing.is_free() => return Some(at),
+            None => return None,
         }
     }
     None
 }
 
 impl Ringing {
+    /// Nobody rung yet.
+    pub fn new(to: Vec<Destination>, forwarding: bool, exits: BTreeMap<Arc<str>, Exit>) -> Ringing {
+        Ringing { to, forwarding, exits, found: 0, rang: false, last: false }
+    }
+
     /// The user, when the call is for one user whose own forwarding holds.
-    fn only_user<'a>(&self, company: &'a Company) -> Option<&'a User> {
+    fn only_user(&self) -> Option<&UserId> {
         match self.to.as_slice() {
-            [Destination::User(id)] if self.forwarding => company.users.get(id),
+            [Destination::User(id)] if self.forwarding => Some(id),
             _ => None,
         }
     }
 
-    /// Follows the step's exit, else the only user's own forwarding, else that user's voicemail, else ends.
+    /// Rings the next step of the only user's search; none when there is no further one.
+    fn find(&mut self, stage: &mut Stage<'_>) -> Option<Turn> {
+        let id = self.only_user()?.clone();
+        let person = stage.person(&id).filter(|_| !self.last)?;
+        let step = person.find.get(self.found)?;
+        self.found += 1;
+        stage.tell(format!("rings {id}, step {} of {} of the search", self.found, person.find.len()));
+        stage.add(Action::Find { user: id, rings: step.rings.clone(), long: step.long });
+        Some(Turn::Wait(State::Dial(self.clone())))
+    }
+
+    /// Follows the next step of a search, else the step's exit, else the only user's own forwarding, else that user's
+    /// voicemail, else ends.
     pub fn on(&mut self, stage: &mut Stage<'_>, event: Event) -> Turn {
         let Event::Dialled(outcome) = event else { return Turn::Stay };
-        let name = match outcome {
-            Outcome::NoAnswer => "no_answer",
-            Outcome::Busy | Outcome::Refused(486 | 600 | 603) => "busy",
-            Outcome::Unavailable | Outcome::Nobody | Outcome::Refused(_) => "unavailable",
+        self.rang |= outcome == Outcome::NoAnswer;
+        if let Some(turn) = self.find(stage) {
+            return turn;
+        }
+        // Who rang at one step of a search has not answered, whatever came of the others.
+        let outcome = if self.rang { Outcome::NoAnswer } else { outcome };
+        let (name, why) = match outcome {
+            Outcome::NoAnswer => ("no_answer", Why::NoAnswer),
+            Outcome::Busy | Outcome::Refused(486 | 600 | 603) => ("busy", Why::Busy),
+            Outcome::Unavailable | Outcome::Nobody | Outcome::Refused(_) => ("unavailable", Why::Unavailable),
         };
+        if !self.last {
+            stage.because(why);
+        }
         if let Some(exit) = self.exits.get(name).or_else(|| self.exits.get("no_answer")) {
             stage.tell(format!("{name}: {}", leads_to(exit)));
             stage.takes(name);
             return Turn::Go(exit.clone());
         }
-        let company = stage.ctx.company;
-        let Some(user) = self.only_user(company) else {
+        let Some((id, user)) = self.only_user().and_then(|id| Some((id.clone(), stage.person(id)?))) else {
             stage.tell(format!("{name}: ends"));
             return last_word(stage, outcome);
         };
@@ -147,19 +206,31 @@ impl Ringing {
         };
         if let Some(forward) = forward {
             stage.tell(format!("{name}: the user forwards to {}", place(&forward.to)));
+            stage.add(Action::SentOn { by: id, why: self.last.then(|| stage.why()) });
             return Turn::Forward(forward.to.clone());
         }
-        match self.to.first() {
-            Some(Destination::User(id)) if user.voicemail.is_some() => {
-                stage.tell(format!("{name}: the user's voicemail"));
-                Turn::Go(Exit::To(Destination::Voicemail(mailbox::of_user(id))))
+        if user.voicemail.is_some() {
+            stage.tell(format!("{name}: the user's voicemail"));
+            return Turn::Go(Exit::To(Destination::Voicemail(mailbox::of_user(&id))));
+        }
+        stage.tell(format!("{name}: ends"));
+        match stage.standing(&id).absent {
+            Some(absence) if stage.why() == Why::Away => {
+                Turn::Say(away(stage, absence.until), HangupCause::Status(480))
             }
-            _ => {
-                stage.tell(format!("{name}: ends"));
-                last_word(stage, outcome)
-            }
+            Some(_) | None => last_word(stage, outcome),
         }
     }
+}
+
+/// "The person you are calling is away", and when they are back.
+fn away(stage: &Stage<'_>, until: Option<Timestamp>) -> Vec<PromptKey> {
+    let mut prompts = vec![stage.system("absence/away")];
+    if let Some(until) = until {
+        prompts.push(stage.system("absence/back"));
+        prompts.extend(star::moment(stage, until));
+    }
+    prompts
 }
 
 /// Nobody took the call and nothing follows: the final status, or words to a caller who is answered.

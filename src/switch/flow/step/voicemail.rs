@@ -1,5 +1,6 @@
 //! `voicemail`: greeting, tone, message. `#` ends the message; one that is too short may be tried once more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::flow::Destination;
@@ -59,10 +60,14 @@ pub struct Taking {
     part: Part,
     /// A message was too short already.
     retried: bool,
+    /// Of the step.
+    greeting: Option<MediaId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
+    /// The owner's greeting is being brought into the bank.
+    Loading,
     /// Greeting and tone.
     Greeting,
     /// The caller speaks.
@@ -93,20 +98,24 @@ pub fn enter(stage: &mut Stage<'_>, id: &MailboxId, options: Options) -> Turn {
         };
     }
     stage.tell(format!("leaves a message in voicemail:{id}"));
-    let prompts = match options.greeting.as_ref().or(mailbox.greeting.as_ref()) {
-        Some(media) => vec![stage.media(media)],
-        None => system_greeting(stage, id, mailbox),
-    };
-    stage.play(prompts, 1);
-    stage.beep();
-    Turn::Wait(State::Voicemail(Taking {
+    let mut taking = Taking {
         mailbox: id.clone(),
         max: options.max.min(mailbox.max_length),
         min: options.min,
         next: options.next,
         part: Part::Greeting,
         retried: false,
-    }))
+        greeting: options.greeting,
+    };
+    let recorded = stage.ctx.world.mailboxes.greeting(&key, stage.why(), stage.ctx.now);
+    match recorded.filter(|_| taking.greeting.is_none()).cloned() {
+        Some(file) => {
+            taking.part = Part::Loading;
+            stage.add(Action::Load(file));
+        }
+        None => taking.greet(stage, None),
+    }
+    Turn::Wait(State::Voicemail(taking))
 }
 
 /// "You have reached 1 0 1, who cannot take your call", or without an extension "leave a message after the tone".
@@ -124,6 +133,13 @@ impl Taking {
     /// Goes from greeting to recording to the end.
     pub fn on(&mut self, stage: &mut Stage<'_>, event: Event) -> Turn {
         match (self.part, event) {
+            (Part::Loading, Event::Loaded(found)) => {
+                let key = MailboxKey { company: stage.ctx.company.id.clone(), mailbox: self.mailbox.clone() };
+                let file = stage.ctx.world.mailboxes.greeting(&key, stage.why(), stage.ctx.now);
+                let file = file.filter(|_| found).cloned();
+                self.greet(stage, file);
+                Turn::Stay
+            }
             (Part::Greeting, Event::Digit('#')) if stage.playing() => {
                 stage.stop_play();
                 stage.beep();
@@ -143,6 +159,21 @@ impl Taking {
             (Part::Saved, Event::PlayFinished) => Turn::Go(self.next.clone()),
             _ => Turn::Stay,
         }
+    }
+
+    /// The owner's greeting if it could be loaded, else the configured one, else the system's; then the tone.
+    fn greet(&mut self, stage: &mut Stage<'_>, file: Option<Arc<str>>) {
+        let of = stage.ctx.company.mailboxes.get(&self.mailbox);
+        let media = self.greeting.as_ref().or(of.and_then(|of| of.greeting.as_ref()));
+        let prompts = match (file, media, of) {
+            (Some(file), ..) => vec![PromptKey::Recording(file)],
+            (None, Some(media), _) => vec![stage.media(media)],
+            (None, None, Some(of)) => system_greeting(stage, &self.mailbox, of),
+            (None, None, None) => vec![stage.system("vm/leave-message")],
+        };
+        self.part = Part::Greeting;
+        stage.play(prompts, 1);
+        stage.beep();
     }
 
     fn recorded(&mut self, stage: &mut Stage<'_>, length: Duration) -> Turn {
