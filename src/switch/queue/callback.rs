@@ -148,6 +148,8 @@ impl Queues {
             return self.drop_kept(now, call, "callback_failed");
         }
         self.timers.set(Deadline::CallbackRetry(call), next);
+        self.arm_tier(now, call);
+        self.arm_widening(now, call);
         self.note_kept(now, call);
         let why = format!(
             "not_reached: attempt {attempts} of {}, again in {} s",

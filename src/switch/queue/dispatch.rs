@@ -111,8 +111,8 @@ impl Queues {
         let mut able: Vec<(&Free, u32)> =
             free.iter().filter_map(|free| Some((free, entry.tries(&free.agent, now)?))).collect();
         // Whoever was tried in vain comes after those who were not; who rings with all others need not.
-        if let Some(fewest) = able.iter().map(|(_, tries)| *tries).min().filter(|_| !all) {
-            able.retain(|(_, tries)| *tries == fewest);
+        if one {
+            keep_least_tried(&mut able);
         }
         let tiers: Vec<Tier> = rules
             .tiers
@@ -127,6 +127,10 @@ impl Queues {
             .collect();
         let last = tier::last_counted(&tiers, entry.waited(now), rules.tier_after);
         able.retain(|(free, _)| Some(free.candidate.tier) <= last);
+        // Within the tiers that count: whoever rings makes their tier count, and must not hide those in it.
+        if widening {
+            keep_least_tried(&mut able);
+        }
         let candidates: Vec<Candidate> = able.iter().map(|(free, _)| free.candidate.clone()).collect();
         let more = usize::try_from(entry.may_ring(now, rules)).unwrap_or(usize::MAX);
         let more = more.saturating_sub(entry.offers.len());
@@ -271,6 +275,13 @@ impl Queues {
             (false, true) => ExitReason::Busy,
             (false, false) => ExitReason::Nobody,
         })
+    }
+}
+
+/// Leaves those who were tried least for a caller.
+fn keep_least_tried(able: &mut Vec<(&Free, u32)>) {
+    if let Some(fewest) = able.iter().map(|(_, tries)| *tries).min() {
+        able.retain(|(_, tries)| *tries == fewest);
     }
 }
 

@@ -400,6 +400,9 @@ impl Queues {
         if over {
             return self.on_max_wait(now, call);
         }
+        // The rules may have changed while the winner was being connected.
+        self.arm_tier(now, call);
+        self.arm_widening(now, call);
         self.arm_callback_offer(now, call);
         self.arm_announcements(now, call);
         self.review_staff(now, &key);
