@@ -12,6 +12,7 @@ use crate::model::id::AgentKey;
 use crate::model::id::LineId;
 use crate::model::id::LineKey;
 use crate::model::id::UserKey;
+use crate::model::personal::Standing;
 use crate::model::report::Finding;
 use crate::model::report::Weight;
 use crate::model::report::WhyNot;
@@ -109,7 +110,8 @@ impl Switch {
             let device = self.devices_of(agent).iter().any(|aor| !self.location.of(aor).is_empty());
             let phones = self.devices_of(agent).len();
             check.phones(user, device, phones, inspected.as_ref());
-            check.personal(user, inspected.as_ref());
+            let standing = self.people.standing(company, &agent.user, now.utc);
+            check.personal(&standing, inspected.as_ref());
         }
         check.busy(inspected.as_ref(), self.in_call.contains_key(agent));
         if let Some(of) = &inspected {
@@ -309,38 +311,40 @@ impl Check<'_> {
     }
 
     /// 5: do not disturb, absence, forwarding?
-    fn personal(&mut self, user: &User, of: Option<&Inspected>) {
-        let facts = of.map(|of| of.facts).unwrap_or_default();
-        if facts.do_not_disturb {
-            return self.find(
-                5,
-                Weight::Blocks,
+    fn personal(&mut self, standing: &Standing, of: Option<&Inspected>) {
+        let (company, user) = (&self.company.id, &self.agent.user);
+        let until = |at: Option<Timestamp>, word: &str| match at {
+            Some(at) => format!(" {word} {}", at.to_zoned(self.zone.clone()).strftime("%d.%m. %H:%M")),
+            None => String::new(),
+        };
+        let (code, nb, en, mend) = match standing {
+            Standing { do_not_disturb: true, dnd_until, .. } => (
                 "do_not_disturb",
-                "Ikke forstyrr er på".to_owned(),
-                "Do not disturb is on".to_owned(),
-                Some(format!("switch it off on the phone or in the app of {}", self.agent.user)),
-            );
-        }
-        if facts.forwarded || (of.is_none() && user.forward_always.is_some()) {
-            let to = user.forward_always.as_ref().map(|to| format!(" til {}", to.to)).unwrap_or_default();
-            let en = user.forward_always.as_ref().map(|to| format!(" to {}", to.to)).unwrap_or_default();
-            return self.find(
-                5,
-                Weight::Blocks,
+                format!("Ikke forstyrr er på{}", until(*dnd_until, "til")),
+                format!("Do not disturb is on{}", until(*dnd_until, "until")),
+                format!("sentral users dnd {company} {user} off"),
+            ),
+            Standing { absent: Some(absence), .. } => (
+                "absent",
+                format!("Borte: {}{}", absence.reason, until(absence.until, "til")),
+                format!("Away: {}{}", absence.reason, until(absence.until, "until")),
+                format!("sentral users absence {company} {user} back"),
+            ),
+            Standing { forwarded: Some(to), .. } => (
                 "forwarded",
-                format!("Alle anrop er viderekoblet{to}"),
-                format!("All calls are forwarded{en}"),
-                Some("dial #21# from the phone, or remove the forwarding in the configuration".to_owned()),
-            );
-        }
-        self.find(
-            5,
-            Weight::Fine,
-            "not_absent",
-            "Ikke borte, ikke viderekoblet".to_owned(),
-            "Neither away nor forwarded".to_owned(),
-            None,
-        );
+                format!("Alle anrop er viderekoblet til {to}"),
+                format!("All calls are forwarded to {to}"),
+                format!("sentral users forward {company} {user} always off"),
+            ),
+            Standing { forwarded: None, .. } => {
+                let (nb, en) = ("Ikke borte, ikke viderekoblet", "Neither away nor forwarded");
+                return self.find(5, Weight::Fine, "not_absent", nb.to_owned(), en.to_owned(), None);
+            }
+        };
+        // A queue may ring people all the same (`ignore_dnd`, `follow_forward`).
+        let blocks = of.is_none_or(|of| matches!(of.state, AgentState::Absent(_)));
+        let weight = if blocks { Weight::Blocks } else { Weight::May };
+        self.find(5, weight, code, nb, en, Some(mend));
     }
 
     /// 6: busy, or in wrap-up?

@@ -328,7 +328,8 @@ fn feature_keys_can_be_others_or_off() {
 #[test]
 fn keys_by_both_ways_count_once_and_quick_ones_count_each() {
     // Milliseconds, by INFO or not, key: what the caller gets.
-    let rows: [(&[(u64, bool, char)], &str); 6] = [
+    type Press = (u64, bool, char);
+    let rows: [(&[Press], &str); 6] = [
         (&[(0, false, '1')], "1"),
         (&[(0, true, '1')], "1"),
         // A phone that sends both ways, either first.

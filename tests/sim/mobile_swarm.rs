@@ -44,7 +44,7 @@ fn swarm(seed: u64) {
     let carrier = world.carrier();
     let phones = [world.registered("kari"), world.registered("ola"), world.registered("sara")];
     world.phones[carrier].answer = Answer::After(2 * S);
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         world.weather = Weather { loss: 3, twice: 2, delay: 60 * MS };
     }
     for _ in 0..STEPS {
