@@ -374,9 +374,23 @@ impl World {
     pub fn until(&mut self, what: &str, within: Duration, holds: impl Fn(&World) -> bool) {
         let end = self.now.mono + within;
         while !holds(self) {
-            assert!(self.now.mono < end, "not within {within:?}: {what}\n{}", self.switch.leftovers());
+            assert!(
+                self.now.mono < end,
+                "not within {within:?}: {what}\n{}\n{}",
+                self.switch.leftovers(),
+                self.decided_last()
+            );
             self.run(Duration::from_millis(10));
         }
+    }
+
+    /// The last decisions, for whoever looks why something did not happen.
+    fn decided_last(&self) -> String {
+        let told = self.changes.iter().rev().filter_map(|change| match change {
+            Change::Decision(event) => Some(format!("{} {}: {}\n", event.at, event.event, event.why)),
+            _ => None,
+        });
+        told.take(25).collect()
     }
 
     /// Everyone hangs up; nothing may be left.

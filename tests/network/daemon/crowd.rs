@@ -72,7 +72,7 @@ pub(crate) enum Stage {
     Cancelled,
     Answered,
     Talking,
-    /// Answered too late: ended at once, because somebody else has the caller.
+    /// Answered too late: ended at once, because somebody else has the caller or the caller has gone.
     Elsewhere,
     Over,
 }
@@ -289,7 +289,8 @@ impl Crowd {
             ("BYE", Some(ring)) => {
                 let answer = reply(message, "200 OK", &ring.agent, None);
                 self.phones.send(&answer);
-                let elsewhere = message.contains("\nReason: SIP;cause=200");
+                // Somebody else has the caller (200), or the caller has gone (487).
+                let elsewhere = message.contains("\nReason: SIP;cause=");
                 ring.stage = if elsewhere { Stage::Elsewhere } else { Stage::Over };
             }
             _ => {}
