@@ -60,6 +60,18 @@ pub(crate) struct Callbacks {
     dialling: BTreeMap<OfferId, (CallId, LineKey)>,
 }
 
+impl Callbacks {
+    /// Whether a call carries a place that rings an agent, or dials for one.
+    pub(crate) fn carries(&self, call: CallId) -> bool {
+        self.carried.values().any(|carried| *carried == call)
+    }
+
+    /// Whether nobody is rung or dialled for a kept place.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.carried.is_empty() && self.dialling.is_empty()
+    }
+}
+
 impl Switch {
     /// Who calls, as the queues may know: none when hidden.
     pub(crate) fn number_of_caller(&self, call: CallId) -> Option<Number> {
