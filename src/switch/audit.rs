@@ -22,8 +22,10 @@ impl Switch {
             "ports in legs + closing + free = all"
         );
         for (id, call) in &self.calls {
-            let to_come = call.originate.is_some() || self.callbacks.carries(*id);
-            let has_caller = to_come || self.legs.contains_key(&call.caller);
+            // Nobody calls yet where somebody is to be called back: the agent is rung first.
+            let has_caller = call.originate.is_some()
+                || self.callbacks.carries(*id)
+                || self.legs.contains_key(&call.caller);
             assert!(has_caller, "call {id} has its caller's leg");
             if let Some(callee) = call.callee {
                 assert!(self.legs.contains_key(&callee), "call {id} has its callee's leg");
@@ -66,6 +68,7 @@ impl Switch {
             && self.by_dialog.is_empty()
             && self.by_stream.is_empty()
             && self.offers.is_empty()
+            && self.callbacks.is_idle()
             && self.whispers.is_empty()
             && self.keying.is_empty()
             && self.recordings.is_empty()

@@ -61,9 +61,14 @@ pub(crate) struct Callbacks {
 }
 
 impl Callbacks {
-    /// Whether a call carries a kept place: nobody is in it until an agent answers.
+    /// Whether a call carries a place that rings an agent, or dials for one.
     pub(crate) fn carries(&self, call: CallId) -> bool {
         self.carried.values().any(|carried| *carried == call)
+    }
+
+    /// Whether nobody is rung or dialled for a kept place.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.carried.is_empty() && self.dialling.is_empty()
     }
 }
 

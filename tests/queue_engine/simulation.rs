@@ -753,7 +753,8 @@ impl Sim {
                 }
                 // Waits for the agent of last time, perhaps.
                 let lately = self.elapsed() - caller.entered < s(15) && caller.number.is_some();
-                if lately && self.queue(&line).is_some_and(|queue| queue.prefer_last_agent.is_some()) {
+                // A reload may have taken the rule away, and not the wait of those who came before.
+                if lately {
                     continue;
                 }
                 let pull = self.queue(&line).is_some_and(|queue| queue.strategy == Strategy::Pull);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sentral::model::cdr::CallResult;
+use sentral::model::command::Command;
 use sentral::sip::DialogId;
 
 use crate::phone::Answer;
@@ -20,14 +21,16 @@ const OTHER: &str = "1290000005#1";
 /// Asks, and confirms the number that the carrier tells.
 const OWN: &str = "11";
 
-/// A queue that offers call-back at once, whose agents have no phone yet, and one caller who has asked for it with
+/// A queue that offers call-back at once, whose agent is on pause, and one caller who has asked for it with
 /// these keys.
-fn asked(seed: u64, keys: &str) -> (World, usize) {
+fn asked(seed: u64, keys: &str) -> (World, usize, usize) {
     let callback =
         "announce = [\"position\"]\ncallback = { offer_after = \"0s\", min_position = 1, retry = \"30s\" }\n";
     let company = COMPANY.replace("announce = [\"position\"]\n", callback);
     let mut world = World::at(seed, crate::world::noon(), config(&company));
     let carrier = world.carrier();
+    let ola = world.registered("ola");
+    pause(&mut world, Some("lunch"));
     let call = world.phones[carrier].call(world.now, SALES, false);
     world.until("the queue answers", 2 * S, |w| w.phones[carrier].lines[&call].stage == Stage::Up);
     world.run(S);
@@ -37,7 +40,12 @@ fn asked(seed: u64, keys: &str) -> (World, usize) {
         world.run(S / 2);
     }
     world.until("the caller is let go", 20 * S, |w| w.phones[carrier].live_lines() == 0);
-    (world, carrier)
+    (world, carrier, ola)
+}
+
+fn pause(world: &mut World, reason: Option<&str>) {
+    let (company, user) = ("prove".into(), "ola".into());
+    world.order(Command::Pause { company, user, reason: reason.map(Into::into) });
 }
 
 fn talking(world: &World, phone: usize) -> Option<(DialogId, SocketAddr)> {
@@ -47,11 +55,11 @@ fn talking(world: &World, phone: usize) -> Option<(DialogId, SocketAddr)> {
 
 #[test]
 fn an_agent_who_answers_a_call_back_gets_the_caller_on_the_line() {
-    let (mut world, carrier) = asked(1, OTHER);
+    let (mut world, carrier, ola) = asked(1, OTHER);
     world.run(60 * S);
     assert_eq!(world.phones[carrier].live_lines(), 0, "nobody is dialled while no agent is there");
-    let ola = world.registered("ola");
     world.phones[ola].answer = Answer::After(2 * S);
+    pause(&mut world, None);
     world.until("the caller is dialled", 10 * S, |w| w.phones[carrier].live_lines() == 1);
     assert!(talking(&world, ola).is_some(), "by an agent who has answered");
     world.run(3 * S);
@@ -68,10 +76,10 @@ fn an_agent_who_answers_a_call_back_gets_the_caller_on_the_line() {
 
 #[test]
 fn a_caller_who_does_not_answer_frees_the_agent_and_is_tried_once_more() {
-    let (mut world, carrier) = asked(2, OTHER);
+    let (mut world, carrier, ola) = asked(2, OTHER);
     world.phones[carrier].answer = Answer::Ring;
-    let ola = world.registered("ola");
     world.phones[ola].answer = Answer::After(S);
+    pause(&mut world, None);
     for attempt in 1..=2 {
         world.until("the caller is dialled", 40 * S, |w| w.phones[carrier].live_lines() == 1);
         world.until("the agent is let go", 30 * S, |w| w.phones[ola].live_lines() == 0);
@@ -85,10 +93,10 @@ fn a_caller_who_does_not_answer_frees_the_agent_and_is_tried_once_more() {
 
 #[test]
 fn a_caller_who_rings_in_while_being_dialled_is_connected_and_dialled_no_longer() {
-    let (mut world, carrier) = asked(3, OWN);
+    let (mut world, carrier, ola) = asked(3, OWN);
     world.phones[carrier].answer = Answer::Ring;
-    let ola = world.registered("ola");
     world.phones[ola].answer = Answer::After(S);
+    pause(&mut world, None);
     world.until("the caller is dialled", 10 * S, |w| w.phones[carrier].live_lines() == 1);
     let call = world.phones[carrier].call(world.now, SALES, false);
     world.until("agent and caller talk", 10 * S, |w| {
