@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[allow(clippy::disallowed_methods, reason = "a test may have a clock")]
+    #[expect(clippy::disallowed_methods, reason = "an `Instant` has no other beginning")]
     fn a_system_that_is_down_is_left_alone_and_tried_by_one_call() {
         let url: Arc<str> = "https://crm.example.no/".into();
         let mut circuits = Circuits::default();

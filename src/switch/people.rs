@@ -382,10 +382,8 @@ impl Run {
 
     fn start(&mut self, stage: &mut Stage<'_>) {
         stage.place("service");
-        if stage.ctx.caller.user.is_none() {
-            stage.tell("service codes are for users: refused");
+        if stage.calling_user().is_none() {
             self.state = State::Ended;
-            stage.add(Action::HangUp(HangupCause::Status(403)));
             return;
         }
         match self.order.clone() {

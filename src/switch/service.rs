@@ -131,10 +131,8 @@ impl Run {
 
     fn start(&mut self, stage: &mut Stage<'_>) {
         stage.place("service");
-        let Some(user) = stage.ctx.caller.user.clone() else {
-            stage.tell("service codes are for users: refused");
+        let Some(user) = stage.calling_user() else {
             self.state = State::Ended;
-            stage.add(Action::HangUp(HangupCause::Status(403)));
             return;
         };
         stage.answer();

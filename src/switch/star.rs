@@ -198,9 +198,9 @@ impl Run {
 
     fn start(&mut self, stage: &mut Stage<'_>) {
         stage.place("service");
-        let Some(user) = stage.ctx.caller.user.clone() else {
-            stage.tell("service codes are for users: refused");
-            return self.end(stage, HangupCause::Status(403));
+        let Some(user) = stage.calling_user() else {
+            self.state = State::Ended;
+            return;
         };
         stage.answer();
         match self.star.clone() {

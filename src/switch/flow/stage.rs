@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::event::Fields;
+use crate::model::flow::HangupCause;
 use crate::model::id::MediaId;
 use crate::model::id::UserId;
 use crate::model::personal::Standing;
@@ -57,6 +58,16 @@ impl<'a> Stage<'a> {
     /// What is under way, and what to do.
     pub fn finish(self) -> (Held, Vec<Action>) {
         (self.held, self.actions)
+    }
+
+    /// Who calls, by a code that is for users: anybody else is refused, which ends the program.
+    pub fn calling_user(&mut self) -> Option<UserId> {
+        let user = self.ctx.caller.user.clone();
+        if user.is_none() {
+            self.tell("service codes are for users: refused");
+            self.add(Action::HangUp(HangupCause::Status(403)));
+        }
+        user
     }
 
     /// From here on decisions are told as made at this place.
