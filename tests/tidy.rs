@@ -20,7 +20,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const LEAVES: &[(&str, &[&str])] = &[
     ("hours", &["holidays"]),
     ("holidays", &[]),
-    ("negotiate", &["secrecy"]),
+    ("negotiate", &["format", "secrecy"]),
+    ("format", &[]),
     ("secrecy", &[]),
     ("say", &[]),
     ("ports", &[]),

@@ -150,16 +150,11 @@ impl Switch {
         }
         let Some(codec) = local.codecs.first().copied() else { return Err(Refusal::no_media()) };
         let session = Session {
-            remote: None,
             codec,
-            payload_type: codec.static_payload_type(),
-            dtmf: None,
-            packet_ms: 20,
-            send: true,
+            payload_type: codec.payload_type(),
             // What comes before their answer is known may be encrypted: noise.
             receive: !local.secrecy.offers(),
-            symmetric: true,
-            srtp: None,
+            ..Session::default()
         };
         let body = self.make_offer(caller).ok_or_else(Refusal::no_media)?;
         if let Some(leg) = self.legs.get_mut(&caller) {

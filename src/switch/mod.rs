@@ -29,6 +29,7 @@ mod event;
 pub mod explain;
 pub mod figures;
 pub mod flow;
+mod format;
 mod gate;
 pub mod greeting;
 pub mod gruu;

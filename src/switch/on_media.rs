@@ -35,6 +35,7 @@ impl Switch {
                 }
             }
             Event::Recorded { record, length, error, .. } => self.recorded(now, record, length, error),
+            Event::Figures { .. } | Event::Restored { .. } | Event::Unheard { .. } => {}
             Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
             Event::Quiet { stream, silent } => {
                 // Who waits or listens to a menu may well be silent; who talks is not.

@@ -79,6 +79,11 @@ impl Latch {
         known
     }
 
+    /// Whom we hear.
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.source
+    }
+
     /// Where RTP goes.
     pub fn destination(&self) -> Option<SocketAddr> {
         let source = self.source.filter(|_| self.symmetric);
