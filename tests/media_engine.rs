@@ -3,8 +3,12 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the threads are tried with real sockets and time
 
+#[path = "media_engine/golden.rs"]
+mod golden;
 #[path = "media_engine/noise.rs"]
 mod noise;
+#[path = "media_engine/opus_oracle.rs"]
+mod opus_oracle;
 #[path = "media_engine/rig.rs"]
 mod rig;
 #[path = "media_engine/threads.rs"]

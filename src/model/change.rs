@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::model::audio::LegAudio;
 use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
 use crate::model::event::Event;
@@ -132,6 +133,13 @@ pub enum Change {
     CallEnded {
         /// The record.
         cdr: Box<Cdr>,
+    },
+    /// How the audio of a leg went, a moment after its call ended; completes its record.
+    CallAudio {
+        /// Which.
+        call: CallId,
+        /// What its stream counted.
+        leg: Box<LegAudio>,
     },
     /// What the caller's stream counted, a moment after the call ended; completes its record.
     CallMedia {
@@ -427,6 +435,7 @@ impl Change {
             | Change::CallAnswered { .. }
             | Change::CallEnded { .. }
             | Change::CallMedia { .. }
+            | Change::CallAudio { .. }
             | Change::Decision(_)
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }

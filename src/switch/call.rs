@@ -181,6 +181,7 @@ impl Call {
             codec: None,
             rtp: (0, 0),
             rtp_lost: 0,
+            audio: Vec::new(),
         };
         Call {
             id: begin.id,

@@ -7,6 +7,7 @@
 mod act;
 mod admission;
 pub mod asking;
+mod audio;
 mod audit;
 mod backoff;
 mod boundary;
@@ -300,7 +301,7 @@ pub struct Switch {
     in_call: HashMap<UserKey, usize>,
     ports: Ports,
     /// Callers' streams that are being closed: what they counted goes to the record.
-    last_words: HashMap<StreamId, CallId>,
+    last_words: HashMap<StreamId, audio::LastWords>,
     /// Streams that are being closed.
     closing: usize,
     timers: Timers<Timer>,

@@ -100,7 +100,7 @@ impl Store {
     /// [`Store::settle`], and other facts are not kept. Costs one `write(2)` or none; a full disk is an alarm, never
     /// a refusal.
     pub fn record(&self, change: &Change) {
-        if change.is_state() || matches!(change, Change::CallEnded { .. } | Change::CallMedia { .. }) {
+        if change.is_state() || completes_record(change) {
             lock_of(&self.journal).append(change);
             self.wake();
         } else if let Change::Decision(_) = change {
@@ -224,4 +224,8 @@ fn lock(data: &Path) -> anyhow::Result<fs::File> {
         ),
         Err(fs::TryLockError::Error(e)) => Err(e).with_context(|| format!("cannot lock {}", path.display())),
     }
+}
+/// Whether a fact is of a call's record: kept, and not given back at the next start.
+fn completes_record(change: &Change) -> bool {
+    matches!(change, Change::CallEnded { .. } | Change::CallMedia { .. } | Change::CallAudio { .. })
 }
