@@ -1,10 +1,14 @@
 //! `sentral calls`: calls that are up or being set up; `calls hangup` ends one.
 
+use crate::model::board;
 use crate::model::cdr::Direction;
 use crate::model::command::Answer;
 use crate::model::command::CallView;
 use crate::model::command::Command;
 use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
+use crate::model::id::UserId;
 use crate::shell::cli::Context;
 use crate::shell::cli::Failure;
 use crate::shell::cli::print;
@@ -14,6 +18,7 @@ use crate::shell::cli::print;
 Examples:
   sentral calls
   sentral calls hangup 0-64f0a1b2c3d4e
+  sentral calls answer fjord kari                  what rings at kari's phone is answered
   sentral -o json calls | jq '.calls | length'")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -27,6 +32,19 @@ enum Order {
         /// As shown by `sentral calls`
         id: CallId,
     },
+    /// Has a phone that rings answer
+    Answer {
+        /// Company
+        company: CompanyId,
+        /// User
+        user: UserId,
+        /// As shown by `sentral calls`; else what has rung longest
+        #[arg(long, value_name = "ID")]
+        call: Option<CallId>,
+        /// SIP user name of the phone; else one that can be told to
+        #[arg(long, value_name = "ID")]
+        device: Option<DeviceId>,
+    },
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -34,6 +52,12 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Some(Order::Hangup { id }) => {
             let answer = context.client.ask(&Command::HangUp { call: id })?;
             context.done(&answer, &format!("call {id} is ended"))
+        }
+        Some(Order::Answer { company, user, call, device }) => {
+            let done = format!("{company}/{user}: the phone is told to answer");
+            let order = board::Order::Answer { company, user, call, device };
+            let answer = context.client.ask(&Command::Board(order))?;
+            context.done(&answer, &done)
         }
         None => {
             let answer = context.client.ask(&Command::Calls)?;
