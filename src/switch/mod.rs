@@ -102,6 +102,7 @@ mod transfer;
 mod trunks;
 mod watch;
 mod watchdog;
+pub mod webrtc;
 mod whisper;
 pub mod why;
 mod why_not;
@@ -114,6 +115,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::media::dtls::Fingerprint;
 use crate::media::ClipName;
 use crate::media::Codec;
 use crate::media::RecordId;
@@ -307,6 +309,8 @@ pub struct Switch {
     /// Users in calls that no queue gave them.
     in_call: HashMap<UserKey, usize>,
     ports: Ports,
+    /// Of the certificate that the media threads show in DTLS.
+    fingerprint: Option<Fingerprint>,
     /// Callers' streams that are being closed: what they counted goes to the record.
     last_words: HashMap<StreamId, CallId>,
     /// Streams that are being closed.
@@ -382,6 +386,7 @@ impl Switch {
             channels: Channels::default(),
             in_call: HashMap::new(),
             ports: Ports::default(),
+            fingerprint: None,
             last_words: HashMap::new(),
             closing: 0,
             timers: Timers::default(),
