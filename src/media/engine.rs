@@ -72,6 +72,7 @@ impl Command {
             | Command::KeepKeys { stream, .. }
             | Command::Record { stream, .. }
             | Command::StopRecord { stream }
+            | Command::PlayInMix { stream, .. }
             | Command::Close { stream } => *stream,
         }
     }
@@ -138,6 +139,7 @@ impl Engine {
                     self.record(id, record, file, (max, max_silence));
                 }
                 Command::StopRecord { .. } => self.stop_record(id.port),
+                Command::PlayInMix { .. } => {}
                 Command::Close { .. } => self.close(id),
             }
         }

@@ -9,6 +9,7 @@ pub mod dtls;
 pub mod dtmf;
 pub mod engine;
 pub mod ice;
+pub mod mixer;
 pub mod rtcp;
 pub mod rtp;
 pub mod slots;
@@ -43,6 +44,26 @@ pub struct StreamId {
     pub port: u16,
     /// Counts the uses of this port.
     pub generation: u32,
+}
+
+/// Names one mix of several streams, and the media thread on which it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MixId {
+    /// Media thread.
+    pub thread: u8,
+    /// Given once.
+    pub number: u32,
+}
+
+/// Who hears a stream that is in a mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Everybody else in it.
+    All,
+    /// Nobody.
+    Nobody,
+    /// Only this one.
+    Only(StreamId),
 }
 
 /// Names one playing, so that its end can be told from that of another.
@@ -107,6 +128,13 @@ pub enum Base {
     Peer(StreamId),
     /// What the stream itself receives.
     Echo,
+    /// What the others in a mix say. A mix is there while a stream is in it.
+    Mix {
+        /// Which.
+        mix: MixId,
+        /// Who of them hears this stream.
+        voice: Voice,
+    },
 }
 
 /// An order to a media thread. A command for a stream of an older generation is ignored.
@@ -180,6 +208,13 @@ pub enum Command {
     StopRecord {
         /// Which.
         stream: StreamId,
+    },
+    /// Plays items once to everybody in the mix that the stream is in, together with what is said. No event.
+    PlayInMix {
+        /// One of those in it.
+        stream: StreamId,
+        /// What, in order.
+        items: Vec<PlayItem>,
     },
     /// Ends the stream: RTCP BYE, socket unused, `Event::Closed`.
     Close {

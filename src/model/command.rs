@@ -19,6 +19,7 @@ use crate::model::id::HoursId;
 use crate::model::id::LineId;
 use crate::model::id::MailboxId;
 use crate::model::id::Number;
+use crate::model::id::RoomId;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::mailbox::Message;
@@ -34,6 +35,9 @@ use crate::model::report::WhyAsk;
 use crate::model::report::WhyLine;
 use crate::model::report::WhyNot;
 use crate::model::report::WhyNotAsk;
+use crate::model::room::RoomOrder;
+use crate::model::room::RoomView;
+use crate::model::room::Supervise;
 
 /// An order or a question.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -172,6 +176,36 @@ pub enum Command {
     WhyNot(WhyNotAsk),
     /// No new calls; ends when the last call is over.
     Drain,
+    /// Conference rooms in which somebody is.
+    Rooms {
+        /// Only of this company.
+        company: Option<CompanyId>,
+    },
+    /// An order to a meeting.
+    Room {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        room: RoomId,
+        /// What.
+        order: RoomOrder,
+    },
+    /// A supervisor takes part in a call; their phone rings first, unless they do already.
+    Supervise {
+        /// Which.
+        call: CallId,
+        /// Who.
+        by: UserId,
+        /// How.
+        mode: Supervise,
+    },
+    /// Joins the two calls of a user.
+    Join {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+    },
 }
 
 /// An order about the messages of a box.
@@ -337,6 +371,11 @@ pub enum Answer {
         cdr: Option<Box<Cdr>>,
         /// Its decisions, in order.
         lines: Vec<WhyLine>,
+    },
+    /// To `Rooms`.
+    Rooms {
+        /// By company and room.
+        rooms: Vec<RoomView>,
     },
     /// To `WhyNot`.
     WhyNot {

@@ -37,7 +37,7 @@ pub enum Destination {
     Voicemail(MailboxId),
     /// `phone:+4736000299`
     Phone(Number),
-    /// `room:styret` (joined by a later version)
+    /// `room:styret`
     Room(RoomId),
     /// `hangup`
     Hangup,

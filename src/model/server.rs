@@ -300,6 +300,12 @@ pub struct Codes {
     pub call_back_cancel: Option<Arc<str>>,
     /// A supervisor takes the call of `code + extension`.
     pub take_over: Option<Arc<str>>,
+    /// A supervisor hears the call of `code + extension`.
+    pub listen: Option<Arc<str>>,
+    /// A supervisor hears it, and is heard by the colleague.
+    pub whisper: Option<Arc<str>>,
+    /// A supervisor joins it.
+    pub barge: Option<Arc<str>>,
     /// Move the own call to this phone.
     pub own_call: Option<Arc<str>>,
     /// Log in at a shared phone: `code + extension`; without one log out.
@@ -317,12 +323,14 @@ pub struct KeyCodes {
     pub consult: Option<Arc<str>>,
     /// Back to the other party.
     pub back: Option<Arc<str>>,
+    /// Joins whoever waits and whoever is talked with.
+    pub join: Option<Arc<str>>,
 }
 
 impl Default for KeyCodes {
     fn default() -> KeyCodes {
         let code = |text: &str| Some(Arc::from(text));
-        KeyCodes { transfer: code("**"), consult: code("*2"), back: code("*1") }
+        KeyCodes { transfer: code("**"), consult: code("*2"), back: code("*1"), join: code("*3") }
     }
 }
 
@@ -354,6 +362,9 @@ impl Default for Codes {
             call_back: code("*37"),
             call_back_cancel: code("#37"),
             take_over: code("*33"),
+            listen: code("*34"),
+            whisper: code("*35"),
+            barge: code("*36"),
             own_call: code("*11"),
             hot_desk: code("*70"),
             record_prompt: code("*60"),

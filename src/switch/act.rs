@@ -260,6 +260,7 @@ impl Switch {
                 self.alarm(now, &company, reason, &format!("call {call}: {why}"));
             }
             Action::People(deed) => self.do_deed(now, call, deed),
+            Action::Room(deed) => self.do_in_room(now, call, deed),
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {

@@ -22,6 +22,7 @@ mod charges;
 mod check_sync;
 mod circuit;
 mod click_to_answer;
+pub mod conference;
 mod confirm;
 mod consult;
 mod contacts;
@@ -50,6 +51,7 @@ mod leg;
 pub mod letter;
 mod location;
 pub mod mailbox;
+mod mix;
 pub mod negotiate;
 mod on_change;
 mod on_command;
@@ -93,8 +95,10 @@ pub mod spending;
 pub mod star;
 mod steps;
 mod subscriptions;
+pub mod supervise;
 mod switchboard;
 mod take_over;
+mod three_way;
 mod toggles;
 mod toggling;
 mod transfer;
@@ -150,6 +154,7 @@ pub use crate::switch::boundary::Output;
 use crate::switch::call::Call;
 use crate::switch::channels::Channels;
 use crate::switch::circuit::Circuits;
+use crate::switch::conference::Conferences;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
@@ -162,6 +167,7 @@ use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::mix::Mixed;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
@@ -276,6 +282,9 @@ pub struct Switch {
     toggles: Toggles,
     circuits: Circuits,
     between: Between,
+    conferences: Conferences,
+    /// Calls in which more than two take part.
+    mixes: BTreeMap<CallId, Mixed>,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -365,6 +374,8 @@ impl Switch {
             toggles: Toggles::default(),
             circuits: Circuits::default(),
             between: Between::default(),
+            conferences: Conferences::default(),
+            mixes: BTreeMap::new(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),

@@ -108,6 +108,10 @@ impl Switch {
                 not_found(format!("call {call} is told from the log, which only the control socket reaches"))
             }
             Command::WhyNot(ask) => self.why_not(now, &ask),
+            Command::Rooms { company } => Answer::Rooms { rooms: self.room_views(now, company.as_ref()) },
+            Command::Room { company, room, order } => self.order_room(now, &company, &room, &order),
+            Command::Supervise { call, by, mode } => self.order_supervise(now, call, &by, mode),
+            Command::Join { company, user } => self.order_join(now, &company, &user),
             Command::Drain => {
                 self.draining = true;
                 Answer::Done

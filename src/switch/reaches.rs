@@ -146,6 +146,7 @@ impl Search<'_, '_> {
                 | Action::Early
                 | Action::Echo
                 | Action::LeaveQueue
+                | Action::Room(_)
                 | Action::Record { .. }
                 | Action::StopRecord
                 | Action::KeepMessage

@@ -27,6 +27,7 @@ use crate::switch::service_number;
 use crate::switch::service_number::Proof;
 use crate::switch::star;
 use crate::switch::star::Star;
+use crate::switch::supervise;
 use crate::switch::toggling;
 
 /// A caller who forgets the echo is let go after this.
@@ -75,6 +76,9 @@ pub fn program(service: Service) -> Program {
         Service::Menu => Program::ServiceNumber(service_number::Run::new(Service::Menu, None, Proof::Given)),
         Service::People(people::Order::RecordPrompt(media)) => {
             Program::Record(record_prompt::Run::new(media))
+        }
+        Service::People(people::Order::Supervise(whose, mode)) => {
+            Program::Supervise(supervise::Run::new(whose, mode))
         }
         Service::People(order) => Program::People(people::Run::new(order)),
         service => Program::Service(Run::new(service)),

@@ -428,6 +428,7 @@ impl Switch {
         let Some(leg) = self.legs.get_mut(&party) else { return false };
         leg.call = into;
         leg.attempt = None;
+        self.mix_follows(from, into);
         if let Some(of) = self.calls.get_mut(&into).filter(|of| of.caller == replaced) {
             let dialled = std::mem::replace(&mut of.facts, facts).dialled;
             of.facts.dialled = dialled;
@@ -469,6 +470,7 @@ impl Switch {
                 self.set_base(caller, Base::Music(music));
             }
             None if rings => self.ring_caller(now, call),
+            None if self.seat_again(call) => {}
             None => self.set_base(caller, Base::Silence),
         }
         self.update_busy(now, call);

@@ -200,6 +200,7 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         mailboxes: BTreeMap::new(),
         flows: BTreeMap::new(),
         rooms: BTreeMap::new(),
+        supervision: Default::default(),
         parking: None,
         hot_desk_until: None,
         night: None,

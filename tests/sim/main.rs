@@ -39,9 +39,11 @@ mod races;
 mod record_prompt;
 mod registration;
 mod returns;
+mod rooms;
 mod secrecy;
 #[path = "../seeds/mod.rs"]
 mod seeds;
+mod supervise;
 mod swarm;
 mod switchboard;
 mod transfer;

@@ -1,4 +1,5 @@
-//! `sentral calls`: calls that are up or being set up; `calls hangup` ends one.
+//! `sentral calls`: calls that are up or being set up; `calls hangup` ends one, `listen`, `whisper` and `barge` let a
+//! supervisor take part in one, `join` makes two of a user's calls one.
 
 use crate::model::board;
 use crate::model::cdr::Direction;
@@ -9,6 +10,7 @@ use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
 use crate::model::id::UserId;
+use crate::model::room::Supervise;
 use crate::shell::cli::Context;
 use crate::shell::cli::Failure;
 use crate::shell::cli::print;
@@ -19,6 +21,8 @@ Examples:
   sentral calls
   sentral calls hangup 0-64f0a1b2c3d4e
   sentral calls answer fjord kari                  what rings at kari's phone is answered
+  sentral calls listen 0-64f0a1b2c3d4e --by tor
+  sentral calls join fjord kari
   sentral -o json calls | jq '.calls | length'")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -45,6 +49,28 @@ enum Order {
         #[arg(long, value_name = "ID")]
         device: Option<DeviceId>,
     },
+    /// Lets a supervisor hear a call; their phone rings first
+    Listen(Part),
+    /// Lets a supervisor hear a call and be heard by the colleague
+    Whisper(Part),
+    /// Lets a supervisor join a call
+    Barge(Part),
+    /// Joins the party whom a user talks with and the one who waits
+    Join {
+        /// Whose
+        company: CompanyId,
+        /// Who
+        user: UserId,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Part {
+    /// As shown by `sentral calls`
+    id: CallId,
+    /// The supervisor
+    #[arg(long, value_name = "USER")]
+    by: UserId,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -59,6 +85,14 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let answer = context.client.ask(&Command::Board(order))?;
             context.done(&answer, &done)
         }
+        Some(Order::Listen(part)) => supervise(part, Supervise::Listen, context),
+        Some(Order::Whisper(part)) => supervise(part, Supervise::Whisper, context),
+        Some(Order::Barge(part)) => supervise(part, Supervise::Barge, context),
+        Some(Order::Join { company, user }) => {
+            let done = format!("the calls of {user} are joined");
+            let answer = context.client.ask(&Command::Join { company, user })?;
+            context.done(&answer, &done)
+        }
         None => {
             let answer = context.client.ask(&Command::Calls)?;
             context.show(&answer, |answer| match answer {
@@ -67,6 +101,18 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
             })
         }
     }
+}
+
+fn supervise(part: Part, mode: Supervise, context: &Context) -> Result<(), Failure> {
+    let Part { id, by } = part;
+    let what = mode.as_str();
+    let (already, rings) = (format!("{by}: {what}\n"), format!("the phone of {by} rings: {what}\n"));
+    let answer = context.client.ask(&Command::Supervise { call: id, by, mode })?;
+    context.show(&answer, |answer| match answer {
+        Answer::Done => Some(already),
+        Answer::Dialled { .. } => Some(rings),
+        _ => None,
+    })
 }
 
 /// A direction in one word.

@@ -32,6 +32,7 @@ use crate::model::queue::Confirm;
 use crate::model::server::Language;
 use crate::model::trunk::Via;
 use crate::model::user::Rings;
+use crate::switch::conference;
 use crate::switch::diversion::Diversion;
 use crate::switch::diversion::Why;
 use crate::switch::hours;
@@ -256,6 +257,8 @@ pub enum Action {
     },
     /// Something between people; an order is answered by [`Event::People`], unless the call goes elsewhere by it.
     People(Deed),
+    /// Something in a conference room; answered by [`Event::Room`] where there is something to tell.
+    Room(conference::Deed),
     /// The caller's shown name from here on.
     SetName(Arc<str>),
     /// The language of the system's prompts from here on.
@@ -357,6 +360,8 @@ pub enum Event {
     Asked(Result<u16, Unanswered>),
     /// What came of an order of [`Action::People`].
     People(Said),
+    /// What is to be told in a conference room.
+    Room(conference::Said),
 }
 
 /// Why another system has not said what a call does.

@@ -9,7 +9,6 @@ use crate::model::check;
 use crate::model::company::Company;
 use crate::model::company::FeatureKeys;
 use crate::model::company::Record;
-use crate::model::company::Room;
 use crate::model::company::Site;
 use crate::model::flow::Destination;
 use crate::model::id::CompanyId;
@@ -24,6 +23,8 @@ use crate::model::mailbox::Mailbox;
 use crate::model::number;
 use crate::model::parking::Parking;
 use crate::model::prompt::Media;
+use crate::model::room::Room;
+use crate::model::room::Supervision;
 use crate::model::server::Server;
 use crate::model::service_number::ServiceNumber;
 use crate::model::user::User;
@@ -104,6 +105,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         mailboxes: mailboxes(file.take("voicemail")),
         flows,
         rooms: rooms(file.take("rooms")),
+        supervision: supervision(file.table("supervision")),
         parking: parking(file.table("parking")),
         contacts: contacts(file.take("contacts")),
         speed: user::speed(file.take("speed")),
@@ -333,11 +335,22 @@ fn rooms(section: Option<Value<'_>>) -> BTreeMap<RoomId, Room> {
             ext: table.take("ext").and_then(read::extension),
             pin: table.take("pin").and_then(user::pin),
             moderator_pin: table.take("moderator_pin").and_then(user::pin),
+            max: table.integer("max", 2..=500).and_then(|max| usize::try_from(max).ok()).unwrap_or(50),
+            wait: table.flag("wait_for_moderator").unwrap_or(false),
+            ends_with_moderator: table.flag("ends_with_moderator").unwrap_or(false),
+            sounds: table.flag("sounds").unwrap_or(true),
+            music: table.take("music").and_then(read::reference),
         };
         table.finish();
         rooms.insert(entry.key.into(), room);
     }
     rooms
+}
+
+fn supervision(mut table: Table<'_>) -> Supervision {
+    let supervision = Supervision { beep: table.flag("beep").unwrap_or(false) };
+    table.finish();
+    supervision
 }
 
 fn parking(mut table: Table<'_>) -> Option<Parking> {
