@@ -223,6 +223,8 @@ impl<'a> Checker<'a> {
             ("transfer", &codes.keys.transfer),
             ("consult", &codes.keys.consult),
             ("back", &codes.keys.back),
+            ("record", &codes.keys.record),
+            ("record_pause", &codes.keys.record_pause),
         ];
         let keys = keys.map(|(name, code)| (name, code.as_deref().unwrap_or_default()));
         for (name, code) in keys {

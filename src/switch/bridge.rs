@@ -160,6 +160,7 @@ impl Switch {
             receive: !local.secrecy.offers(),
             symmetric: true,
             srtp: None,
+            tones: false,
         };
         let body = self.make_offer(caller).ok_or_else(Refusal::no_media)?;
         if let Some(leg) = self.legs.get_mut(&caller) {
@@ -288,6 +289,7 @@ impl Switch {
         if served.is_some() {
             self.queue_input(now, queue::Input::TalkEnded { entry: call });
         }
+        self.stop_taping(call);
         self.note_message(now, call);
         self.stop_recording(call);
         // What was recorded and not kept before the call ended is not wanted.
@@ -342,6 +344,7 @@ impl Switch {
     pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
         self.give_up_attempts(now, call, None, &reasons::elsewhere());
         self.end_segments(now, call);
+        self.stop_taping(call);
         self.timers.clear(&Timer::Program(call));
         let Some(mut of) = self.calls.remove(&call) else { return };
         for user in std::mem::take(&mut of.busy) {
@@ -411,6 +414,7 @@ impl Switch {
             }
         }
         self.review_segments(now, call);
+        self.review_recording(now, call);
         self.watch_call(call);
     }
 

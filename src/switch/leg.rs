@@ -17,6 +17,7 @@ use crate::media::Command;
 use crate::media::Session;
 use crate::media::StreamId;
 use crate::model::change::Change;
+use crate::model::dtmf::KeysBy;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::TrunkId;
@@ -75,6 +76,8 @@ pub(crate) struct Leg {
     pub(crate) user: Option<UserKey>,
     /// Whether its audio is to be encrypted.
     pub(crate) srtp: SrtpPolicy,
+    /// How it sends keys, and is sent them.
+    pub(crate) dtmf: KeysBy,
     /// Its signalling is encrypted.
     pub(crate) private: bool,
     /// Which trunk it goes through or came from.
@@ -113,7 +116,10 @@ pub(crate) enum KeyFrom {
     /// RFC 4733 or the audio.
     Media,
     /// SIP INFO.
-    Info,
+    Info {
+        /// For how long the key was held, as it says.
+        held: Duration,
+    },
 }
 
 impl Leg {
@@ -131,6 +137,7 @@ impl Leg {
             attempt: None,
             user: None,
             srtp: SrtpPolicy::default(),
+            dtmf: KeysBy::default(),
             private: false,
             trunk: None,
             flows: None,
@@ -190,6 +197,7 @@ impl Switch {
             session,
             version: 1,
             direction: Direction::SendRecv,
+            keys: self.legs.get(&leg).map(|of| of.dtmf).unwrap_or_default(),
             secrecy: self.new_secrecy(leg),
         };
         let Some(of) = self.legs.get_mut(&leg) else {
@@ -277,6 +285,7 @@ impl Switch {
 
     /// Ends a leg's stream: an open one returns its port when the media thread says so, another at once.
     pub(crate) fn close_media(&mut self, leg: LegId) {
+        self.lift_tape(leg);
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream.take() else { return };
         if of.agreed.is_some() {

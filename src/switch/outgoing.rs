@@ -7,7 +7,6 @@ use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::Number;
 use crate::model::id::UserKey;
-use crate::model::srtp::SrtpPolicy;
 use crate::model::trunk::DiversionForm;
 use crate::model::trunk::Trunk;
 use crate::sip::DialogId;
@@ -102,7 +101,8 @@ impl Switch {
         let to = format!("sip:{}@{}", binding.record.device, company.domain);
         let to = Uri::parse(&to).ok()?;
         let codecs = negotiate::codecs(&self.config.server.codecs);
-        let srtp = company.devices.get(&binding.record.device).map_or_else(SrtpPolicy::default, |of| of.srtp);
+        let device = company.devices.get(&binding.record.device);
+        let (srtp, dtmf) = device.map_or_else(Default::default, |of| (of.srtp, of.dtmf));
         let private = is_private(binding.hop.transport);
         let of = self.calls.get(&call)?;
         let mut edits = of.copies.clone();
@@ -126,6 +126,7 @@ impl Switch {
             attempt: Some(attempt),
             user: Some(user.clone()),
             srtp,
+            dtmf,
             private,
             confirm,
             flows,
@@ -190,6 +191,7 @@ impl Switch {
             attempt: Some(attempt),
             user: out.user.clone(),
             srtp: trunk.srtp,
+            dtmf: trunk.dtmf,
             private: is_private(gateway.hop.transport),
             trunk: Some(id.clone()),
             confirm: out.confirm,
