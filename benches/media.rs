@@ -152,6 +152,7 @@ fn engine(base: impl Fn(u16) -> Base, codec: impl Fn(u16) -> Codec) -> Engine {
             symmetric: true,
             srtp: None,
             transport: sentral::media::Transport::default(),
+            tones: false,
         };
         engine.command(now, Command::Open { stream: stream(at), session });
     }

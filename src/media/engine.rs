@@ -1,14 +1,15 @@
 //! The streams of one media thread: commands and packets in, packets and events out.
 //!
 //! Cut by direction: `receive` takes what comes and passes it on, `send` makes what is due in a slot, `record`
-//! keeps what is recorded, `secure` looks after ICE and DTLS, `output` holds what goes out until the thread fetches it. Time is counted in
-//! milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
+//! keeps what is recorded of one party, `tape` what is recorded of a call, `secure` looks after ICE and DTLS, `output`
+//! holds what goes out until the thread fetches it. Time is counted in milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
 
 pub mod output;
 pub mod receive;
 pub mod record;
 pub mod secure;
 pub mod send;
+pub mod tape;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,9 @@ impl Command {
             | Command::Record { stream, .. }
             | Command::StopRecord { stream }
             | Command::PlayInMix { stream, .. }
+            | Command::Tape { stream, .. }
+            | Command::PauseTape { stream, .. }
+            | Command::StopTape { stream, .. }
             | Command::Close { stream } => *stream,
         }
     }
@@ -126,9 +130,11 @@ impl Engine {
         let id = command.stream();
         if let Command::Open { stream, session } = command {
             self.open(stream, session);
+        } else if let Command::StopTape { stream, record, last } = command {
+            self.stop_tape(stream, record, last);
         } else if self.stream(id).is_some() {
             match command {
-                Command::Open { .. } => {} // carried out above
+                Command::Open { .. } | Command::StopTape { .. } => {} // carried out above
                 Command::Modify { session, .. } => self.modify(id, session),
                 Command::Base { base, .. } => self.base(id, base),
                 Command::Play { play, items, repeat, .. } => self.play(id, play, items, repeat),
@@ -140,6 +146,10 @@ impl Engine {
                 }
                 Command::StopRecord { .. } => self.stop_record(id.port),
                 Command::PlayInMix { .. } => {}
+                Command::Tape { record, file, form, flipped, paused, .. } => {
+                    self.tape(id, tape::Order { record, file, form, flipped, paused });
+                }
+                Command::PauseTape { paused, .. } => self.pause_tape(id, paused),
                 Command::Close { .. } => self.close(id),
             }
         }
@@ -167,7 +177,7 @@ impl Engine {
             }
             !ours
         });
-        let stream = Stream {
+        let mut stream = Stream {
             id,
             latch: secure::latch(&session),
             guard: Guard::new(&session),
@@ -182,6 +192,7 @@ impl Engine {
             dropped: 0,
             keeps_keys: false,
             keys_in: dtmf::Receiver::default(),
+            tones_in: None,
             keys_out: dtmf::Sender::default(),
             key_tones: None,
             play: None,
@@ -189,6 +200,7 @@ impl Engine {
             converter: None,
             listeners,
             record: None,
+            tape: None,
             place: None,
             in_wheel: false,
             check,
@@ -199,6 +211,7 @@ impl Engine {
             rtt_us: None,
             remote_fraction_lost: None,
         };
+        stream.settle_tones();
         self.streams[usize::from(id.port >> 1)] = Some(Box::new(stream));
         self.open += 1;
         self.begin_own_handshake(id.port);
@@ -219,6 +232,7 @@ impl Engine {
         }
         let repaced = session.packet_ms != stream.session.packet_ms;
         stream.session = session;
+        stream.settle_tones();
         if repaced {
             self.leave_wheel(id.port);
             if let Some(stream) = self.at(id.port) {
@@ -267,7 +281,8 @@ impl Engine {
         let Some(stream) = self.stream(id) else { return };
         match stream.session.dtmf {
             Some(_) => stream.keys_out.push(code),
-            None => stream.key_tones.get_or_insert_with(Play::keys).push_key(clip),
+            None if stream.session.tones => stream.key_tones.get_or_insert_with(Play::keys).push_key(clip),
+            None => {}
         }
         self.settle(id.port);
     }
@@ -299,6 +314,7 @@ impl Engine {
         self.stop_record(id.port);
         self.leave_wheel(id.port);
         let Some(mut stream) = self.streams[usize::from(id.port >> 1)].take() else { return };
+        self.give_tape(stream.tape.as_deref_mut());
         self.open -= 1;
         self.checks.remove(stream.check, id.port);
         if let Some(peer) = stream.peer() {

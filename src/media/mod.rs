@@ -7,9 +7,11 @@ pub mod bank;
 pub mod codec;
 pub mod dtls;
 pub mod dtmf;
+pub mod dtmf_inband;
 pub mod engine;
 pub mod ice;
 pub mod mixer;
+pub mod reel;
 pub mod rtcp;
 pub mod rtp;
 pub mod slots;
@@ -74,6 +76,29 @@ pub struct PlayId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub u64);
 
+/// What the recording of a call becomes: two channels, one for each side.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum TapeForm {
+    /// 16-bit PCM.
+    #[default]
+    Wav,
+    /// Opus in Ogg (RFC 7845).
+    Opus,
+}
+
+impl TapeForm {
+    /// Of the file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            TapeForm::Wav => "wav",
+            TapeForm::Opus => "opus",
+        }
+    }
+}
+
 /// Names a clip of the bank; the engine looks it up when a command is carried out.
 pub type ClipName = Arc<str>;
 
@@ -100,6 +125,8 @@ pub struct Session {
     pub srtp: Option<srtp::Keys>,
     /// What lies between RTP and the sockets.
     pub transport: Transport,
+    /// Without telephone-event, keys are looked for in the audio, and sent as tones.
+    pub tones: bool,
 }
 
 /// What lies between a stream's packets and its sockets, as browsers want it.
@@ -177,7 +204,7 @@ pub enum Command {
         /// Which.
         stream: StreamId,
     },
-    /// Sends a key as a telephone-event (RFC 4733), or as a tone in the audio when none was negotiated.
+    /// Sends a key as a telephone-event (RFC 4733), or as a tone in the audio where the session has `tones`.
     SendDigit {
         /// Which.
         stream: StreamId,
@@ -215,6 +242,38 @@ pub enum Command {
         stream: StreamId,
         /// What, in order.
         items: Vec<PlayItem>,
+    },
+    /// Records what the stream receives and what it is sent, as one side each, into the file of that name; a recording
+    /// of that name that has left another stream goes on. Answered by `Event::Recorded` after its last `StopTape`.
+    Tape {
+        /// Which.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// File name under the data folder, as when it began.
+        file: Arc<str>,
+        /// What it becomes.
+        form: TapeForm,
+        /// What the stream receives is the right side, else the left.
+        flipped: bool,
+        /// Begins with a pause.
+        paused: bool,
+    },
+    /// Takes nothing for a while, or again; silence stands in the file.
+    PauseTape {
+        /// Which.
+        stream: StreamId,
+        /// Nothing.
+        paused: bool,
+    },
+    /// The recording leaves the stream: for good, or to go on at another. Also for a stream that is closed already.
+    StopTape {
+        /// Which.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// For good.
+        last: bool,
     },
     /// Ends the stream: RTCP BYE, socket unused, `Event::Closed`.
     Close {
@@ -260,14 +319,21 @@ pub enum Event {
     },
     /// A recording has ended and its file is complete (or could not be written).
     Recorded {
-        /// Where.
-        stream: StreamId,
+        /// Where; none when the media ended before its call.
+        stream: Option<StreamId>,
         /// Which.
         record: RecordId,
         /// Audio in the file.
         length: Duration,
         /// What went wrong, told to the operator.
         error: Option<Arc<str>>,
+    },
+    /// A recording that goes on cannot be written, told once; what is in the file so far can be read.
+    NotRecorded {
+        /// Which.
+        record: RecordId,
+        /// Why, for the operator.
+        error: Arc<str>,
     },
     /// The first packet from the other side has come.
     Heard {

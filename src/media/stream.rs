@@ -11,8 +11,10 @@ use crate::media::Session;
 use crate::media::StreamId;
 use crate::media::codec::Converter;
 use crate::media::dtmf;
+use crate::media::dtmf_inband::Listener;
 use crate::media::engine::record::Record;
 use crate::media::engine::secure::Guard;
+use crate::media::engine::tape::Tape;
 use crate::media::slots::Place;
 use crate::media::source::Line;
 use crate::media::source::Play;
@@ -41,6 +43,8 @@ pub struct Stream {
     pub dropped: u64,
     /// Hears keys.
     pub keys_in: dtmf::Receiver,
+    /// Hears keys in the audio, where no telephone-event was negotiated.
+    pub tones_in: Option<Box<Listener>>,
     /// Keys that come are not passed on.
     pub keeps_keys: bool,
     /// Sends keys as telephone-events.
@@ -57,6 +61,8 @@ pub struct Stream {
     pub listeners: Vec<StreamId>,
     /// What is recorded of it.
     pub record: Option<Record>,
+    /// The recording of its call.
+    pub tape: Option<Box<Tape>>,
     /// Its slot, from its first own packet on.
     pub place: Option<Place>,
     /// Whether it stands in the wheel.
@@ -81,6 +87,16 @@ impl Stream {
     /// Whether it makes packets of its own in this moment, rather than passing on what comes.
     pub fn generates(&self) -> bool {
         self.overlaid() || matches!(self.line, Line::Loop { .. })
+    }
+
+    /// Listens for tones from here on, or no longer, as its session has it.
+    pub fn settle_tones(&mut self) {
+        let wanted = self.session.tones && self.session.dtmf.is_none();
+        match (wanted, &self.tones_in) {
+            (true, None) => self.tones_in = Some(Box::new(Listener::new(self.session.codec))),
+            (false, Some(_)) => self.tones_in = None,
+            (true, Some(_)) | (false, None) => {}
+        }
     }
 
     /// Whether something covers its base.

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use crate::media;
 use crate::media::Codec;
+use crate::model::dtmf::KeysBy;
 use crate::model::server::CodecName;
 use crate::sdp::Attribute;
 use crate::sdp::Crypto;
@@ -47,6 +48,8 @@ pub struct Local {
     pub version: u64,
     /// What we want to do.
     pub direction: Direction,
+    /// How keys of telephones travel.
+    pub keys: KeysBy,
     /// Which keys we have, and whether we want them used.
     pub secrecy: Secrecy,
     /// Our own address, where `address` is that of a router before us.
@@ -147,7 +150,9 @@ pub fn offer(local: &Local) -> SessionDescription {
     for &codec in &local.codecs {
         add_format(&mut audio, static_payload_type(codec), encoding(codec));
     }
-    add_dtmf(&mut audio, DTMF_PAYLOAD);
+    if local.keys.events() {
+        add_dtmf(&mut audio, DTMF_PAYLOAD);
+    }
     add_manner(&mut audio, PACKET_MS, local.direction);
     audio.attributes.extend(local.secrecy.offer().iter().map(Crypto::attribute));
     let dtls = local.secrecy.offer_dtls();
@@ -322,6 +327,7 @@ fn choose(media: &Media, local: &Local, prefer: Option<Codec>) -> Result<Choice,
         .or_else(|| known().find(|(codec, _)| local.codecs.contains(codec)))
         .ok_or_else(|| Refusal::new(305, "no codec in common"))?;
     let dtmf = payload_types().find(|(format, _)| is_dtmf(media, format)).map(|(_, number)| number);
+    let dtmf = dtmf.filter(|_| local.keys.events());
     Ok(Choice { codec, payload_type, dtmf })
 }
 
@@ -348,6 +354,7 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         symmetric: true,
         srtp: None,
         transport: media::Transport::default(),
+        tones: choice.dtmf.is_none() && local.keys.tones(),
     };
     Agreed { session, their_direction, hold }
 }

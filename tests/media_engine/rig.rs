@@ -47,6 +47,7 @@ pub(crate) fn session(remote: SocketAddr, codec: Codec) -> Session {
         symmetric: true,
         srtp: None,
         transport: sentral::media::Transport::default(),
+        tones: true,
     }
 }
 

@@ -54,7 +54,7 @@ impl Engine {
             stream.dropped += 1;
             return;
         };
-        let payload = &datagram[range];
+        let payload = &mut datagram[range];
         match stream.latch.receive(from, ms) {
             Sender::Source => {}
             Sender::NewSource if stream.heard_told => {}
@@ -87,6 +87,17 @@ impl Engine {
                 }
             }
             Kind::Audio(codec) => {
+                if stream.keys_in.is_pressed(ms) {
+                    // Of a phone that sends its keys both ways, the tone is left out.
+                    payload.fill(codec.silence());
+                }
+                if let Some(tones) = &mut stream.tones_in {
+                    let (stream, events) = (stream.id, &mut self.out.events);
+                    tones.hear(codec, payload, |digit| events.push(Event::Digit { stream, digit }));
+                }
+                if let Some(tape) = &mut stream.tape {
+                    tape.take(false, codec, (header.ssrc, header.timestamp), payload, ms);
+                }
                 if let Some(record) = &mut stream.record {
                     record.receive(&header, payload, codec, ms, &mut self.out.chunks);
                     if record.is_over(ms) {
@@ -139,6 +150,10 @@ impl Engine {
         let Some(header) = header else { return };
         let converter = stream.converter.as_mut().filter(|_| matches!(passed.kind, Kind::Audio(_)));
         self.out.pass((listener.port, to), &header, payload, converter);
+        if let (Some(tape), Kind::Audio(_)) = (&mut stream.tape, passed.kind) {
+            let line = (header.ssrc, header.timestamp);
+            tape.take(true, stream.session.codec, line, self.out.last_payload(), passed.ms);
+        }
         self.out.protect(stream.srtp.as_deref_mut());
         stream.outgoing.sent(payload.len());
     }

@@ -76,6 +76,7 @@ impl Engine {
                 let silent = Duration::from_millis(silent_ms);
                 self.out.events.push(Event::Quiet { stream: stream.id, silent });
             }
+            self.give_tape(stream.tape.as_deref_mut());
             self.streams[usize::from(port >> 1)] = Some(stream);
         }
         for at in (0..self.recording.len()).rev() {
@@ -113,6 +114,10 @@ fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
     };
     let header = stream.outgoing.own(ms, length as u32, stream.session.payload_type);
     let end = out.rtp((stream.id.port, to), &header, length, |packet| fill_packet(stream, ms, packet));
+    if let Some(tape) = &mut stream.tape {
+        let line = (header.ssrc, header.timestamp);
+        tape.take(true, stream.session.codec, line, out.last_payload(), ms);
+    }
     out.protect(stream.srtp.as_deref_mut());
     stream.outgoing.sent(length);
     out.events.extend(end);
