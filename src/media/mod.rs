@@ -8,10 +8,14 @@ pub mod codec;
 pub mod dtls;
 pub mod dtmf;
 pub mod dtmf_inband;
+pub mod ear;
 pub mod engine;
 pub mod ice;
 pub mod mixer;
+pub mod mouth;
+pub mod quality;
 pub mod reel;
+pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 pub mod slots;
@@ -34,6 +38,10 @@ pub enum Codec {
     Pcmu,
     /// G.722, static payload type 9, 16 kHz audio on an 8 kHz RTP clock (RFC 3551 §4.5.2), 160 bytes a frame.
     G722,
+    /// Opus, dynamic payload type, 48 kHz RTP clock whatever the audio is (RFC 7587 §4.1), mono here.
+    Opus,
+    /// 16-bit samples in network order, mono, 16 kHz, dynamic payload type (RFC 3551 §4.5.11); for tests.
+    L16,
 }
 
 /// One RTP stream: the socket bound to `port` (RTP) and `port + 1` (RTCP) on a media thread, in its
@@ -127,6 +135,10 @@ pub struct Session {
     pub transport: Transport,
     /// Without telephone-event, keys are looked for in the audio, and sent as tones.
     pub tones: bool,
+    /// How the other side wants Opus; of no meaning to other codecs.
+    pub opus: codec::opus::Manner,
+    /// Payload type of comfort noise (RFC 3389), when negotiated: what a peer sends of it is passed on.
+    pub comfort: Option<u8>,
 }
 
 /// What lies between a stream's packets and its sockets, as browsers want it.
@@ -142,6 +154,27 @@ pub struct Transport {
     pub signaling: Option<IpAddr>,
 }
 
+impl Default for Session {
+    /// A-law both ways in packets of 20 ms, to nobody yet.
+    fn default() -> Session {
+        Session {
+            remote: None,
+            codec: Codec::Pcma,
+            payload_type: Codec::Pcma.payload_type(),
+            dtmf: None,
+            packet_ms: 20,
+            send: true,
+            receive: true,
+            symmetric: true,
+            srtp: None,
+            transport: Transport::default(),
+            tones: false,
+            opus: codec::opus::Manner::default(),
+            comfort: None,
+        }
+    }
+}
+
 /// What a stream sends while nothing is played over it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Base {
@@ -151,7 +184,7 @@ pub enum Base {
     Music(ClipName),
     /// A tone for ever.
     Tone(tone::Tone),
-    /// What the other stream receives: relayed on arrival, converted only if codecs differ.
+    /// What the other stream receives: relayed on arrival, heard and said anew only if codecs or packet times differ.
     Peer(StreamId),
     /// What the stream itself receives.
     Echo,
@@ -368,6 +401,23 @@ pub enum Event {
         /// For the operator.
         why: Arc<str>,
     },
+    /// Audio comes again from a side that was quiet, or its reports say again that it hears us.
+    Restored {
+        /// Where.
+        stream: StreamId,
+    },
+    /// The other side's reports say that nothing of what we send arrives (told once until it does).
+    Unheard {
+        /// Where.
+        stream: StreamId,
+    },
+    /// What a stream has counted so far; told every other second.
+    Figures {
+        /// Where.
+        stream: StreamId,
+        /// What.
+        stats: Stats,
+    },
     /// A stream is over and its port can be used again.
     Closed {
         /// Where.
@@ -394,4 +444,18 @@ pub struct Stats {
     pub rtt_us: Option<u32>,
     /// What the other side reported as lost, out of 256 (last report).
     pub remote_fraction_lost: Option<u8>,
+    /// What the other side talks; none before the stream was opened.
+    pub codec: Option<Codec>,
+    /// What its peer talks, where that has to be heard and said anew in `codec`.
+    pub converted_from: Option<Codec>,
+    /// Where its packets come from.
+    pub from: Option<SocketAddr>,
+    /// Interarrival jitter in microseconds.
+    pub jitter_us: u32,
+    /// Estimated mean opinion score of what the other side sends us, in hundredths; none before anything came.
+    pub mos: Option<u16>,
+    /// Nothing comes although it should.
+    pub quiet: bool,
+    /// It reports that nothing of ours arrives.
+    pub unheard: bool,
 }

@@ -129,15 +129,11 @@ impl Side {
     /// Decodes to the reel's rate.
     fn decode<'s>(&mut self, codec: Codec, payload: &[u8], rate: u32, space: &'s mut [i16]) -> &'s [i16] {
         if self.decoder.as_ref().is_none_or(|(of, _)| *of != codec) {
-            let decoder = match (codec, rate) {
-                (Codec::G722, 8000) => Decoder::G722(Box::new(crate::media::codec::g722::Decoder::narrow())),
-                _ => Decoder::new(codec),
-            };
-            self.decoder = Some((codec, decoder));
+            self.decoder = Some((codec, Decoder::at(codec, rate)));
         }
         let Some((_, decoder)) = &mut self.decoder else { return &[] };
         let count = decoder.decode(payload, space);
-        if rate == 16_000 && codec.sample_rate() == 8000 {
+        if rate == 16_000 && decoder.rate() == 8000 {
             for at in (0..count).rev() {
                 (space[2 * at], space[2 * at + 1]) = (space[at], space[at]);
             }

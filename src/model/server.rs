@@ -183,7 +183,7 @@ impl Default for Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CodecName {
-    /// Opus, 48 kHz (accepted in configuration; offered by a later version).
+    /// Opus, up to 48 kHz.
     Opus,
     /// G.722, 16 kHz.
     G722,
@@ -191,6 +191,8 @@ pub enum CodecName {
     Pcma,
     /// G.711 µ-law, 8 kHz.
     Pcmu,
+    /// Samples as they are, 16 kHz; for tests.
+    L16,
 }
 
 /// Upper limits; reaching one is an ordinary answer (503, 413 …). `[limits]` in `server.toml`.

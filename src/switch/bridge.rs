@@ -150,18 +150,12 @@ impl Switch {
         }
         let Some(codec) = local.codecs.first().copied() else { return Err(Refusal::no_media()) };
         let session = Session {
-            remote: None,
             codec,
-            payload_type: codec.static_payload_type(),
-            dtmf: None,
-            packet_ms: 20,
+            payload_type: codec.payload_type(),
             // Before their answer is known, what comes may be encrypted, and nothing may go out in the clear.
             send: !local.secrecy.offers(),
             receive: !local.secrecy.offers(),
-            symmetric: true,
-            srtp: None,
-            transport: crate::media::Transport::default(),
-            tones: false,
+            ..Session::default()
         };
         let body = self.make_offer(caller).ok_or_else(Refusal::no_media)?;
         if let Some(leg) = self.legs.get_mut(&caller) {

@@ -204,7 +204,8 @@ impl Switch {
             direction: Direction::SendRecv,
             keys: self.legs.get(&leg).map(|of| of.dtmf).unwrap_or_default(),
             secrecy: self.new_secrecy(leg),
-            inside: Some(address).filter(|own| self.config.server.external.is_some_and(|outer| outer != *own)),
+            inside: Some(address)
+                .filter(|own| self.config.server.external.is_some_and(|outer| outer != *own)),
             lines: Lines::default(),
         };
         let Some(of) = self.legs.get_mut(&leg) else {
@@ -267,7 +268,8 @@ impl Switch {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream else { return };
         let first = of.agreed.is_none();
-        agreed.session.transport.signaling = self.endpoint.hop(of.dialog).map(|hop| hop.remote.ip().to_canonical());
+        agreed.session.transport.signaling =
+            self.endpoint.hop(of.dialog).map(|hop| hop.remote.ip().to_canonical());
         if let Some(local) = &mut of.local {
             local.secrecy.keep(&agreed.session);
         }

@@ -36,6 +36,7 @@ impl Switch {
             }
             Event::Recorded { record, length, error, .. } => self.recorded(now, record, length, error),
             Event::NotRecorded { record, error } => self.not_recorded(now, record, &error),
+            Event::Figures { .. } | Event::Restored { .. } | Event::Unheard { .. } => {}
             Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
             Event::Quiet { stream, silent } => {
                 // Who waits or listens to a menu may well be silent; who talks is not.

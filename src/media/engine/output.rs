@@ -100,6 +100,8 @@ pub enum Kind {
     Event,
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
+    /// Something that is kept from those who listen.
+    Kept,
 }
 
 /// A received packet on its way to those who listen.
@@ -139,7 +141,7 @@ impl Output {
         (port, to): (u16, SocketAddr),
         header: &Header,
         payload: &[u8],
-        converter: Option<&mut Converter>,
+        converter: Option<Converter>,
     ) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&header.bytes());
