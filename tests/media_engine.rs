@@ -3,10 +3,14 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the threads are tried with real sockets and time
 
+#[path = "media_engine/field.rs"]
+mod field;
 #[path = "media_engine/noise.rs"]
 mod noise;
 #[path = "media_engine/rig.rs"]
 mod rig;
+#[path = "media_engine/steady.rs"]
+mod steady;
 #[path = "media_engine/threads.rs"]
 mod threads;
 
