@@ -119,6 +119,15 @@ pub enum Input {
         /// On which number.
         number: Number,
     },
+    /// Somebody else waits in a caller's place: who called for them has put them through.
+    Replaced {
+        /// Whose place.
+        entry: CallId,
+        /// Since when they have waited before, in whichever queue.
+        waited_since: Option<Instant>,
+        /// Their number; none when hidden.
+        number: Option<Number>,
+    },
     /// The call that carries an offered call-back from here on.
     CarriedBy {
         /// The kept place, as in `Output::Offer`.

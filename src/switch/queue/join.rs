@@ -3,10 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use crate::model::event::Fields;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
+use crate::model::id::Number;
 use crate::model::queue::JoinPolicy;
 use crate::model::queue::Strategy;
 use crate::switch::queue::AgentState;
@@ -101,6 +103,29 @@ impl Queues {
         self.welcome(now, caller.entry);
         self.review_staff(now, &key);
         self.dirty.insert(key);
+    }
+
+    /// Somebody else waits in a caller's place, which is theirs by the longer wait of the two.
+    pub(super) fn on_replaced(
+        &mut self,
+        call: CallId,
+        waited_since: Option<Instant>,
+        number: Option<Number>,
+    ) {
+        let Some(entry) = self.entries.get_mut(&call).filter(|entry| entry.callback.is_none()) else {
+            return;
+        };
+        entry.number = number;
+        let Some(since) = waited_since.filter(|since| *since < entry.place.since) else { return };
+        let before = entry.place;
+        entry.place.since = since;
+        if entry.stage == Stage::Waiting
+            && let Some(line) = self.lines.get_mut(&entry.line)
+        {
+            line.order.remove(&before);
+            line.order.insert(entry.place, call);
+            self.dirty.insert(entry.line.clone());
+        }
     }
 
     /// The exit a caller takes instead of joining.

@@ -199,6 +199,7 @@ impl Queues {
             Input::Take { entry, agent } => self.on_take(now, entry, &agent, false),
             Input::Grab { entry, agent } => self.on_take(now, entry, &agent, true),
             Input::KeepPlace { entry, number } => self.on_keep_place(now, entry, number),
+            Input::Replaced { entry, waited_since, number } => self.on_replaced(entry, waited_since, number),
             Input::CarriedBy { entry, call } => self.on_carried_by(entry, call),
             Input::CallbackFailed { entry } => self.on_callback_failed(now, entry),
             Input::OfferRinging(offer) => self.on_ringing(now, offer),
