@@ -17,10 +17,14 @@ mod callback;
 mod calls;
 mod contacts;
 mod diagnosis;
+mod edge_cases;
+mod emergency;
 mod events;
 mod figures;
 mod flow_verbs;
 mod golden;
+#[path = "../golden/mod.rs"]
+mod golden_rows;
 mod guard;
 mod hot_desk;
 mod inbox;
