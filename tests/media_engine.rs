@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the threads are tried with real sockets and time
 
+#[path = "media_engine/field.rs"]
+mod field;
 #[path = "media_engine/golden.rs"]
 mod golden;
 #[path = "media_engine/noise.rs"]
@@ -11,6 +13,8 @@ mod noise;
 mod opus_oracle;
 #[path = "media_engine/rig.rs"]
 mod rig;
+#[path = "media_engine/steady.rs"]
+mod steady;
 #[path = "media_engine/threads.rs"]
 mod threads;
 

@@ -515,6 +515,7 @@ fn ended(seq: u64) -> Change {
         rtp: (3_000, 2_990),
         rtp_lost: 3,
         audio: Vec::new(),
+        recordings: vec!["recordings/fjord/2026/01/01/a.wav".into()],
     };
     Change::CallEnded { cdr: Box::new(cdr) }
 }

@@ -20,6 +20,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const LEAVES: &[(&str, &[&str])] = &[
     ("hours", &["holidays"]),
     ("holidays", &[]),
+    ("negotiate", &["secrecy", "webrtc"]),
+    ("secrecy", &["webrtc"]),
+    ("webrtc", &[]),
     ("negotiate", &["format", "secrecy"]),
     ("format", &[]),
     ("secrecy", &[]),

@@ -1,7 +1,7 @@
 //! Keys as telephone-events (RFC 4733): hearing each press once, and sending presses.
 //!
-//! Events above 15 (flash, fax, modem) are not keys and pass unheard. Keys as tones in the audio are not
-//! looked for; they are sent, from clips of the bank, where no telephone-event was negotiated.
+//! Events above 15 (flash, fax, modem) are not keys and pass unheard. Keys as tones in the audio are looked for in
+//! `dtmf_inband`, and sent from clips of the bank, where no telephone-event was negotiated.
 
 use std::collections::VecDeque;
 
@@ -48,6 +48,12 @@ const SAME_PRESS_MS: u64 = 100;
 /// set its clock back.
 const STRAGGLER_MS: u64 = 2000;
 
+/// After the last report of a press that has no end, it counts as going on for this long: two reports at 50 ms.
+const GOES_ON_MS: u64 = 120;
+
+/// After the end of a press its tone may still be in the audio, which comes another way through the phone.
+const TAIL_MS: u64 = 40;
+
 /// Hears each press once, at its first packet, whichever of its packets that is.
 #[derive(Debug, Default)]
 pub struct Receiver {
@@ -82,6 +88,15 @@ impl Receiver {
         let Payload { event, duration, end: ended, .. } = payload;
         self.last = Some(Press { event, timestamp, duration, ended, at_ms });
         Some(digit)
+    }
+
+    /// Whether a key is being pressed at `at_ms`: what its phone sends as audio meanwhile is the key's tone, if it is
+    /// one that sends both, and is not to be passed on a second time.
+    pub fn is_pressed(&self, at_ms: u64) -> bool {
+        self.last.as_ref().is_some_and(|last| {
+            let long = if last.ended { TAIL_MS } else { GOES_ON_MS };
+            at_ms.saturating_sub(last.at_ms) < long
+        })
     }
 }
 

@@ -1,15 +1,17 @@
 //! The streams of one media thread: commands and packets in, packets and events out.
 //!
 //! Cut by direction: `receive` takes what comes and passes it on, `send` makes what is due in a slot, `record`
-//! keeps what is recorded, `output` holds what goes out until the thread fetches it. Time is counted in
-//! milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
+//! keeps what is recorded of one party, `tape` what is recorded of a call, `secure` looks after ICE and DTLS, `output`
+//! holds what goes out until the thread fetches it. Time is counted in milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
 
 pub mod output;
 pub mod receive;
 pub mod record;
 mod repeat;
 pub(in crate::media) mod reports;
+pub mod secure;
 pub mod send;
+pub mod tape;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +30,13 @@ use crate::media::dtmf;
 use crate::media::engine::output::Link;
 use crate::media::engine::output::Output;
 use crate::media::engine::record::Record;
+use crate::media::engine::secure::Guard;
 use crate::media::slots::Slots;
 use crate::media::source::Line;
 use crate::media::source::Play;
 use crate::media::srtp::Srtp;
 use crate::media::stream::Stream;
 use crate::media::stream::incoming::Incoming;
-use crate::media::stream::latch::Latch;
 use crate::media::stream::outgoing::Outgoing;
 use crate::media::tone;
 use crate::rand::Rng;
@@ -74,6 +76,10 @@ impl Command {
             | Command::KeepKeys { stream, .. }
             | Command::Record { stream, .. }
             | Command::StopRecord { stream }
+            | Command::PlayInMix { stream, .. }
+            | Command::Tape { stream, .. }
+            | Command::PauseTape { stream, .. }
+            | Command::StopTape { stream, .. }
             | Command::Close { stream } => *stream,
         }
     }
@@ -127,9 +133,11 @@ impl Engine {
         let id = command.stream();
         if let Command::Open { stream, session } = command {
             self.open(stream, session);
+        } else if let Command::StopTape { stream, record, last } = command {
+            self.stop_tape(stream, record, last);
         } else if self.stream(id).is_some() {
             match command {
-                Command::Open { .. } => {} // carried out above
+                Command::Open { .. } | Command::StopTape { .. } => {} // carried out above
                 Command::Modify { session, .. } => self.modify(id, session),
                 Command::Base { base, .. } => self.base(id, base),
                 Command::Play { play, items, repeat, .. } => self.play(id, play, items, repeat),
@@ -140,6 +148,11 @@ impl Engine {
                     self.record(id, record, file, (max, max_silence));
                 }
                 Command::StopRecord { .. } => self.stop_record(id.port),
+                Command::PlayInMix { .. } => {}
+                Command::Tape { record, file, form, flipped, paused, .. } => {
+                    self.tape(id, tape::Order { record, file, form, flipped, paused });
+                }
+                Command::PauseTape { paused, .. } => self.pause_tape(id, paused),
                 Command::Close { .. } => self.close(id),
             }
         }
@@ -168,9 +181,10 @@ impl Engine {
             !ours
         });
         let units_per_ms = session.codec.units_per_ms();
-        let stream = Stream {
+        let mut stream = Stream {
             id,
-            latch: Latch::new(session.remote, session.symmetric),
+            latch: secure::latch(&session),
+            guard: Guard::new(&session),
             srtp: session.srtp.clone().map(|keys| Box::new(Srtp::new(keys))),
             session,
             incoming: Incoming::default(),
@@ -183,6 +197,7 @@ impl Engine {
             dropped: 0,
             keeps_keys: false,
             keys_in: dtmf::Receiver::default(),
+            tones_in: None,
             keys_out: dtmf::Sender::default(),
             key_tones: None,
             play: None,
@@ -191,6 +206,7 @@ impl Engine {
             misfits: 0,
             listeners,
             record: None,
+            tape: None,
             place: None,
             in_wheel: false,
             check,
@@ -203,18 +219,19 @@ impl Engine {
             hearing: reports::Hearing::default(),
             figures_ms: self.ms + FIGURES_MS,
         };
+        stream.settle_tones();
         self.streams[usize::from(id.port >> 1)] = Some(Box::new(stream));
         self.open += 1;
+        self.begin_own_handshake(id.port);
     }
 
     fn modify(&mut self, id: StreamId, session: Session) {
         let ms = self.ms;
-        let Some(stream) = self.stream(id) else { return };
-        stream.latch.modify(session.remote, session.symmetric, ms);
-        match (stream.srtp.as_mut(), &session.srtp) {
-            (Some(srtp), Some(keys)) => srtp.rekey(keys.clone()),
-            (_, keys) => stream.srtp = keys.clone().map(|keys| Box::new(Srtp::new(keys))),
-        }
+        let Some(stream) = self.streams[usize::from(id.port >> 1)].as_deref_mut().filter(|of| of.id == id)
+        else {
+            return;
+        };
+        Engine::modify_guard(stream, &session, ms, &mut self.out.errands);
         if session.receive && !stream.session.receive {
             stream.alive_ms = ms;
             stream.quiet_told = false;
@@ -226,12 +243,14 @@ impl Engine {
         stream.outgoing.set_clock(session.codec.units_per_ms(), ms);
         stream.voice = stream.voice.take().and_then(|voice| voice.modify(&session));
         stream.session = session;
+        stream.settle_tones();
         if repaced {
             self.leave_wheel(id.port);
             if let Some(stream) = self.at(id.port) {
                 stream.place = None;
             }
         }
+        self.begin_own_handshake(id.port);
         self.settle(id.port);
     }
 
@@ -277,7 +296,8 @@ impl Engine {
         let Some(stream) = self.stream(id) else { return };
         match stream.session.dtmf {
             Some(_) => stream.keys_out.push(code),
-            None => stream.key_tones.get_or_insert_with(Play::keys).push_key(clip),
+            None if stream.session.tones => stream.key_tones.get_or_insert_with(Play::keys).push_key(clip),
+            None => {}
         }
         self.settle(id.port);
     }
@@ -309,6 +329,7 @@ impl Engine {
         self.stop_record(id.port);
         self.leave_wheel(id.port);
         let Some(mut stream) = self.streams[usize::from(id.port >> 1)].take() else { return };
+        self.give_tape(stream.tape.as_deref_mut());
         self.open -= 1;
         self.checks.remove(stream.check, id.port);
         if let Some(peer) = stream.peer() {
@@ -317,6 +338,7 @@ impl Engine {
         if stream.outgoing.packets() > 0 {
             self.send_report(&mut stream, true);
         }
+        self.end_handshake(id, stream.session.transport.dtls);
         self.out.events.push(Event::Closed { stream: id, stats: reports::stats(&stream) });
     }
 

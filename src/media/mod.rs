@@ -5,11 +5,16 @@
 
 pub mod bank;
 pub mod codec;
+pub mod dtls;
 pub mod dtmf;
+pub mod dtmf_inband;
 pub mod ear;
 pub mod engine;
+pub mod ice;
+pub mod mixer;
 pub mod mouth;
 pub mod quality;
+pub mod reel;
 pub mod resample;
 pub mod rtcp;
 pub mod rtp;
@@ -19,6 +24,7 @@ pub mod srtp;
 pub mod stream;
 pub mod tone;
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +43,26 @@ pub struct StreamId {
     pub generation: u32,
 }
 
+/// Names one mix of several streams, and the media thread on which it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MixId {
+    /// Media thread.
+    pub thread: u8,
+    /// Given once.
+    pub number: u32,
+}
+
+/// Who hears a stream that is in a mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Everybody else in it.
+    All,
+    /// Nobody.
+    Nobody,
+    /// Only this one.
+    Only(StreamId),
+}
+
 /// Names one playing, so that its end can be told from that of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlayId(pub u64);
@@ -44,6 +70,29 @@ pub struct PlayId(pub u64);
 /// Names one recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub u64);
+
+/// What the recording of a call becomes: two channels, one for each side.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum TapeForm {
+    /// 16-bit PCM.
+    #[default]
+    Wav,
+    /// Opus in Ogg (RFC 7845).
+    Opus,
+}
+
+impl TapeForm {
+    /// Of the file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            TapeForm::Wav => "wav",
+            TapeForm::Opus => "opus",
+        }
+    }
+}
 
 /// Names a clip of the bank; the engine looks it up when a command is carried out.
 pub type ClipName = Arc<str>;
@@ -69,10 +118,27 @@ pub struct Session {
     pub symmetric: bool,
     /// Packets of both directions are protected with these keys, and no others count.
     pub srtp: Option<srtp::Keys>,
+    /// What lies between RTP and the sockets.
+    pub transport: Transport,
+    /// Without telephone-event, keys are looked for in the audio, and sent as tones.
+    pub tones: bool,
     /// How the other side wants Opus; of no meaning to other codecs.
     pub opus: codec::opus::Manner,
     /// Payload type of comfort noise (RFC 3389), when negotiated: what a peer sends of it is passed on.
     pub comfort: Option<u8>,
+}
+
+/// What lies between a stream's packets and its sockets, as browsers want it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    /// RTCP goes and comes by the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Where the other side is, is known by its checks alone.
+    pub ice: Option<ice::Terms>,
+    /// The keys come by DTLS: until then nothing is sent and nothing heard.
+    pub dtls: Option<dtls::Terms>,
+    /// The host that signalling comes from: audio from there is believed, as of a phone behind NAT.
+    pub signaling: Option<IpAddr>,
 }
 
 impl Default for Session {
@@ -88,6 +154,8 @@ impl Default for Session {
             receive: true,
             symmetric: true,
             srtp: None,
+            transport: Transport::default(),
+            tones: false,
             opus: codec::opus::Manner::default(),
             comfort: None,
         }
@@ -107,6 +175,13 @@ pub enum Base {
     Peer(StreamId),
     /// What the stream itself receives.
     Echo,
+    /// What the others in a mix say. A mix is there while a stream is in it.
+    Mix {
+        /// Which.
+        mix: MixId,
+        /// Who of them hears this stream.
+        voice: Voice,
+    },
 }
 
 /// An order to a media thread. A command for a stream of an older generation is ignored.
@@ -149,7 +224,7 @@ pub enum Command {
         /// Which.
         stream: StreamId,
     },
-    /// Sends a key as a telephone-event (RFC 4733), or as a tone in the audio when none was negotiated.
+    /// Sends a key as a telephone-event (RFC 4733), or as a tone in the audio where the session has `tones`.
     SendDigit {
         /// Which.
         stream: StreamId,
@@ -180,6 +255,45 @@ pub enum Command {
     StopRecord {
         /// Which.
         stream: StreamId,
+    },
+    /// Plays items once to everybody in the mix that the stream is in, together with what is said. No event.
+    PlayInMix {
+        /// One of those in it.
+        stream: StreamId,
+        /// What, in order.
+        items: Vec<PlayItem>,
+    },
+    /// Records what the stream receives and what it is sent, as one side each, into the file of that name; a recording
+    /// of that name that has left another stream goes on. Answered by `Event::Recorded` after its last `StopTape`.
+    Tape {
+        /// Which.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// File name under the data folder, as when it began.
+        file: Arc<str>,
+        /// What it becomes.
+        form: TapeForm,
+        /// What the stream receives is the right side, else the left.
+        flipped: bool,
+        /// Begins with a pause.
+        paused: bool,
+    },
+    /// Takes nothing for a while, or again; silence stands in the file.
+    PauseTape {
+        /// Which.
+        stream: StreamId,
+        /// Nothing.
+        paused: bool,
+    },
+    /// The recording leaves the stream: for good, or to go on at another. Also for a stream that is closed already.
+    StopTape {
+        /// Which.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// For good.
+        last: bool,
     },
     /// Ends the stream: RTCP BYE, socket unused, `Event::Closed`.
     Close {
@@ -225,14 +339,21 @@ pub enum Event {
     },
     /// A recording has ended and its file is complete (or could not be written).
     Recorded {
-        /// Where.
-        stream: StreamId,
+        /// Where; none when the media ended before its call.
+        stream: Option<StreamId>,
         /// Which.
         record: RecordId,
         /// Audio in the file.
         length: Duration,
         /// What went wrong, told to the operator.
         error: Option<Arc<str>>,
+    },
+    /// A recording that goes on cannot be written, told once; what is in the file so far can be read.
+    NotRecorded {
+        /// Which.
+        record: RecordId,
+        /// Why, for the operator.
+        error: Arc<str>,
     },
     /// The first packet from the other side has come.
     Heard {
@@ -247,6 +368,25 @@ pub enum Event {
         stream: StreamId,
         /// How long.
         silent: Duration,
+    },
+    /// At start: whose certificate DTLS shows here, for descriptions.
+    Certificate {
+        /// Its digest.
+        fingerprint: dtls::Fingerprint,
+    },
+    /// DTLS has brought the keys.
+    Secured {
+        /// Where.
+        stream: StreamId,
+        /// What they are for.
+        suite: srtp::Suite,
+    },
+    /// There will be no keys by DTLS; the stream stays silent.
+    Unsecured {
+        /// Where.
+        stream: StreamId,
+        /// For the operator.
+        why: Arc<str>,
     },
     /// Audio comes again from a side that was quiet, or its reports say again that it hears us.
     Restored {
@@ -271,6 +411,15 @@ pub enum Event {
         stream: StreamId,
         /// What it counted.
         stats: Stats,
+    },
+    /// A thread is short of time: what it has to send goes out late, or soon will. Told every 100 ms while it is so.
+    Short {
+        /// Thread.
+        thread: u8,
+        /// How late the latest slot of these 100 ms was.
+        late: Duration,
+        /// How much of them it was at work.
+        busy_percent: u8,
     },
 }
 

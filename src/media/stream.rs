@@ -11,8 +11,11 @@ pub mod voice;
 use crate::media::Session;
 use crate::media::StreamId;
 use crate::media::dtmf;
+use crate::media::dtmf_inband::Listener;
 use crate::media::engine::record::Record;
 use crate::media::engine::reports::Hearing;
+use crate::media::engine::secure::Guard;
+use crate::media::engine::tape::Tape;
 use crate::media::slots::Place;
 use crate::media::source::Line;
 use crate::media::source::Play;
@@ -30,6 +33,8 @@ pub struct Stream {
     pub session: Session,
     /// Whose packets count, and where ours go.
     pub latch: Latch,
+    /// Its ICE and DTLS.
+    pub guard: Guard,
     /// Opens what comes and protects what goes, where that was negotiated.
     pub srtp: Option<Box<Srtp>>,
     /// What has come.
@@ -40,6 +45,8 @@ pub struct Stream {
     pub dropped: u64,
     /// Hears keys.
     pub keys_in: dtmf::Receiver,
+    /// Hears keys in the audio, where no telephone-event was negotiated.
+    pub tones_in: Option<Box<Listener>>,
     /// Keys that come are not passed on.
     pub keeps_keys: bool,
     /// Sends keys as telephone-events.
@@ -58,6 +65,8 @@ pub struct Stream {
     pub listeners: Vec<StreamId>,
     /// What is recorded of it.
     pub record: Option<Record>,
+    /// The recording of its call.
+    pub tape: Option<Box<Tape>>,
     /// Its slot, from its first own packet on.
     pub place: Option<Place>,
     /// Whether it stands in the wheel.
@@ -93,9 +102,24 @@ impl Stream {
         matches!(self.line, Line::Peer(_)) && self.voice.as_ref().is_some_and(|voice| voice.hears())
     }
 
+    /// Listens for tones from here on, or no longer, as its session has it.
+    pub fn settle_tones(&mut self) {
+        let wanted = self.session.tones && self.session.dtmf.is_none();
+        match (wanted, &self.tones_in) {
+            (true, None) => self.tones_in = Some(Box::new(Listener::new(self.session.codec))),
+            (false, Some(_)) => self.tones_in = None,
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
     /// Whether something covers its base.
     pub fn overlaid(&self) -> bool {
         self.play.is_some() || self.key_tones.is_some() || !self.keys_out.is_idle()
+    }
+
+    /// Whether its keys are still to come: what arrives before is not theirs.
+    pub fn awaits_keys(&self) -> bool {
+        self.srtp.is_none() && self.session.transport.dtls.is_some()
     }
 
     /// Its peer is another from here on, or none.

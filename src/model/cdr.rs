@@ -134,4 +134,7 @@ pub struct Cdr {
     /// The audio of its legs, in the order in which they ended; at most [`AUDIO_MAX`].
     #[serde(default)]
     pub audio: Vec<LegAudio>,
+    /// Files of its recordings, under the data folder, in the order in which they began.
+    #[serde(default)]
+    pub recordings: Vec<Arc<str>>,
 }

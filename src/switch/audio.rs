@@ -42,7 +42,7 @@ impl Switch {
         let Some(id) = self.by_stream.get(&stream).copied() else { return };
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.fault = Some(fault);
-        let Some((call, side)) = self.talks(id) else { return };
+        let Some((call, side)) = self.side_of(id) else { return };
         let company = call.company.clone();
         let (call, side_name) = (call.id, side.as_str());
         let other = self.other_side(call, id).and_then(|other| self.legs.get(&other)?.fault);
@@ -69,14 +69,14 @@ impl Switch {
         let Some(id) = self.by_stream.get(&stream).copied() else { return };
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(fault) = leg.fault.take() else { return };
-        let Some((call, side)) = self.talks(id) else { return };
+        let Some((call, side)) = self.side_of(id) else { return };
         let (call, company) = (call.id, call.company.clone());
         let fields = Fields { by: Some(side.as_str().into()), ..Fields::default() };
         self.decide_with(now, &company, Some(call), "audio.restored", fault.as_str(), fields);
     }
 
     /// The call in which a leg talks with another, and which side it is.
-    fn talks(&self, leg: LegId) -> Option<(&Call, Side)> {
+    fn side_of(&self, leg: LegId) -> Option<(&Call, Side)> {
         let call = self.calls.get(&self.legs.get(&leg)?.call)?;
         match call.callee {
             Some(callee) if callee == leg => Some((call, Side::Callee)),

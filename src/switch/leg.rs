@@ -18,6 +18,7 @@ use crate::media::Session;
 use crate::media::StreamId;
 use crate::model::audio::Fault;
 use crate::model::change::Change;
+use crate::model::dtmf::KeysBy;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::TrunkId;
@@ -36,9 +37,12 @@ use crate::switch::hunt::Way;
 use crate::switch::negotiate;
 use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
+use crate::switch::negotiate::Lines;
 use crate::switch::negotiate::Local;
 use crate::switch::negotiate::Refusal;
 use crate::switch::outbound::Flows;
+use crate::switch::queue::OfferId;
+use crate::switch::secrecy;
 use crate::switch::secrecy::Secrecy;
 
 /// How far a leg has come.
@@ -72,12 +76,18 @@ pub(crate) struct Leg {
     pub(crate) awaiting_answer: bool,
     /// Which attempt it belongs to; none for the caller.
     pub(crate) attempt: Option<AttemptId>,
+    /// The offer that it rang for until its ring time was over: an answer may be on its way.
+    pub(crate) late: Option<OfferId>,
     /// Whose device or mobile it is.
     pub(crate) user: Option<UserKey>,
     /// Whether its audio is to be encrypted.
     pub(crate) srtp: SrtpPolicy,
+    /// How it sends keys, and is sent them.
+    pub(crate) dtmf: KeysBy,
     /// Its signalling is encrypted.
     pub(crate) private: bool,
+    /// It signals as browsers do, and nothing else was configured: our offers are for DTLS.
+    pub(crate) browser: bool,
     /// Which trunk it goes through or came from.
     pub(crate) trunk: Option<TrunkId>,
     /// Along which flow of the phone the INVITE went, and which others there are.
@@ -118,7 +128,10 @@ pub(crate) enum KeyFrom {
     /// RFC 4733 or the audio.
     Media,
     /// SIP INFO.
-    Info,
+    Info {
+        /// For how long the key was held, as it says.
+        held: Duration,
+    },
 }
 
 impl Leg {
@@ -134,9 +147,12 @@ impl Leg {
             offer: None,
             awaiting_answer: false,
             attempt: None,
+            late: None,
             user: None,
             srtp: SrtpPolicy::default(),
+            dtmf: KeysBy::default(),
             private: false,
+            browser: false,
             trunk: None,
             flows: None,
             confirm: false,
@@ -185,7 +201,7 @@ impl Switch {
 
     /// Takes a port for a leg and settles its side of the session. `None`: no port is free.
     pub(crate) fn prepare_media(&mut self, leg: LegId, address: IpAddr, codecs: Vec<Codec>) -> Option<Local> {
-        let beside = self.stream_of_call(leg);
+        let beside = self.thread_beside(leg);
         let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
         let emergency = call.is_some_and(|call| number::is_emergency(call.facts.dialled.as_str()));
         let stream = self.ports.take(beside, emergency)?;
@@ -197,7 +213,11 @@ impl Switch {
             session,
             version: 1,
             direction: Direction::SendRecv,
+            keys: self.legs.get(&leg).map(|of| of.dtmf).unwrap_or_default(),
             secrecy: self.new_secrecy(leg),
+            inside: Some(address)
+                .filter(|own| self.config.server.external.is_some_and(|outer| outer != *own)),
+            lines: Lines::default(),
         };
         let Some(of) = self.legs.get_mut(&leg) else {
             self.ports.give_back(stream);
@@ -215,7 +235,8 @@ impl Switch {
         for part in seed.chunks_exact_mut(8) {
             part.copy_from_slice(&self.rng.bits().to_be_bytes());
         }
-        self.legs.get(&leg).map_or_else(Secrecy::off, |of| Secrecy::new(of.srtp, of.private, seed))
+        let Some(of) = self.legs.get(&leg) else { return Secrecy::off() };
+        Secrecy::new(of.srtp, of.private, seed).with_dtls(self.fingerprint, of.browser)
     }
 
     /// Our answer to the offer that a leg holds; opens its stream. The stream is open before the answer is sent.
@@ -225,14 +246,13 @@ impl Switch {
             return Err(Refusal::no_media());
         };
         let (mut sdp, mut agreed) = negotiate::answer(&offer, local, prefer)?;
-        let theirs = |agreed: &Agreed| agreed.session.srtp.as_ref().map(|keys| keys.receive.clone());
+        let Some(local) = of.local.as_mut() else { return Err(Refusal::no_media()) };
         // Who sends with a new key gets a new one of ours: both directions begin anew together.
-        if of.agreed.as_ref().and_then(theirs).is_some_and(|old| Some(old) != theirs(&agreed))
-            && let Some(local) = of.local.as_mut()
-        {
+        if of.agreed.as_ref().is_some_and(|old| secrecy::is_renewed(&old.session, &agreed.session)) {
             local.secrecy.renew();
             (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
         }
+        local.lines = Lines::of(&sdp);
         self.set_session(leg, agreed);
         Ok(Body::sdp(sdp.to_string()))
     }
@@ -255,10 +275,15 @@ impl Switch {
     }
 
     /// Opens a leg's stream with what was agreed, or changes it.
-    pub(crate) fn set_session(&mut self, leg: LegId, agreed: Agreed) {
+    pub(crate) fn set_session(&mut self, leg: LegId, mut agreed: Agreed) {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream else { return };
         let first = of.agreed.is_none();
+        agreed.session.transport.signaling =
+            self.endpoint.hop(of.dialog).map(|hop| hop.remote.ip().to_canonical());
+        if let Some(local) = &mut of.local {
+            local.secrecy.keep(&agreed.session);
+        }
         let session: Session = agreed.session.clone();
         of.agreed = Some(agreed);
         let command = match first {
@@ -284,6 +309,7 @@ impl Switch {
 
     /// Ends a leg's stream: an open one returns its port when the media thread says so, another at once.
     pub(crate) fn close_media(&mut self, leg: LegId) {
+        self.lift_tape(leg);
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream.take() else { return };
         if of.agreed.is_some() {
@@ -297,10 +323,11 @@ impl Switch {
         }
     }
 
-    /// A stream of the call that a leg belongs to: its other legs go on the same thread.
-    fn stream_of_call(&self, leg: LegId) -> Option<StreamId> {
+    /// On which thread a leg's stream is best: that of the room where it goes, or of the call's other legs.
+    fn thread_beside(&self, leg: LegId) -> Option<u8> {
         let call = self.calls.get(&self.legs.get(&leg)?.call)?;
-        self.legs.get(&call.caller)?.stream
+        let of_room = call.room.as_ref().and_then(|key| self.conferences.thread_of(key));
+        of_room.or_else(|| Some(self.legs.get(&call.caller)?.stream?.thread))
     }
 
     /// Plays to a leg, when its stream is open; returns the name of the playing.

@@ -9,6 +9,7 @@ mod admission;
 pub mod asking;
 mod audio;
 mod audit;
+mod auto_paused;
 mod backoff;
 mod boundary;
 pub(crate) mod bounded;
@@ -16,11 +17,14 @@ mod bridge;
 mod busy_callback;
 mod calendar;
 mod call;
+mod call_recording;
 mod callback;
 mod channels;
 mod charges;
 mod check_sync;
 mod circuit;
+mod click_to_answer;
+pub mod conference;
 mod confirm;
 mod consult;
 mod contacts;
@@ -45,11 +49,13 @@ pub mod identity;
 mod inbox;
 mod intercom;
 mod keys;
+mod late;
 mod ledger;
 mod leg;
 pub mod letter;
 mod location;
 pub mod mailbox;
+mod mix;
 pub mod negotiate;
 mod on_change;
 mod on_command;
@@ -61,6 +67,7 @@ mod outgoing;
 mod overload;
 mod pager;
 mod park;
+pub mod pausing;
 mod peers;
 pub mod people;
 pub mod periods;
@@ -92,18 +99,23 @@ pub mod spending;
 pub mod star;
 mod steps;
 mod subscriptions;
+pub mod supervise;
 mod switchboard;
 mod take_over;
+mod three_way;
 mod toggles;
 mod toggling;
 mod transfer;
 mod trunks;
+mod waking;
 mod watch;
 mod watchdog;
+pub mod webrtc;
 mod whisper;
 pub mod why;
 mod why_not;
 pub mod wish;
+mod wrong_pins;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -116,6 +128,7 @@ use crate::media::ClipName;
 use crate::media::Codec;
 use crate::media::RecordId;
 use crate::media::StreamId;
+use crate::media::dtls::Fingerprint;
 use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::id::CallId;
@@ -145,6 +158,7 @@ pub use crate::switch::boundary::Output;
 use crate::switch::call::Call;
 use crate::switch::channels::Channels;
 use crate::switch::circuit::Circuits;
+use crate::switch::conference::Conferences;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
@@ -157,6 +171,7 @@ use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::mix::Mixed;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
@@ -205,8 +220,12 @@ enum Timer {
     GoOn(CallId),
     /// A whisper has lasted long enough.
     Whisper(LegId),
+    /// The parties of a call have not heard to the end that it is recorded.
+    Announced(CallId),
     /// A contact's delay within an attempt is over.
     Contact(CallId, AttemptId),
+    /// Apps have had long enough to wake.
+    Waking,
     /// A contact has rung as long as it may.
     RangOut(LegId),
     /// A toggle goes off by itself.
@@ -269,6 +288,9 @@ pub struct Switch {
     toggles: Toggles,
     circuits: Circuits,
     between: Between,
+    conferences: Conferences,
+    /// Calls in which more than two take part.
+    mixes: BTreeMap<CallId, Mixed>,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -286,6 +308,8 @@ pub struct Switch {
     /// Kept places of queues that are being served.
     callbacks: callback::Callbacks,
     recordings: HashMap<RecordId, PendingRecording>,
+    /// Recordings of calls whose files are not complete.
+    tapes: HashMap<RecordId, call_recording::Tape>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
     subscriptions: Subscriptions,
@@ -297,9 +321,15 @@ pub struct Switch {
     health_checks: HashMap<TransactionId, (TrunkId, Address)>,
     /// Calls through trunks.
     channels: Channels,
+    /// Calls that wait for apps to wake.
+    waking: Vec<waking::Waking>,
+    /// Transactions that tell phones to answer, and the legs that ring there.
+    answering: HashMap<TransactionId, LegId>,
     /// Users in calls that no queue gave them.
     in_call: HashMap<UserKey, usize>,
     ports: Ports,
+    /// Of the certificate that the media threads show in DTLS.
+    fingerprint: Option<Fingerprint>,
     /// Callers' streams that are being closed: what they counted goes to the record.
     last_words: HashMap<StreamId, audio::LastWords>,
     /// Streams that are being closed.
@@ -352,6 +382,8 @@ impl Switch {
             toggles: Toggles::default(),
             circuits: Circuits::default(),
             between: Between::default(),
+            conferences: Conferences::default(),
+            mixes: BTreeMap::new(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),
@@ -364,6 +396,7 @@ impl Switch {
             wrong_pins: BTreeMap::new(),
             callbacks: callback::Callbacks::default(),
             recordings: HashMap::new(),
+            tapes: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),
             publications: Publications::default(),
@@ -371,8 +404,11 @@ impl Switch {
             trunk_transactions: HashMap::new(),
             health_checks: HashMap::new(),
             channels: Channels::default(),
+            waking: Vec::new(),
+            answering: HashMap::new(),
             in_call: HashMap::new(),
             ports: Ports::default(),
+            fingerprint: None,
             last_words: HashMap::new(),
             closing: 0,
             timers: Timers::default(),
@@ -482,7 +518,9 @@ impl Switch {
             Timer::Keys(leg) => self.keys_timeout(now, leg),
             Timer::GoOn(call) => self.run_program(now, call, flow::action::Event::Start),
             Timer::Whisper(leg) => self.whisper_over(now, leg),
+            Timer::Announced(call) => self.announcement_cut(now, call),
             Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
+            Timer::Waking => self.waking_timeout(now),
             Timer::RangOut(leg) => self.rang_out(now, leg),
             Timer::Toggle(company, toggle) => self.toggle_over(now, &company, &toggle),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
@@ -501,6 +539,8 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
                 self.forget_old_missed(now);
+                self.forget_old_apps(now);
+                self.delete_old_recordings(now);
             }
             Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {

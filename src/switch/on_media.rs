@@ -25,7 +25,7 @@ impl Switch {
                 }
                 let leg = leg.and_then(|leg| self.legs.get(&leg));
                 let Some(call) = leg.map(|leg| leg.call) else { return };
-                if self.told_slot(now, call, play) {
+                if self.told_slot(now, call, play) || self.recording_announced(now, call, play) {
                     return;
                 }
                 let Some(of) = self.calls.get_mut(&call) else { return };
@@ -41,6 +41,28 @@ impl Switch {
             Event::Restored { stream } => self.audio_restored(now, stream),
             Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
             Event::Quiet { stream, .. } => self.audio_failed(now, stream, Fault::NothingReceived),
+            Event::NotRecorded { record, error } => self.not_recorded(now, record, &error),
+            Event::Short { thread, late, busy_percent } => {
+                if !self.overload.pressed() {
+                    tracing::warn!(
+                        thread,
+                        ?late,
+                        busy_percent,
+                        "a media thread is short of time: new calls get 503"
+                    );
+                }
+                self.overload.media_short(now.mono);
+            }
+            Event::Certificate { fingerprint } => self.fingerprint = Some(fingerprint),
+            Event::Secured { stream, suite } => {
+                tracing::debug!(port = stream.port, suite = suite.name(), "DTLS has brought keys");
+            }
+            Event::Unsecured { stream, why } => {
+                let call = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg)).map(|leg| leg.call);
+                if let Some(call) = call {
+                    tracing::warn!(%call, %why, "a party's audio cannot be secured: it stays silent");
+                }
+            }
             Event::Closed { stream, stats } => {
                 if self.by_stream.remove(&stream).is_some() {
                     self.closing = self.closing.saturating_sub(1);

@@ -25,6 +25,7 @@ use sentral::sip::endpoint::Settings;
 use sentral::sip::header::Contacts;
 use sentral::sip::header::NameAddr;
 use sentral::sip::invite::Invite;
+use sentral::sip::message::Name;
 use sentral::time::Now;
 
 /// What a phone does with a call that comes.
@@ -85,6 +86,8 @@ pub struct Phone {
     pub redirect: Option<String>,
     /// Further headers of its INVITEs and refusals.
     pub extra: sip::Extra,
+    /// Further headers of its 180s.
+    pub ringing: sip::Extra,
     /// Bodies of the NOTIFYs that came.
     pub notified: Vec<String>,
     /// Requests that came, but for calls and what belongs to them; NOTIFYs among them.
@@ -99,6 +102,8 @@ pub struct Phone {
     pub granted: Vec<(String, String)>,
     /// Protocol and key of its SRTP, if it speaks that.
     pub srtp: Option<(&'static str, &'static str)>,
+    /// Offers and takes telephone-events.
+    pub events: bool,
     /// Session descriptions of the answers that it got.
     pub answers: Vec<String>,
     /// Its TCP connection to the server, if it does not speak UDP.
@@ -129,6 +134,7 @@ impl Phone {
             answer: Answer::After(Duration::from_secs(1)),
             redirect: None,
             extra: Vec::new(),
+            ringing: Vec::new(),
             notified: Vec::new(),
             received: Vec::new(),
             reply: 200,
@@ -136,6 +142,7 @@ impl Phone {
             registered: None,
             granted: Vec::new(),
             srtp: None,
+            events: true,
             answers: Vec::new(),
             connection: None,
             lines: HashMap::new(),
@@ -166,6 +173,13 @@ impl Phone {
     /// Registers another contact of the same device.
     pub fn register_as(&mut self, now: Now, expires: u32, contact: String) {
         self.send_register(now, vec![("Expires", expires.to_string())], Some(contact));
+    }
+
+    /// Registers as an app that can be woken (RFC 8599).
+    pub fn register_app(&mut self, now: Now, expires: u32) {
+        let push = "pn-provider=fcm;pn-prid=token-1;pn-param=no.prove";
+        let contact = format!("<sip:{}@{};{push}>;expires={expires}", self.name, self.address);
+        self.send_register(now, vec![("Contact", contact)], None);
     }
 
     /// Registers so many contacts in one request.
@@ -498,9 +512,9 @@ impl Phone {
                         let body = self.sdp(audio, "sendrecv");
                         self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
                     }
-                    Answer::Ring => self.endpoint.ring(now, dialog, 180, Vec::new(), None),
+                    Answer::Ring => self.endpoint.ring(now, dialog, 180, self.ringing.clone(), None),
                     Answer::After(after) => {
-                        self.endpoint.ring(now, dialog, 180, Vec::new(), None);
+                        self.endpoint.ring(now, dialog, 180, self.ringing.clone(), None);
                         self.due.push((now.mono + after, dialog));
                     }
                 }
@@ -533,7 +547,16 @@ impl Phone {
                 self.log(dialog, status.to_string());
                 self.over(dialog, status);
             }
-            Event::Bye { dialog, .. } | Event::NotAcked { dialog } | Event::Gone { dialog } => {
+            Event::Bye { dialog, request } => {
+                self.log(dialog, "bye".into());
+                // Why, where it is told.
+                request
+                    .headers
+                    .all(&Name::from("Reason"))
+                    .for_each(|reason| self.log(dialog, reason.into_owned()));
+                self.over(dialog, 0);
+            }
+            Event::NotAcked { dialog } | Event::Gone { dialog } => {
                 self.log(dialog, "bye".into());
                 self.over(dialog, 0);
             }
@@ -589,9 +612,13 @@ impl Phone {
             Some((protocol, key)) => (protocol, format!("a=crypto:5 AES_CM_128_HMAC_SHA1_80 {key}|2^31\r\n")),
             None => ("RTP/AVP", String::new()),
         };
+        let (format, events) = match self.events {
+            true => (" 101", "a=rtpmap:101 telephone-event/8000\r\n"),
+            false => ("", ""),
+        };
         Body::sdp(format!(
-            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8 101\r\n\
-             a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n{crypto}a={direction}\r\n"
+            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8{format}\r\n\
+             a=rtpmap:8 PCMA/8000\r\n{events}{crypto}a={direction}\r\n"
         ))
     }
 }

@@ -7,9 +7,13 @@ use crate::media::Codec;
 use crate::media::Event;
 use crate::media::StreamId;
 use crate::media::codec::Converter;
+use crate::media::dtls::Errand;
 use crate::media::engine::record::Chunk;
 use crate::media::rtp::Header;
 use crate::media::srtp::Srtp;
+
+/// Of the headers that we write: no lists, no extensions.
+const HEADER_BYTES: usize = 12;
 
 /// Everything that is to go out. Whoever fetches empties it.
 #[derive(Default)]
@@ -22,10 +26,57 @@ pub struct Output {
     pub chunks: Vec<Chunk>,
     /// For the engines of other threads.
     pub links: Vec<Link>,
+    /// For the worker that shakes hands.
+    pub errands: Vec<Errand>,
+    /// Packets that came or were to go, and did not.
+    pub dropped: Dropped,
+}
+
+/// Packets dropped, by reason. A stream's own count is in its `Stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// No RTP or RTCP of the session.
+    pub malformed: u64,
+    /// Not protected by the keys of the session.
+    pub unauthentic: u64,
+    /// Of somebody who is not the stream's source.
+    pub stranger: u64,
+    /// Repeated, far out of order, or while nothing is to be received.
+    pub unwanted: u64,
+    /// Not taken by the kernel.
+    pub unsent: u64,
+    /// For a media thread that is too far behind.
+    pub thread_behind: u64,
+    /// For a recorder that is too far behind: seconds of audio.
+    pub disk_behind: u64,
+}
+
+impl Dropped {
+    /// Names of the reasons, in the order of [`Dropped::take`].
+    pub const REASONS: [&str; 7] =
+        ["malformed", "unauthentic", "stranger", "unwanted", "unsent", "thread_behind", "disk_behind"];
+
+    /// Counts what could not be opened or read.
+    pub fn no_use(&mut self, protected: bool) {
+        match protected {
+            true => self.unauthentic += 1,
+            false => self.malformed += 1,
+        }
+    }
+
+    /// The counts, which begin again from nought.
+    pub fn take(&mut self) -> [u64; 7] {
+        let Dropped { malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind } =
+            std::mem::take(self);
+        [malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind]
+    }
 }
 
 struct Placed {
     port: u16,
+    /// It is RTCP, whichever port it leaves from.
+    report: bool,
+    /// It leaves from the port above.
     rtcp: bool,
     to: SocketAddr,
     range: Range<usize>,
@@ -34,9 +85,9 @@ struct Placed {
 /// A datagram to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'b> {
-    /// The stream's even port; RTCP leaves from the port above it.
+    /// The stream's even port; RTCP leaves from the port above it, unless it is multiplexed.
     pub port: u16,
-    /// Whether it is RTCP.
+    /// Whether it leaves from the RTCP port.
     pub rtcp: bool,
     /// Where to.
     pub to: SocketAddr,
@@ -122,7 +173,7 @@ impl Output {
         let at = self.bytes.len();
         self.bytes.resize(at + length, 0);
         let told = fill(&mut self.bytes[at..]);
-        self.packets.push(Placed { port, rtcp: false, to, range: start..at + length });
+        self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..at + length });
         told
     }
 
@@ -141,21 +192,34 @@ impl Output {
         if let Some(converter) = converter {
             converter.convert(&mut self.bytes[end - payload.len()..]);
         }
-        self.packets.push(Placed { port, rtcp: false, to, range: start..end });
+        self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..end });
     }
 
-    /// Adds an RTCP packet.
-    pub fn rtcp(&mut self, port: u16, to: SocketAddr, bytes: &[u8]) {
+    /// Adds an RTCP packet; with `mux` it leaves from the RTP port.
+    pub fn rtcp(&mut self, (port, mux): (u16, bool), to: SocketAddr, bytes: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.packets.push(Placed { port, rtcp: true, to, range: start..self.bytes.len() });
+        self.packets.push(Placed { port, report: true, rtcp: !mux, to, range: start..self.bytes.len() });
+    }
+
+    /// Adds a datagram of ICE or DTLS, which is never protected further.
+    pub fn plain(&mut self, port: u16, to: SocketAddr, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..self.bytes.len() });
+    }
+
+    /// The payload of the RTP packet that was added last, before it is protected.
+    pub fn last_payload(&self) -> &[u8] {
+        let range = self.packets.last().map_or(0..0, |last| last.range.clone());
+        self.bytes.get(range.start + HEADER_BYTES..range.end).unwrap_or_default()
     }
 
     /// Protects the packet that was added last, where the stream is protected. One that cannot be is not sent.
     pub fn protect(&mut self, srtp: Option<&mut Srtp>) {
         let (Some(srtp), Some(last)) = (srtp, self.packets.last_mut()) else { return };
         let start = last.range.start;
-        let done = match last.rtcp {
+        let done = match last.report {
             true => srtp.protect_rtcp(&mut self.bytes, start),
             false => srtp.protect(&mut self.bytes, start),
         };

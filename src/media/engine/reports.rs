@@ -78,7 +78,8 @@ impl Engine {
         });
         let voice = about.map(|about| summary(stream, about.ssrc));
         let report = rtcp::report(stream.outgoing.ssrc(), &self.cname, sent, about, voice, bye);
-        self.out.rtcp(stream.id.port, to, &report);
+        let mux = stream.session.transport.rtcp_mux;
+        self.out.rtcp((stream.id.port, mux), to, &report);
         self.out.protect(stream.srtp.as_deref_mut());
     }
 

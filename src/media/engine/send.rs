@@ -72,6 +72,7 @@ impl Engine {
         for at in 0..self.checks.due(turn) {
             let Some(port) = self.checks.port(turn, at) else { continue };
             let Some(mut stream) = self.streams[usize::from(port >> 1)].take() else { continue };
+            Engine::look_after_consent(&mut stream, self.ms);
             if self.ms >= stream.report_ms {
                 self.send_report(&mut stream, false);
                 stream.report_ms = self.next_report();
@@ -82,6 +83,7 @@ impl Engine {
                 let silent = Duration::from_millis(silent_ms);
                 self.out.events.push(Event::Quiet { stream: stream.id, silent });
             }
+            self.give_tape(stream.tape.as_deref_mut());
             if self.ms >= stream.figures_ms {
                 stream.figures_ms = self.ms + FIGURES_MS;
                 let stats = reports::stats(&stream);
@@ -131,6 +133,10 @@ fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
     };
     let header = stream.outgoing.own(ms, units, stream.session.payload_type);
     let end = out.rtp((stream.id.port, to), &header, length, |packet| fill(stream, codec, ms, packet));
+    if let Some(tape) = &mut stream.tape {
+        let line = (header.ssrc, header.timestamp);
+        tape.take(true, codec, line, out.last_payload(), ms);
+    }
     out.protect(stream.srtp.as_deref_mut());
     stream.outgoing.sent(length);
     out.events.extend(end);

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::check::nearest;
+use crate::model::dtmf::KeysBy;
 use crate::model::flow::Destination;
 use crate::model::id::Number;
 use crate::model::number;
+use crate::model::recording::Recording;
 use crate::model::server::CodecName;
 use crate::model::server::Language;
 use crate::model::srtp::SrtpPolicy;
@@ -24,8 +26,24 @@ pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Whether audio is encrypted.
-pub(super) const SRTP: &[(&str, SrtpPolicy)] =
-    &[("off", SrtpPolicy::Off), ("optional", SrtpPolicy::Optional), ("required", SrtpPolicy::Required)];
+pub(super) const SRTP: &[(&str, SrtpPolicy)] = &[
+    ("off", SrtpPolicy::Off),
+    ("optional", SrtpPolicy::Optional),
+    ("required", SrtpPolicy::Required),
+    ("dtls", SrtpPolicy::Dtls),
+];
+
+/// Whether calls are recorded.
+pub(super) const RECORDINGS: &[(&str, Recording)] = &[
+    ("off", Recording::Off),
+    ("on_demand", Recording::OnDemand),
+    ("consent", Recording::Consent),
+    ("always", Recording::Always),
+];
+
+/// How keys travel.
+pub(super) const KEYS_BY: &[(&str, KeysBy)] =
+    &[("auto", KeysBy::Auto), ("rfc4733", KeysBy::Event), ("info", KeysBy::Info), ("inband", KeysBy::Tone)];
 
 /// Written languages.
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("nb", Language::Nb), ("en", Language::En)];
