@@ -413,6 +413,7 @@ fn code_list(codes: &Codes) -> Vec<(&str, &str)> {
         ("pause", &codes.pause),
         ("unpause", &codes.unpause),
         ("wrap_up_end", &codes.wrap_up_end),
+        ("wrap_up_extend", &codes.wrap_up_extend),
         ("voicemail", &codes.voicemail),
         ("toggle", &codes.toggle),
         ("echo", &codes.echo),

@@ -81,6 +81,18 @@ pub enum Command {
         user: UserId,
         /// Why.
         reason: Option<Arc<str>>,
+        /// Ends by itself.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// An agent has finished wrapping up, or needs longer.
+    WrapUp {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+        /// By as much as the queue of the last call says; else it ends.
+        longer: bool,
     },
     /// Users with what they have set for themselves.
     Users {
@@ -269,6 +281,9 @@ pub struct Simulate {
     pub at: Option<Timestamp>,
     /// Keys pressed, one menu after the other.
     pub keys: String,
+    /// Only these agents are logged in, and free; as it is now when none.
+    #[serde(default)]
+    pub logged_in: Option<Vec<UserId>>,
 }
 
 /// The answer to a command.

@@ -36,6 +36,7 @@ use crate::model::room::Room;
 use crate::model::room::Supervision;
 use crate::model::server::Codes;
 use crate::model::server::Language;
+use crate::model::server::Push;
 use crate::model::server::Sms;
 use crate::model::server::Webhook;
 use crate::model::service_number::ServiceNumber;
@@ -129,10 +130,14 @@ pub struct Company {
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
     /// Numbers for everybody by the digits that stand for them; a user's own stand above them.
     pub speed: BTreeMap<Arc<str>, Number>,
+    /// Reasons of pauses by the digit or two that are dialled for them.
+    pub pauses: BTreeMap<Arc<str>, Arc<str>>,
     /// The server's, overridden.
     pub codes: Codes,
     /// How text messages are sent: its own way, else the server's.
     pub sms: Option<Sms>,
+    /// How sleeping apps are woken; else as the server.
+    pub push: Option<Push>,
     /// Webhooks.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.

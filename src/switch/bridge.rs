@@ -262,7 +262,9 @@ impl Switch {
 
     /// Ends a call: every leg, its place in a queue, its program; and writes its record.
     pub(crate) fn end_call(&mut self, now: Now, call: CallId, ending: Ending) {
-        if ending.by == EndedBy::System && self.referral_failed(now, call, ending.status) {
+        if ending.by == EndedBy::System && self.referral_failed(now, call, ending.status)
+            || self.put_into_queue(now, call, &ending)
+        {
             return;
         }
         let Some(of) = self.calls.get_mut(&call) else { return };

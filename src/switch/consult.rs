@@ -104,6 +104,8 @@ impl Switch {
         if let Target::Phone { only, .. } = &target {
             call.only = Some(only.clone());
         }
+        // In a queue, whoever waits is the one who is asked for.
+        call.waited_since = self.calls.get(&about).and_then(|of| of.waited_since);
         call.program = Some(Program::to(target.clone()));
         call.consultation =
             Some(Consultation { about, by: user.clone(), asker: Asker::Caller, target: Some(target) });
@@ -166,6 +168,39 @@ impl Switch {
             (false, Some(target)) => self.put_through(now, call, about, target),
             (false, None) => self.ring_for_party(now, about, consultation),
         }
+    }
+
+    /// Who asked a queue has hung up: the party takes their place in it, or with the agent who has answered, and the
+    /// call goes on as the queue's. `false` when nothing of the kind has happened.
+    pub(crate) fn put_into_queue(&mut self, now: Now, call: CallId, ending: &Ending) -> bool {
+        let Some(of) = self.calls.get(&call).filter(|of| !of.ending && ending.by == EndedBy::Caller) else {
+            return false;
+        };
+        let Some(about) = of.consultation.as_ref().map(|consultation| consultation.about) else {
+            return false;
+        };
+        let answered = of.served_by.is_some() && of.callee.is_some();
+        if of.waiting.is_none() && !answered {
+            return false;
+        }
+        let (leg, company) = (of.caller, of.company.clone());
+        let Some(party) = self.calls.get(&about).filter(|of| !of.ending).map(|of| of.caller) else {
+            return false;
+        };
+        self.left_by_agent(now, about);
+        if let Some(of) = self.calls.get_mut(&call) {
+            of.consultation = None;
+        }
+        if !self.take_place(now, call, leg, about, party) {
+            return false;
+        }
+        self.dissolve(now, about);
+        let why = match answered {
+            true => "key_consult: hung up, put through to the agent",
+            false => "key_consult: hung up, waits in the queue",
+        };
+        self.decide(now, &company, Some(call), "transfer.attended", why);
+        true
     }
 
     /// The user's leg is in the call of who waits again.

@@ -303,6 +303,7 @@ impl DryRun<'_> {
             | Action::Login { .. }
             | Action::Pause { .. }
             | Action::WrapUpEnd
+            | Action::WrapUpExtend
             | Action::PinGiven { .. }
             | Action::KeepPlace { .. }
             | Action::SetName(_)

@@ -8,6 +8,7 @@ mod act;
 mod admission;
 pub mod asking;
 mod audit;
+mod auto_paused;
 mod backoff;
 mod boundary;
 pub(crate) mod bounded;
@@ -20,6 +21,7 @@ mod channels;
 mod charges;
 mod check_sync;
 mod circuit;
+mod click_to_answer;
 pub mod conference;
 mod confirm;
 mod consult;
@@ -61,6 +63,7 @@ mod outgoing;
 mod overload;
 mod pager;
 mod park;
+pub mod pausing;
 mod peers;
 pub mod people;
 pub mod periods;
@@ -100,6 +103,7 @@ mod toggles;
 mod toggling;
 mod transfer;
 mod trunks;
+mod waking;
 mod watch;
 mod watchdog;
 pub mod webrtc;
@@ -107,6 +111,7 @@ mod whisper;
 pub mod why;
 mod why_not;
 pub mod wish;
+mod wrong_pins;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -213,6 +218,8 @@ enum Timer {
     Whisper(LegId),
     /// A contact's delay within an attempt is over.
     Contact(CallId, AttemptId),
+    /// Apps have had long enough to wake.
+    Waking,
     /// A contact has rung as long as it may.
     RangOut(LegId),
     /// A toggle goes off by itself.
@@ -306,6 +313,10 @@ pub struct Switch {
     health_checks: HashMap<TransactionId, (TrunkId, Address)>,
     /// Calls through trunks.
     channels: Channels,
+    /// Calls that wait for apps to wake.
+    waking: Vec<waking::Waking>,
+    /// Transactions that tell phones to answer, and the legs that ring there.
+    answering: HashMap<TransactionId, LegId>,
     /// Users in calls that no queue gave them.
     in_call: HashMap<UserKey, usize>,
     ports: Ports,
@@ -384,6 +395,8 @@ impl Switch {
             trunk_transactions: HashMap::new(),
             health_checks: HashMap::new(),
             channels: Channels::default(),
+            waking: Vec::new(),
+            answering: HashMap::new(),
             in_call: HashMap::new(),
             ports: Ports::default(),
             fingerprint: None,
@@ -497,6 +510,7 @@ impl Switch {
             Timer::GoOn(call) => self.run_program(now, call, flow::action::Event::Start),
             Timer::Whisper(leg) => self.whisper_over(now, leg),
             Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
+            Timer::Waking => self.waking_timeout(now),
             Timer::RangOut(leg) => self.rang_out(now, leg),
             Timer::Toggle(company, toggle) => self.toggle_over(now, &company, &toggle),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
@@ -515,6 +529,7 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
                 self.forget_old_missed(now);
+                self.forget_old_apps(now);
             }
             Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::media::Base;
 use crate::media::RecordId;
@@ -282,7 +281,7 @@ pub(crate) struct Between {
     /// Takes of recordings in the making, and their files.
     pub(crate) takes: HashMap<RecordId, (CallId, Arc<str>)>,
     /// Wrong PINs in a row at shared phones, and when the last was.
-    pub(crate) wrong_pins: HashMap<UserKey, (u32, Instant)>,
+    pub(crate) wrong_pins: HashMap<UserKey, (u32, Timestamp)>,
 }
 
 /// The order of a code: `name` as in `[codes]`, and what was dialled behind it. None when that is not complete.

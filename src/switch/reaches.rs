@@ -156,6 +156,7 @@ impl Search<'_, '_> {
                 | Action::Login { .. }
                 | Action::Pause { .. }
                 | Action::WrapUpEnd
+                | Action::WrapUpExtend
                 | Action::PinGiven { .. }
                 | Action::KeepPlace { .. }
                 | Action::LeadTo(_)

@@ -24,6 +24,7 @@ use crate::model::trunk::Trunk;
 use crate::model::trunk::Via;
 use crate::switch::gruu::Instance;
 use crate::switch::mailbox;
+use crate::switch::pausing::PauseCode;
 use crate::switch::people;
 use crate::switch::people::Order;
 use crate::switch::service::Service;
@@ -357,9 +358,10 @@ fn code<'a>(company: &Company, dialled: &'a str) -> Option<Result<Code<'a>, NoRo
     let known = [
         (&codes.login, "login", May),
         (&codes.logout, "logout", May),
-        (&codes.pause, "pause", Never),
+        (&codes.pause, "pause", May),
         (&codes.unpause, "unpause", Never),
         (&codes.wrap_up_end, "wrap_up_end", Never),
+        (&codes.wrap_up_extend, "wrap_up_extend", Never),
         (&codes.voicemail, "voicemail", May),
         (&codes.toggle, "toggle", Must),
         (&codes.echo, "echo", Never),
@@ -405,9 +407,10 @@ fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
     match name {
         "login" => Some(Service::Login(line()?)),
         "logout" => Some(Service::Logout(line()?)),
-        "pause" => Some(Service::Pause),
+        "pause" => Some(Service::Pause(PauseCode::read(ext))),
         "unpause" => Some(Service::Unpause),
         "wrap_up_end" => Some(Service::WrapUpEnd),
+        "wrap_up_extend" => Some(Service::WrapUpExtend),
         "echo" => Some(Service::Echo),
         "own_number" => Some(Service::OwnNumber),
         "voicemail" => match to {
@@ -441,6 +444,7 @@ fn unknown(company: &Company, dialled: &str) -> NoRoute {
         &codes.pause,
         &codes.unpause,
         &codes.wrap_up_end,
+        &codes.wrap_up_extend,
         &codes.voicemail,
         &codes.toggle,
         &codes.echo,

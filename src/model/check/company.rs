@@ -119,6 +119,7 @@ fn service_number(checker: &mut Checker<'_>, company: &Company, number: &str, se
         | ServiceNumber::Pause
         | ServiceNumber::Unpause
         | ServiceNumber::WrapUpEnd
+        | ServiceNumber::WrapUpExtend
         | ServiceNumber::Voicemail(None) => {}
     }
 }

@@ -1,12 +1,14 @@
 //! `sentral calls`: calls that are up or being set up; `calls hangup` ends one, `listen`, `whisper` and `barge` let a
 //! supervisor take part in one, `join` makes two of a user's calls one.
 
+use crate::model::board;
 use crate::model::cdr::Direction;
 use crate::model::command::Answer;
 use crate::model::command::CallView;
 use crate::model::command::Command;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
+use crate::model::id::DeviceId;
 use crate::model::id::UserId;
 use crate::model::room::Supervise;
 use crate::shell::cli::Context;
@@ -18,6 +20,7 @@ use crate::shell::cli::print;
 Examples:
   sentral calls
   sentral calls hangup 0-64f0a1b2c3d4e
+  sentral calls answer fjord kari                  what rings at kari's phone is answered
   sentral calls listen 0-64f0a1b2c3d4e --by tor
   sentral calls join fjord kari
   sentral -o json calls | jq '.calls | length'")]
@@ -32,6 +35,19 @@ enum Order {
     Hangup {
         /// As shown by `sentral calls`
         id: CallId,
+    },
+    /// Has a phone that rings answer
+    Answer {
+        /// Company
+        company: CompanyId,
+        /// User
+        user: UserId,
+        /// As shown by `sentral calls`; else what has rung longest
+        #[arg(long, value_name = "ID")]
+        call: Option<CallId>,
+        /// SIP user name of the phone; else one that can be told to
+        #[arg(long, value_name = "ID")]
+        device: Option<DeviceId>,
     },
     /// Lets a supervisor hear a call; their phone rings first
     Listen(Part),
@@ -62,6 +78,12 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Some(Order::Hangup { id }) => {
             let answer = context.client.ask(&Command::HangUp { call: id })?;
             context.done(&answer, &format!("call {id} is ended"))
+        }
+        Some(Order::Answer { company, user, call, device }) => {
+            let done = format!("{company}/{user}: the phone is told to answer");
+            let order = board::Order::Answer { company, user, call, device };
+            let answer = context.client.ask(&Command::Board(order))?;
+            context.done(&answer, &done)
         }
         Some(Order::Listen(part)) => supervise(part, Supervise::Listen, context),
         Some(Order::Whisper(part)) => supervise(part, Supervise::Whisper, context),

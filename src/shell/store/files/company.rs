@@ -109,8 +109,10 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         parking: parking(file.table("parking")),
         contacts: contacts(file.take("contacts")),
         speed: user::speed(file.take("speed")),
+        pauses: pauses(file.take("pauses")),
         codes: server::codes(file.take("codes"), &server.codes),
         sms: server::sms(file.take("sms")).or_else(|| server.sms.clone()),
+        push: server::push(file.take("push")).or_else(|| server.push.clone()),
         webhooks: server::webhooks(file.take("webhooks")),
         allow: about.take("allow").map(fraud::classes).unwrap_or_default(),
         night: about.take("night").and_then(read::reference),
@@ -212,6 +214,25 @@ fn media(section: Option<Value<'_>>, around: &Around<'_>) -> BTreeMap<MediaId, M
         all.insert(entry.key.into(), media);
     }
     all
+}
+
+/// Reasons of pauses, by what is dialled for them: one or two digits.
+fn pauses(section: Option<Value<'_>>) -> BTreeMap<Arc<str>, Arc<str>> {
+    let mut pauses = BTreeMap::new();
+    let Some(mut section) = section.and_then(Value::table) else { return pauses };
+    for entry in section.take_all(|_| true) {
+        if !(1..=2).contains(&entry.key.len()) || !entry.key.bytes().all(|byte| byte.is_ascii_digit()) {
+            entry.error("the reason of a pause is dialled by one or two digits");
+            continue;
+        }
+        let Some(text) = entry.value.text() else { continue };
+        if text.trim().is_empty() || text.chars().count() > 60 || text.chars().any(char::is_control) {
+            entry.error("the reason of a pause is one line of 1 to 60 signs");
+            continue;
+        }
+        pauses.insert(entry.key.into(), text.into());
+    }
+    pauses
 }
 
 /// What is dialled behind the service code to record it: 1 to 4 digits.
