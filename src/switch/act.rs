@@ -264,6 +264,9 @@ impl Switch {
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {
+                if &*name == "consent" {
+                    of.tape.consent = Some(&*value == "yes");
+                }
                 let tag = if &*name == "tag" { value } else { format!("{name}={value}").into() };
                 of.cdr.tags.push(tag);
             }

@@ -373,6 +373,7 @@ impl Switch {
         let mut leg = Leg::new(call, dialog, LegState::Incoming);
         leg.offer = offer;
         leg.user = Some(by);
+        leg.dtmf = self.keys_by(admitted, request);
         leg.attempt = attempt;
         self.legs.insert(id, leg);
         self.by_dialog.insert(dialog, id);
@@ -425,6 +426,7 @@ impl Switch {
         let Some(left) = self.calls.get_mut(&from).filter(|_| in_place) else { return false };
         note_talk(left, now);
         let waited_since = left.waited_since;
+        self.hand_over_recording(now, from, into);
         let Some(leg) = self.legs.get_mut(&party) else { return false };
         leg.call = into;
         leg.attempt = None;

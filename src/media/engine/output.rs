@@ -12,6 +12,9 @@ use crate::media::engine::record::Chunk;
 use crate::media::rtp::Header;
 use crate::media::srtp::Srtp;
 
+/// Of the headers that we write: no lists, no extensions.
+const HEADER_BYTES: usize = 12;
+
 /// Everything that is to go out. Whoever fetches empties it.
 #[derive(Default)]
 pub struct Output {
@@ -97,6 +100,8 @@ pub enum Kind {
     Event,
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
+    /// Something that is kept from those who listen.
+    Kept,
 }
 
 /// A received packet on its way to those who listen.
@@ -136,7 +141,7 @@ impl Output {
         (port, to): (u16, SocketAddr),
         header: &Header,
         payload: &[u8],
-        converter: Option<&mut Converter>,
+        converter: Option<Converter>,
     ) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&header.bytes());
@@ -160,6 +165,12 @@ impl Output {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..self.bytes.len() });
+    }
+
+    /// The payload of the RTP packet that was added last, before it is protected.
+    pub fn last_payload(&self) -> &[u8] {
+        let range = self.packets.last().map_or(0..0, |last| last.range.clone());
+        self.bytes.get(range.start + HEADER_BYTES..range.end).unwrap_or_default()
     }
 
     /// Protects the packet that was added last, where the stream is protected. One that cannot be is not sent.
