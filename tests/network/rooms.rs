@@ -40,7 +40,8 @@ impl Singer {
         let own = line.address.ip();
         let socket = UdpSocket::bind(SocketAddr::new(own, 0)).expect("a free port");
         let port = socket.local_addr().expect("it is bound").port();
-        let sdp = format!("v=0\no=- 1 1 IN IP4 {own}\ns=-\nc=IN IP4 {own}\nt=0 0\nm=audio {port} RTP/AVP 8\n");
+        let sdp =
+            format!("v=0\no=- 1 1 IN IP4 {own}\ns=-\nc=IN IP4 {own}\nt=0 0\nm=audio {port} RTP/AVP 8\n");
         let whom = format!("{ROOM}@127.0.0.1");
         let answer = transact(line, &request(line, "INVITE", &whom, name, 1, &uri(ROOM), "", &sdp));
         assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
