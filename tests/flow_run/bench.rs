@@ -28,7 +28,7 @@ use sentral::switch::flow::action::Presence;
 use sentral::switch::flow::action::Toggles;
 use sentral::switch::flow::action::World;
 use sentral::switch::identity;
-use sentral::switch::mailbox::Mailboxes;
+use sentral::switch::mailboxes::Mailboxes;
 use sentral::switch::personal::People;
 use sentral::time::Timestamp;
 use std::collections::BTreeMap;
