@@ -110,5 +110,6 @@ fn record(call: u64) -> Cdr {
         rtp: (0, 0),
         rtp_lost: 0,
         audio: Vec::new(),
+        recordings: Vec::new(),
     }
 }

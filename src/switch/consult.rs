@@ -176,7 +176,8 @@ impl Switch {
         let Some(of) = self.calls.get(&call).filter(|of| !of.ending && ending.by == EndedBy::Caller) else {
             return false;
         };
-        let Some(about) = of.consultation.as_ref().map(|consultation| consultation.about) else {
+        let asks = of.consultation.as_ref().filter(|consultation| consultation.asker == Asker::Caller);
+        let Some(about) = asks.map(|consultation| consultation.about) else {
             return false;
         };
         let answered = of.served_by.is_some() && of.callee.is_some();
@@ -194,6 +195,8 @@ impl Switch {
         if !self.take_place(now, call, leg, about, party) {
             return false;
         }
+        // Its dialog was over already.
+        self.forget_leg(now, leg);
         self.dissolve(now, about);
         let why = match answered {
             true => "key_consult: hung up, put through to the agent",

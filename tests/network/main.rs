@@ -21,6 +21,7 @@ mod golden;
 mod golden_rows;
 mod phones;
 mod proxy;
+mod rooms;
 mod sipp;
 mod trace;
 mod transports;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::media::Event;
 use crate::media::StreamId;
+use crate::media::Voice;
 use crate::media::codec::Converter;
 use crate::media::codec::MAX_PAYLOAD;
 use crate::media::dtmf;
@@ -18,6 +19,7 @@ use crate::media::engine::secure;
 use crate::media::engine::secure::Class;
 use crate::media::rtcp;
 use crate::media::rtp;
+use crate::media::source::Line;
 use crate::media::stream::Stream;
 use crate::media::stream::latch::Sender;
 
@@ -122,6 +124,13 @@ impl Engine {
     }
 
     fn pass_on(&mut self, port: u16, (kind, header): (Kind, rtp::Header), payload: &[u8], ms: u64) {
+        if let Some(stream) = &self.streams[usize::from(port >> 1)]
+            && let Line::Mix { mix, voice, seat } = stream.line
+            && voice != Voice::Nobody
+        {
+            let passed = Passed { source: stream.id, header, kind, ms };
+            self.said_in_mix(mix, seat, passed, payload);
+        }
         let mut at = 0;
         while let Some(stream) = &self.streams[usize::from(port >> 1)]
             && let Some(listener) = stream.listeners.get(at).copied()

@@ -49,6 +49,7 @@ music  = "musikk"
 "+4736000100" = "flow:hovednummer"
 "+4736000110" = "queue:salg"
 "+4736000130" = "flow:tone"
+"+4736000140" = "room:mote"
 
 [users]
 anna  = { name = "Anna",  ext = "101", number = "+4736000101" }
@@ -59,6 +60,9 @@ dagny = { name = "Dagny", ext = "104", number = "+4736000104", ring = "5s" }
 anna  = { user = "anna",  password = "anna-hemmelig" }
 bo    = { user = "bo",    password = "bo-hemmelig" }
 dagny = { user = "dagny", password = "dagny-hemmelig" }
+
+[rooms.mote]
+name = "Møte"
 
 [hours.alltid]
 name    = "Alltid"
