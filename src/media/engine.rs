@@ -204,7 +204,8 @@ impl Engine {
 
     fn modify(&mut self, id: StreamId, session: Session) {
         let ms = self.ms;
-        let Some(stream) = self.streams[usize::from(id.port >> 1)].as_deref_mut().filter(|of| of.id == id) else {
+        let Some(stream) = self.streams[usize::from(id.port >> 1)].as_deref_mut().filter(|of| of.id == id)
+        else {
             return;
         };
         Engine::modify_guard(stream, &session, ms, &mut self.out.errands);

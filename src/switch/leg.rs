@@ -196,7 +196,8 @@ impl Switch {
             version: 1,
             direction: Direction::SendRecv,
             secrecy: self.new_secrecy(leg),
-            inside: Some(address).filter(|own| self.config.server.external.is_some_and(|outer| outer != *own)),
+            inside: Some(address)
+                .filter(|own| self.config.server.external.is_some_and(|outer| outer != *own)),
             lines: Lines::default(),
         };
         let Some(of) = self.legs.get_mut(&leg) else {
@@ -259,7 +260,7 @@ impl Switch {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream else { return };
         let first = of.agreed.is_none();
-        agreed.session.transport.signaling = self.endpoint.hop(of.dialog).map(|hop| hop.remote.ip().to_canonical());
+        agreed.session.transport.signaling = self.endpoint.host_of(of.dialog);
         if let Some(local) = &mut of.local {
             local.secrecy.keep(&agreed.session);
         }

@@ -111,11 +111,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::media::dtls::Fingerprint;
 use crate::media::ClipName;
 use crate::media::Codec;
 use crate::media::RecordId;
 use crate::media::StreamId;
+use crate::media::dtls::Fingerprint;
 use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::id::CallId;

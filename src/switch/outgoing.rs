@@ -80,7 +80,9 @@ pub(crate) fn is_web(transport: Transport) -> bool {
 
 /// Whether a contact is a browser's, be it behind a proxy that speaks WebSocket for us (RFC 7118 §5.2).
 fn is_web_contact(contact: &Uri) -> bool {
-    contact.transport().is_some_and(|transport| ["ws", "wss"].iter().any(|web| transport.eq_ignore_ascii_case(web)))
+    contact
+        .transport()
+        .is_some_and(|transport| ["ws", "wss"].iter().any(|web| transport.eq_ignore_ascii_case(web)))
 }
 
 impl Switch {

@@ -1,14 +1,13 @@
 //! Two real telephones (baresip) call each other through the daemon; what each hears is measured.
 
 use std::fs;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::daemon::Site;
 use crate::daemon::phone::Phone;
 use crate::daemon::phone::RATE;
+use crate::daemon::phone::recording;
+use crate::daemon::phone::samples;
 use crate::daemon::tone::level_db;
 use crate::daemon::tone::pitch;
 use crate::daemon::wait_until;
@@ -90,19 +89,4 @@ fn silent_frames(samples: &[i16]) -> usize {
     let peak = |samples: &[i16]| samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
     let loud = peak(samples);
     samples.chunks_exact(FRAME).filter(|frame| peak(frame) < loud / 4).count()
-}
-
-/// The file with what a phone said (`enc`) or heard (`dec`), when there is one.
-fn recording(phone: &Phone, which: &str) -> Option<PathBuf> {
-    let files = fs::read_dir(&phone.folder).expect("our own folder");
-    let mut paths = files.map(|file| file.expect("our own folder").path());
-    paths.find(|path| path.to_string_lossy().ends_with(&format!("-{which}.wav")))
-}
-
-/// A recording's samples; the file is not closed properly, so its header is passed over.
-fn samples(phone: &Phone, which: &str) -> Vec<i16> {
-    let mut bytes = Vec::new();
-    let path = recording(phone, which).expect("the call was recorded");
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).expect("a file of ours");
-    bytes[44..].chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect()
 }

@@ -99,6 +99,8 @@ pub struct Phone {
     pub granted: Vec<(String, String)>,
     /// Protocol and key of its SRTP, if it speaks that.
     pub srtp: Option<(&'static str, &'static str)>,
+    /// It speaks DTLS-SRTP and ICE, as browsers do, with this `a=ice-ufrag`.
+    pub web: Option<&'static str>,
     /// Session descriptions of the answers that it got.
     pub answers: Vec<String>,
     /// Its TCP connection to the server, if it does not speak UDP.
@@ -136,6 +138,7 @@ impl Phone {
             registered: None,
             granted: Vec::new(),
             srtp: None,
+            web: None,
             answers: Vec::new(),
             connection: None,
             lines: HashMap::new(),
@@ -588,6 +591,17 @@ impl Phone {
         let (protocol, crypto) = match self.srtp {
             Some((protocol, key)) => (protocol, format!("a=crypto:5 AES_CM_128_HMAC_SHA1_80 {key}|2^31\r\n")),
             None => ("RTP/AVP", String::new()),
+        };
+        let (protocol, crypto) = match self.web {
+            None => (protocol, crypto),
+            Some(ufrag) => {
+                let digest = vec!["AB"; 32].join(":");
+                let lines = format!(
+                    "a=ice-ufrag:{ufrag}\r\na=ice-pwd:of-the-simulated-browser\r\na=fingerprint:sha-256 {digest}\r\n\
+                     a=setup:active\r\na=mid:0\r\na=rtcp-mux\r\n"
+                );
+                ("UDP/TLS/RTP/SAVPF", lines)
+            }
         };
         Body::sdp(format!(
             "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8 101\r\n\
