@@ -1,4 +1,4 @@
-//! What a packet costs in user space: played, relayed, transcoded, mixed; and what encoding costs. The kernel's part
+//! What a packet costs in user space: played, relayed, transcoded, mixed, encrypted; what encoding and a handshake cost. The kernel's part
 //! is not here: it is the larger by far, and `thread.rs` is built around it.
 
 #![allow(clippy::disallowed_methods)] // a bench begins its engine's time from the clock
@@ -21,8 +21,12 @@ use sentral::media::bank::Bank;
 use sentral::media::bank::Clip;
 use sentral::media::codec::Decoder;
 use sentral::media::codec::Encoder;
+use sentral::media::dtls;
+use sentral::media::dtls::Answer;
+use sentral::media::dtls::Role;
 use sentral::media::ear::Ear;
 use sentral::media::engine::Engine;
+use sentral::media::ice;
 use sentral::media::resample::Resampler;
 use sentral::media::rtp;
 use sentral::media::srtp::Keys;
@@ -30,6 +34,8 @@ use sentral::media::srtp::Master;
 use sentral::media::srtp::Srtp;
 use sentral::media::srtp::Suite;
 use sentral::rand::Rng;
+use sentral::shell::media::handshake::Handshake;
+use sentral::shell::media::handshake::Identity;
 
 const STREAMS: u16 = 1000;
 
@@ -272,6 +278,46 @@ fn payloads(codec: Codec) -> Vec<Vec<u8>> {
 fn prompt_made(bencher: Bencher<'_, '_>, rate: u32) {
     let samples: Vec<i16> = (0..rate * 3).map(|at| (at * 97 % 8000) as i16).collect();
     bencher.bench_local(|| Clip::from_pcm(&samples, rate));
+}
+
+/// A check of ICE, read, judged and answered.
+#[divan::bench]
+fn check_answered(bencher: Bencher<'_, '_>) {
+    let terms = ice::Terms { ufrag: "ours".into(), password: PASSWORD.into(), their_ufrag: "brow".into() };
+    let mut agent = ice::Agent::new(terms);
+    let check = include_bytes!("../fuzz/corpus/wire/check");
+    let mut answer = [0; ice::ANSWER_MAX];
+    bencher.bench_local(|| agent.receive(phone(1), &check[2..], 0, &mut answer).expect("it is signed"));
+}
+
+/// Of `fuzz/corpus/wire/check`.
+const PASSWORD: &str = "a-password-that-is-ours";
+
+/// A whole handshake, both ends: divide by two.
+#[divan::bench]
+fn handshake_of_two(bencher: Bencher<'_, '_>) {
+    let (ours, theirs) = (Identity::new().expect("randomness"), Identity::new().expect("randomness"));
+    let terms = |role, of: &Identity| dtls::Terms { role, fingerprint: of.fingerprint() };
+    let now = Instant::now();
+    bencher.bench_local(|| {
+        let server = Handshake::new(now, &ours, stream(0), terms(Role::Passive, &theirs), true);
+        let client = Handshake::new(now, &theirs, stream(1), terms(Role::Active, &ours), true);
+        let mut ends = [client, server];
+        let mut keys = 0;
+        for turn in (0..2).cycle().take(64) {
+            while let Some(said) = ends[turn].poll_output() {
+                match said {
+                    Answer::Datagram { bytes, .. } => ends[1 - turn].handle_datagram(now, &bytes),
+                    Answer::Keys { .. } => keys += 1,
+                    Answer::Failed { why, .. } => panic!("{why}"),
+                }
+            }
+            if keys == 2 {
+                return;
+            }
+        }
+        panic!("{keys} ends have keys");
+    });
 }
 
 fn second(engine: &mut Engine, now: &mut Instant) -> usize {

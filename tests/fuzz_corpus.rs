@@ -13,6 +13,8 @@ mod rtp;
 mod sdp;
 #[path = "../fuzz/checks/sip.rs"]
 mod sip;
+#[path = "../fuzz/checks/wire.rs"]
+mod wire;
 
 use std::fs;
 use std::path::Path;
@@ -45,6 +47,11 @@ fn packets_of_media_keep_their_invariants() {
 #[test]
 fn a_user_agent_keeps_its_invariants() {
     replay("endpoint", endpoint::endpoint);
+}
+
+#[test]
+fn datagrams_at_a_browsers_stream_keep_their_invariants() {
+    replay("wire", wire::wire);
 }
 
 /// Each file of the corpus; a failure names the file.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the threads are tried with real sockets and time
 
+#[path = "media_engine/browser.rs"]
+mod browser;
 #[path = "media_engine/duck.rs"]
 mod duck;
 #[path = "media_engine/field.rs"]
@@ -44,6 +46,7 @@ use sentral::media::Event;
 use sentral::media::PlayId;
 use sentral::media::Session;
 use sentral::media::StreamId;
+use sentral::media::Transport;
 use sentral::media::codec::Converter;
 use sentral::media::codec::Decoder;
 use sentral::media::codec::Encoder;
@@ -275,6 +278,11 @@ fn kept_keys_are_told_but_not_passed_on_and_sent_again_by_order() {
 fn a_third_party_can_neither_be_heard_nor_draw_the_audio_to_itself() {
     let mut rig = Rig::bridged(Codec::Pcma, Codec::Pcma);
     let nat = SocketAddr::from(([198, 51, 100, 7], 31_000));
+    // Ann signals from there too; Eve was first.
+    let transport = Transport { signaling: Some(nat.ip()), ..Transport::default() };
+    rig.command(Command::Modify { stream: A, session: Session { transport, ..session(ANN, Codec::Pcma) } });
+    (1..50).for_each(|at| rig.receive(A, EVE, header(8, at, 0), &[9; 160]));
+    assert!(rig.take_packets().is_empty(), "she is not heard");
     rig.receive(A, nat, header(8, 1, 0), &[1; 160]);
     assert!(rig.events.contains(&Event::Heard { stream: A, from: nat }));
     rig.take_packets();

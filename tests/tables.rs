@@ -24,5 +24,7 @@ mod say;
 mod secrecy;
 #[path = "tables/strategy.rs"]
 mod strategy;
+#[path = "tables/webrtc.rs"]
+mod webrtc;
 #[path = "tables/years.rs"]
 mod years;

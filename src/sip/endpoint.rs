@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
@@ -250,6 +251,12 @@ impl Endpoint {
     /// The way the dialog's messages came last.
     pub fn hop(&self, dialog: DialogId) -> Option<Hop> {
         Some(self.dialogs.get(&dialog)?.hop)
+    }
+
+    /// The host that a dialog's other side signals from, when no proxy stands between.
+    pub fn host_of(&self, dialog: DialogId) -> Option<IpAddr> {
+        let dialog = self.dialogs.get(&dialog).filter(|dialog| dialog.route.is_empty())?;
+        Some(dialog.hop.remote.ip().to_canonical())
     }
 
     /// Whether a dialog or transaction hangs on a connection.

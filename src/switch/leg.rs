@@ -279,8 +279,7 @@ impl Switch {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream else { return };
         let first = of.agreed.is_none();
-        agreed.session.transport.signaling =
-            self.endpoint.hop(of.dialog).map(|hop| hop.remote.ip().to_canonical());
+        agreed.session.transport.signaling = self.endpoint.host_of(of.dialog);
         if let Some(local) = &mut of.local {
             local.secrecy.keep(&agreed.session);
         }

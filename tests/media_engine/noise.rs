@@ -21,8 +21,11 @@ use sentral::media::PlayItem;
 use sentral::media::RecordId;
 use sentral::media::Session;
 use sentral::media::StreamId;
+use sentral::media::Transport;
 use sentral::media::Voice;
+use sentral::media::dtls;
 use sentral::media::engine::record::Chunk;
+use sentral::media::ice;
 use sentral::media::rtcp;
 use sentral::media::rtp;
 use sentral::media::srtp::Keys;
@@ -136,6 +139,19 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             let key = Master::new(suite, &[rng.below(2) as u8; 46]).expect("enough for any suite");
             Keys { send: key.clone(), receive: key }
         }),
+        transport: Transport {
+            rtcp_mux: rng.below(4) == 0,
+            ice: (rng.below(4) == 0).then(|| ice::Terms {
+                ufrag: "ours".into(),
+                password: "of-ours".into(),
+                their_ufrag: "brow".into(),
+            }),
+            dtls: (rng.below(4) == 0).then(|| dtls::Terms {
+                role: [dtls::Role::Active, dtls::Role::Passive][rng.below(2)],
+                fingerprint: dtls::Fingerprint::of(b"somebody"),
+            }),
+            signaling: [None, Some(BOB.ip())][rng.below(2)],
+        },
         comfort: [None, Some(13)][rng.below(2)],
         ..Session::default()
     };

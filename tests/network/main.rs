@@ -11,6 +11,7 @@ mod acceptance;
 mod ask;
 mod attack;
 mod bad_input;
+mod browser;
 mod crash;
 mod daemon;
 mod dns;

@@ -1,14 +1,13 @@
 //! Two real telephones (baresip) call each other through the daemon; what each hears is measured.
 
 use std::fs;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::daemon::Site;
 use crate::daemon::phone::Phone;
 use crate::daemon::phone::RATE;
+use crate::daemon::phone::recording;
+use crate::daemon::phone::samples;
 use crate::daemon::tone::level_db;
 use crate::daemon::tone::pitch;
 use crate::daemon::wait_until;

@@ -104,6 +104,8 @@ pub struct Phone {
     pub srtp: Option<(&'static str, &'static str)>,
     /// Offers and takes telephone-events.
     pub events: bool,
+    /// It speaks DTLS-SRTP and ICE, as browsers do, with this `a=ice-ufrag`.
+    pub web: Option<&'static str>,
     /// Session descriptions of the answers that it got.
     pub answers: Vec<String>,
     /// Its TCP connection to the server, if it does not speak UDP.
@@ -143,6 +145,7 @@ impl Phone {
             granted: Vec::new(),
             srtp: None,
             events: true,
+            web: None,
             answers: Vec::new(),
             connection: None,
             lines: HashMap::new(),
@@ -615,6 +618,17 @@ impl Phone {
         let (format, events) = match self.events {
             true => (" 101", "a=rtpmap:101 telephone-event/8000\r\n"),
             false => ("", ""),
+        };
+        let (protocol, crypto) = match self.web {
+            None => (protocol, crypto),
+            Some(ufrag) => {
+                let digest = vec!["AB"; 32].join(":");
+                let lines = format!(
+                    "a=ice-ufrag:{ufrag}\r\na=ice-pwd:of-the-simulated-browser\r\na=fingerprint:sha-256 {digest}\r\n\
+                     a=setup:active\r\na=mid:0\r\na=rtcp-mux\r\n"
+                );
+                ("UDP/TLS/RTP/SAVPF", lines)
+            }
         };
         Body::sdp(format!(
             "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8{format}\r\n\

@@ -96,3 +96,64 @@ fn a_device_that_requires_srtp_is_offered_nothing_else() {
     assert_eq!(world.phones[kari].live_lines(), 0);
     world.finish();
 }
+
+/// What the stream of a phone's only live line knows of DTLS and ICE.
+fn transport(world: &World, phone: usize) -> sentral::media::Transport {
+    let line = world.phones[phone].line(&Stage::Up).expect("a line is up");
+    let (_, stream) = world.stream_to(world.phones[phone].lines[&line].audio).expect("it has a stream");
+    stream.session.transport.clone()
+}
+
+#[test]
+fn a_browser_talks_with_a_plain_phone_and_holds_without_a_new_handshake() {
+    let mut world = World::new(211);
+    let ola = world.registered("ola");
+    let kari = world.registered("kari");
+    world.phones[ola].web = Some("abcd");
+    let call = world.phones[ola].call(world.now, "101", false);
+    world.until("they talk", 5 * S, |w| w.phones[ola].lines[&call].stage == Stage::Up);
+    world.run(S);
+    let answer = world.phones[ola].answers.last().unwrap().clone();
+    assert!(answer.contains("UDP/TLS/RTP/SAVPF 8") && answer.contains("a=setup:passive"), "{answer}");
+    assert!(answer.contains("a=ice-lite") && answer.contains("a=end-of-candidates"), "{answer}");
+    let first = transport(&world, ola);
+    assert!(first.dtls.is_some() && first.ice.is_some() && first.rtcp_mux);
+    assert_eq!(transport(&world, kari).dtls, None);
+    world.phones[ola].hold(world.now, call, true);
+    world.run(S);
+    assert_eq!(transport(&world, ola), first, "hold changes nothing of it");
+    // ICE begins anew when the browser has changed its network: our credentials change too, the certificate does not.
+    world.phones[ola].web = Some("efgh");
+    world.phones[ola].hold(world.now, call, false);
+    world.run(S);
+    let second = transport(&world, ola);
+    let (old, new) = (first.ice.unwrap(), second.ice.unwrap());
+    assert!(old.ufrag != new.ufrag && old.password != new.password && &*new.their_ufrag == "efgh");
+    assert_eq!(second.dtls, first.dtls);
+    world.finish();
+}
+
+#[test]
+fn a_device_with_dtls_is_offered_it_and_refused_without() {
+    let with = COMPANY.replace("\"ola-secret\"", "\"ola-secret\", srtp = \"dtls\"");
+    for (web, expect) in [(Some("abcd"), true), (None, false)] {
+        let mut world = World::at(212, noon(), config(&with));
+        let ola = world.registered("ola");
+        let kari = world.registered("kari");
+        world.phones[ola].web = web;
+        // Called with an offer for DTLS, a phone without it does not come to talk.
+        let call = world.phones[kari].call(world.now, "102", false);
+        world.run(3 * S);
+        assert_eq!(world.phones[kari].lines[&call].stage == Stage::Up, expect, "{web:?}");
+        if expect {
+            assert!(transport(&world, ola).dtls.is_some());
+        }
+        world.phones[kari].end(world.now, call);
+        world.run(5 * S);
+        let call = world.phones[ola].call(world.now, "101", false);
+        world.run(3 * S);
+        let stage = world.phones[ola].lines[&call].stage.clone();
+        assert_eq!(stage, if expect { Stage::Up } else { Stage::Over(488) });
+        world.finish();
+    }
+}

@@ -314,6 +314,8 @@ impl World {
         };
         let ports = (20_000..20_800).step_by(2).collect();
         world.input(Input::Media(media::Event::Ports { thread: 0, ports }));
+        let fingerprint = media::dtls::Fingerprint::of(b"the exchange");
+        world.input(Input::Media(media::Event::Certificate { fingerprint }));
         world
     }
 

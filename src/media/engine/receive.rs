@@ -44,7 +44,7 @@ impl Engine {
                 self.report(elapsed, port, from, datagram);
             }
             Class::Stun => self.stun(port, from, datagram, ms),
-            Class::Dtls => self.dtls(port, from, datagram),
+            Class::Dtls => self.dtls(port, from, datagram, ms),
             Class::Rtcp | Class::Unknown => {
                 if let Some(stream) = self.at(port) {
                     stream.dropped += 1;
@@ -63,9 +63,8 @@ impl Engine {
         };
         let payload = &mut datagram[range];
         match stream.latch.receive(from, ms) {
-            Sender::Source => {}
-            Sender::NewSource if stream.heard_told => {}
-            Sender::NewSource => {
+            Sender::Source | Sender::NewSource if stream.heard_told => {}
+            Sender::Source | Sender::NewSource => {
                 stream.heard_told = true;
                 self.out.events.push(Event::Heard { stream: stream.id, from });
             }

@@ -18,6 +18,7 @@ use crate::media::srtp::Srtp;
 use crate::media::stream::Stream;
 use crate::media::stream::latch::Latch;
 use crate::media::stream::latch::Rules;
+use crate::media::stream::latch::Sender;
 
 /// What a datagram of an RTP port is, by its first octet (RFC 7983 §7).
 pub(super) enum Class {
@@ -127,10 +128,10 @@ impl Engine {
     }
 
     /// A datagram of a handshake: for the worker, if it comes whence it may.
-    pub(super) fn dtls(&mut self, port: u16, from: SocketAddr, datagram: &[u8]) {
+    pub(super) fn dtls(&mut self, port: u16, from: SocketAddr, datagram: &[u8], ms: u64) {
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
         let wanted = stream.session.transport.dtls.is_some() && !stream.guard.failed;
-        if !wanted || !stream.latch.is_possible(from) {
+        if !wanted || stream.latch.receive(from, ms) == Sender::Stranger {
             stream.dropped += 1;
             return;
         }

@@ -1,8 +1,8 @@
 //! Whose packets a stream takes and where it sends: symmetric RTP (RFC 4961) with bounds, or what ICE says.
 //!
 //! The address that SDP names is believed at once; so is another port of its host, or of the host that signalling comes
-//! from, as behind NAT. Any other host is a guess: it is believed only where SDP names no address of the open Internet
-//! or one of its own network, only after several packets, and only until somebody better known speaks. From then on one
+//! from, as behind NAT. Any other host is a guess: it is believed only in the network of one of the two, or where neither
+//! is of the open Internet, only after several packets, and only until somebody better known speaks. From then on one
 //! source counts; another of no better standing takes its place when it has been silent for two seconds, or the other
 //! side names another address by SIP. A third party that throws packets in is neither heard nor sent to.
 
@@ -28,7 +28,7 @@ pub struct Rules {
     pub remote: Option<SocketAddr>,
     /// We send to the source rather than to `remote`.
     pub symmetric: bool,
-    /// The host that signalling comes from.
+    /// The host that signalling comes from, unless it is a proxy's.
     pub signaling: Option<IpAddr>,
     /// RTCP goes by the RTP port.
     pub rtcp_mux: bool,
@@ -116,7 +116,7 @@ impl Latch {
         self.pair = pair;
     }
 
-    /// Takes a valid packet of `from`; a packet that is not valid RTP of the session must not come here.
+    /// Takes a valid packet of `from`; what is not valid RTP of the session, or DTLS for it, must not come here.
     pub fn receive(&mut self, from: SocketAddr, ms: u64) -> Sender {
         if self.rules.ice && self.pair != Some(from) {
             return Sender::Stranger;
@@ -146,15 +146,15 @@ impl Latch {
             return Some(Standing::Named);
         }
         let host = from.ip();
-        let remote = self.rules.remote.map(|remote| remote.ip());
-        let near = |known: IpAddr| network(known) == network(host);
-        match remote {
-            Some(_) if self.rules.remote == Some(from) => Some(Standing::Named),
-            _ if remote == Some(host) || self.rules.signaling == Some(host) => Some(Standing::Host),
-            Some(remote) if !is_open(remote) || near(remote) => Some(Standing::Guess),
-            None => Some(Standing::Guess),
-            Some(_) if self.rules.signaling.is_some_and(near) => Some(Standing::Guess),
-            Some(_) => None,
+        let known = [self.rules.remote.map(|remote| remote.ip()), self.rules.signaling];
+        let mut known = known.into_iter().flatten();
+        if self.rules.remote == Some(from) {
+            Some(Standing::Named)
+        } else if known.clone().any(|known| known == host) {
+            Some(Standing::Host)
+        } else {
+            let near = known.clone().any(|known| network(known) == network(host));
+            (near || !known.any(is_open)).then_some(Standing::Guess)
         }
     }
 
@@ -163,14 +163,6 @@ impl Latch {
         let before = self.guess.filter(|(guess, _)| *guess == from).map_or(0, |(_, packets)| packets);
         self.guess = Some((from, before + 1));
         before + 1 >= GUESS_PACKETS
-    }
-
-    /// Whether a handshake datagram or report of `from` is to be looked at, which proves by itself that it is meant.
-    pub fn is_possible(&self, from: SocketAddr) -> bool {
-        match self.rules.ice {
-            true => self.pair == Some(from),
-            false => self.source.map_or_else(|| self.standing(from).is_some(), |(source, _)| source == from),
-        }
     }
 
     /// Takes an RTCP packet's sender: it must be of the host that we send to or hear.
@@ -297,6 +289,7 @@ mod tests {
             (Some(open(1, 4000)), open(7, 4444), NewSource, "the host that signals"),
             (Some(open(1, 4000)), open(3, 4000), Stranger, "anybody else"),
             (Some(at(1, 4000)), open(7, 4444), NewSource, "behind NAT, the host that signals"),
+            (Some(at(1, 4000)), open(3, 4444), Stranger, "behind NAT, anybody else"),
         ];
         for (remote, from, expect, why) in rows {
             let rules = Rules { remote, symmetric: true, signaling: Some(signaling), ..Rules::default() };
@@ -307,7 +300,7 @@ mod tests {
         }
         let guesses = [
             (Some(open(1, 4000)), neighbor, "a gateway beside the one that was named"),
-            (Some(at(1, 4000)), open(3, 4000), "behind NAT of several addresses"),
+            (Some(at(1, 4000)), open(3, 4000), "behind NAT, and a proxy signals"),
             (None, open(3, 4000), "nothing was named"),
         ];
         for (remote, from, why) in guesses {
@@ -319,13 +312,10 @@ mod tests {
 
     #[test]
     fn a_flood_from_before_the_first_packet_neither_stays_nor_comes_back() {
-        let signaling = Some(open(7, 0).ip());
-        let rules = Rules { remote: Some(at(1, 4000)), symmetric: true, signaling, ..Rules::default() };
-        let mut latch = Latch::new(rules);
-        assert_eq!(packets(&mut latch, open(3, 1), 0, 50), Sender::Stranger, "the last of many");
+        let rules = Rules { remote: Some(at(1, 4000)), symmetric: true, ..Rules::default() };
         let mut latch = Latch::new(rules);
         packets(&mut latch, open(3, 1), 0, GUESS_PACKETS);
-        assert_eq!(latch.receive(open(7, 9), 20), Sender::NewSource, "the phone is better known");
+        assert_eq!(latch.receive(at(1, 9), 20), Sender::NewSource, "the phone is better known");
         for ms in 20..1900 {
             assert_eq!(latch.receive(open(3, 1), ms), Sender::Stranger);
         }

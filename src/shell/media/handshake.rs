@@ -110,7 +110,7 @@ impl Handshake {
         self.settle(taken);
     }
 
-    /// When to call `handle_timeout`; `None` when the handshake has failed.
+    /// When to call `handle_timeout`; `None` when the handshake is over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due.filter(|_| !self.over)
     }
@@ -148,7 +148,11 @@ impl Handshake {
                     // The keys first: who gets our last flight sends audio at once.
                     self.answers.push_front(Answer::Keys { stream, keys });
                 }
-                Output::CloseNotify => return self.fail("the other side has ended DTLS"),
+                Output::CloseNotify => {
+                    // Who hangs up says so here first, and by SIP a moment later.
+                    self.over = true;
+                    return;
+                }
                 _ => {} // connected; and data, which nobody has asked for
             }
         }

@@ -263,7 +263,8 @@ pub(crate) fn free_ports(count: u16) -> u16 {
     ports.into_iter().find(free).expect("some ports are free")
 }
 
-fn write_tone(path: &Path, hz: f64, seconds: u32) {
+/// Writes so many seconds of a tone, a quarter as loud as can be.
+pub(crate) fn write_tone(path: &Path, hz: f64, seconds: u32) {
     const RATE: u32 = 16_000;
     let spec = hound::WavSpec {
         channels: 1,

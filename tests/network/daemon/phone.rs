@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::io::Read as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -105,6 +106,21 @@ impl Drop for Phone {
             eprintln!("--- {} ---\n{output}", self.name);
         }
     }
+}
+
+/// The file with what a phone said (`enc`) or heard (`dec`), when there is one.
+pub(crate) fn recording(phone: &Phone, which: &str) -> Option<PathBuf> {
+    let files = fs::read_dir(&phone.folder).expect("our own folder");
+    let mut paths = files.map(|file| file.expect("our own folder").path());
+    paths.find(|path| path.to_string_lossy().ends_with(&format!("-{which}.wav")))
+}
+
+/// A recording's samples; the file is not closed properly, so its header is passed over.
+pub(crate) fn samples(phone: &Phone, which: &str) -> Vec<i16> {
+    let mut bytes = Vec::new();
+    let path = recording(phone, which).expect("the call was recorded");
+    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).expect("a file of ours");
+    bytes[44..].chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect()
 }
 
 /// Where the package puts baresip's modules.
