@@ -427,6 +427,15 @@ pub enum Event {
         /// What it counted.
         stats: Stats,
     },
+    /// A thread is short of time: what it has to send goes out late, or soon will. Told every 100 ms while it is so.
+    Short {
+        /// Thread.
+        thread: u8,
+        /// How late the latest slot of these 100 ms was.
+        late: Duration,
+        /// How much of them it was at work.
+        busy_percent: u8,
+    },
 }
 
 /// What a stream counted.

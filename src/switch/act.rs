@@ -424,9 +424,9 @@ impl Switch {
             queue::Output::Offer { offer, entry, agent, .. } => self.ring_agent(now, entry, offer, &agent),
             queue::Output::Withdraw { offer, why } => {
                 self.withdraw_callback(now, offer);
-                self.withdraw(now, offer, reasons::withdrawn(&why));
+                self.let_go(now, offer, &why);
             }
-            queue::Output::Refuse { offer, why } => self.withdraw(now, offer, reasons::withdrawn(&why)),
+            queue::Output::Refuse { offer, why } => self.let_go(now, offer, &why),
             queue::Output::Connect { offer, entry, .. } => self.whisper_or_connect(now, offer, entry),
             queue::Output::DialBack { offer, entry, number, .. } => self.dial_back(now, offer, entry, number),
             queue::Output::Say { entry, what } => self.announce(now, entry, &what),
@@ -457,6 +457,16 @@ impl Switch {
                 self.watch_changed(&Watched::Line(line));
             }
         }
+    }
+
+    /// Whoever is rung for an offer, or answered too late, is let go and told why.
+    fn let_go(&mut self, now: Now, offer: OfferId, why: &queue::Withdrawn) {
+        let Some((call, _)) = self.offers.get(&offer) else { return };
+        let reason = reasons::withdrawn(self.language_of_phones(*call), why);
+        if *why == queue::Withdrawn::NoAnswer {
+            self.expect_late_answers(offer);
+        }
+        self.withdraw(now, offer, reason);
     }
 
     /// The agent who answered an offer gets the caller.

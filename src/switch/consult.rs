@@ -208,7 +208,7 @@ impl Switch {
 
     /// The user's leg is in the call of who waits again.
     fn back_to_party(&mut self, now: Now, from: CallId, about: CallId, leg: LegId, status: u16) {
-        self.let_go(from, leg);
+        self.forget_consulted(from, leg);
         self.timers.clear(&Timer::Program(from));
         self.forget_keys(leg);
         if let Some(of) = self.legs.get_mut(&leg) {
@@ -231,7 +231,7 @@ impl Switch {
         if !self.calls.contains_key(&about) {
             return;
         }
-        self.let_go(from, target);
+        self.forget_consulted(from, target);
         if let Some(of) = self.legs.get_mut(&target) {
             of.call = about;
         }
@@ -266,7 +266,7 @@ impl Switch {
     }
 
     /// A leg of a call that is over goes on in another.
-    fn let_go(&mut self, call: CallId, leg: LegId) {
+    fn forget_consulted(&mut self, call: CallId, leg: LegId) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         if of.callee == Some(leg) {
             of.callee = None;

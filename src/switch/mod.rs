@@ -48,6 +48,7 @@ pub mod identity;
 mod inbox;
 mod intercom;
 mod keys;
+mod late;
 mod ledger;
 mod leg;
 pub mod letter;

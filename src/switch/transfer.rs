@@ -7,6 +7,7 @@
 //! at a colleague may be picked up; a call that stands is taken over only by another phone of who talks.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use crate::media::Base;
 use crate::model::cdr::CallResult;
@@ -425,7 +426,7 @@ impl Switch {
             .is_some_and(|of| !of.ending && (of.caller == replaced || of.callee == Some(replaced)));
         let Some(left) = self.calls.get_mut(&from).filter(|_| in_place) else { return false };
         note_talk(left, now);
-        let waited_since = left.waited_since;
+        let waited = left.waited_since.filter(|_| left.caller == party);
         self.hand_over_recording(now, from, into);
         let Some(leg) = self.legs.get_mut(&party) else { return false };
         leg.call = into;
@@ -435,15 +436,17 @@ impl Switch {
             let dialled = std::mem::replace(&mut of.facts, facts).dialled;
             of.facts.dialled = dialled;
             of.facts.answered = true;
-            // In a queue the party's own wait decides the place.
-            if let Some(since) = waited_since.filter(|since| of.waited_since.is_none_or(|own| *since < own)) {
-                of.waited_since = Some(since);
-                if of.waiting.is_some() {
-                    self.queue_input(now, queue::Input::WaitedSince { entry: into, since });
-                }
-            }
+            self.waits_instead(now, into, waited);
         }
         self.swap_leg(now, into, replaced, party)
+    }
+
+    /// A queue learns that the caller of a call is another, who may have waited longer, before the call came there.
+    fn waits_instead(&mut self, now: Now, call: CallId, waited_since: Option<Instant>) {
+        let Some(of) = self.calls.get_mut(&call).filter(|of| of.waiting.is_some()) else { return };
+        of.waited_since = of.waited_since.into_iter().chain(waited_since).min();
+        let number = self.number_of_caller(call);
+        self.queue_input(now, queue::Input::Replaced { entry: call, waited_since, number });
     }
 
     /// `new` takes the place of `old` in a call; `old` is hung up.
@@ -461,7 +464,8 @@ impl Switch {
         let (caller, callee, waits) = (of.caller, of.callee, of.waiting.is_some());
         let rings = !of.attempts.is_empty();
         self.stop_play(new);
-        self.give_up_leg(now, old, reasons::elsewhere());
+        let reason = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_leg(now, old, reason);
         match callee {
             Some(callee) => {
                 self.join_media(caller, callee);

@@ -14,6 +14,11 @@ mod bad_input;
 mod crash;
 mod daemon;
 mod dns;
+mod figures;
+mod forward;
+mod golden;
+#[path = "../golden/mod.rs"]
+mod golden_rows;
 mod phones;
 mod proxy;
 mod rooms;

@@ -58,6 +58,7 @@ impl Engine {
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
         let Some((kind, header, range)) = open(stream, datagram) else {
             stream.dropped += 1;
+            self.out.dropped.no_use(stream.srtp.is_some());
             return;
         };
         let payload = &mut datagram[range];
@@ -70,6 +71,7 @@ impl Engine {
             }
             Sender::Stranger => {
                 stream.dropped += 1;
+                self.out.dropped.stranger += 1;
                 return;
             }
         }
@@ -82,6 +84,7 @@ impl Engine {
         if !stream.session.receive || !stream.incoming.count(&header, arrival, matches!(kind, Kind::Audio(_)))
         {
             stream.dropped += 1;
+            self.out.dropped.unwanted += 1;
             return;
         }
         match kind {
@@ -204,6 +207,7 @@ impl Engine {
         };
         let Some(heard) = heard.filter(|_| stream.latch.receive_rtcp(from)) else {
             stream.dropped += 1;
+            self.out.dropped.no_use(stream.srtp.is_some());
             return;
         };
         self.reported(port, &heard, elapsed);

@@ -151,12 +151,22 @@ impl Site {
 
     /// Starts the daemon and waits until it answers.
     pub(crate) fn start(&self) -> Daemon<'_> {
+        self.start_with(&[])
+    }
+
+    /// Starts the daemon so that it takes it to be `time`, as RFC 3339 writes it, and waits until it answers.
+    pub(crate) fn start_at(&self, time: &str) -> Daemon<'_> {
+        self.start_with(&[("SENTRAL_TEST_TIME", time)])
+    }
+
+    fn start_with(&self, environment: &[(&str, &str)]) -> Daemon<'_> {
         let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log");
         let process = Command::new(env!("CARGO_BIN_EXE_sentral"))
             .arg("serve")
             .arg("--config")
             .arg(self.folder().join("config"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -182,7 +192,7 @@ impl Site {
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 
-    fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder().join("daemon.log")
     }
 }
