@@ -5,10 +5,10 @@
 
 #[path = "media_engine/duck.rs"]
 mod duck;
-#[path = "media_engine/mix.rs"]
-mod mix;
 #[path = "media_engine/field.rs"]
 mod field;
+#[path = "media_engine/mix.rs"]
+mod mix;
 #[path = "media_engine/noise.rs"]
 mod noise;
 #[path = "media_engine/rig.rs"]

@@ -27,6 +27,14 @@ pub(super) struct Placed {
 }
 
 impl Engine {
+    /// Whether what comes on this port is only for a mix of this thread: it may wait for a few milliseconds.
+    pub fn is_mixed(&self, port: u16) -> bool {
+        let stream = self.streams[usize::from(port >> 1)].as_deref();
+        stream.is_some_and(|stream| {
+            matches!(stream.line, Line::Mix { seat: Some(_), .. }) && stream.listeners.is_empty()
+        })
+    }
+
     /// A stream is in a mix from here on, or is heard by others in it.
     pub(super) fn join_mix(&mut self, id: StreamId, mix: MixId, voice: Voice) {
         let thread = self.thread;
