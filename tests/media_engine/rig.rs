@@ -232,6 +232,7 @@ impl Rig {
                     all.extend(samples);
                 }
                 Chunk::End { length, .. } => told = *length,
+                Chunk::Tape { .. } | Chunk::Packets { .. } | Chunk::TapeEnd { .. } => {}
             }
         }
         (all, told)

@@ -755,7 +755,7 @@ fn each_exit_of_a_queue_leads_where_it_says_and_else_where_all_do() {
             "",
             |world, _, _| {
                 let (company, user) = ("prove".into(), "kari".into());
-                world.order(Command::Pause { company, user, reason: Some("lunch".into()) });
+                world.order(Command::Pause { company, user, reason: Some("lunch".into()), until: None });
             },
             nothing,
         ),
