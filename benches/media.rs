@@ -19,8 +19,11 @@ use sentral::media::StreamId;
 use sentral::media::Voice;
 use sentral::media::bank::Bank;
 use sentral::media::bank::Clip;
+use sentral::media::codec::Decoder;
 use sentral::media::codec::Encoder;
+use sentral::media::ear::Ear;
 use sentral::media::engine::Engine;
+use sentral::media::resample::Resampler;
 use sentral::media::rtp;
 use sentral::media::srtp::Keys;
 use sentral::media::srtp::Master;
@@ -51,7 +54,7 @@ fn packets_played(bencher: Bencher<'_, '_>) {
 }
 
 /// Five hundred bridges, a packet into each stream.
-#[divan::bench(args = [(Codec::Pcma, Codec::Pcma), (Codec::Pcma, Codec::Pcmu), (Codec::Pcma, Codec::G722)])]
+#[divan::bench(args = [(Codec::Pcma, Codec::Pcma), (Codec::Pcma, Codec::Pcmu)])]
 fn packets_relayed(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
     let codec = |at: u16| if at.is_multiple_of(2) { codecs.0 } else { codecs.1 };
     let mut engine = engine(|at| Base::Peer(stream(at ^ 1)), codec);
@@ -132,18 +135,136 @@ fn packet_protected_and_opened(bencher: Bencher<'_, '_>, suite: Suite) {
     });
 }
 
-/// One 20 ms frame.
+/// A frame of 20 ms, at the rate that streams work at.
 #[divan::bench(args = Codec::ALL)]
 fn frame_encoded(bencher: Bencher<'_, '_>, codec: Codec) {
-    let samples: Vec<i16> =
-        (0..160 * codec.samples_per_byte() as i32).map(|at| (at * 97 % 8000) as i16).collect();
-    let mut encoder = Encoder::new(codec);
-    let mut out = Vec::with_capacity(160);
+    let rate = working_rate(codec);
+    let frames = voice(rate);
+    let mut frames = frames.chunks_exact(rate as usize / 50).cycle();
+    let mut encoder = Encoder::at(codec, rate);
+    let mut out = Vec::with_capacity(1500);
     bencher.bench_local(|| {
         out.clear();
-        encoder.encode(&samples, &mut out);
+        encoder.encode(frames.next().expect("for ever"), &mut out);
+        out.len()
+    });
+}
+
+/// A frame of 20 ms.
+#[divan::bench(args = Codec::ALL)]
+fn frame_decoded(bencher: Bencher<'_, '_>, codec: Codec) {
+    let payloads = payloads(codec);
+    let mut payloads = payloads.iter().cycle();
+    let mut decoder = Decoder::at(codec, working_rate(codec));
+    let mut out = [0; 5760];
+    bencher.bench_local(|| decoder.decode(payloads.next().expect("for ever"), &mut out));
+}
+
+/// A packet put into an ear and a frame of 20 ms at 16 kHz pulled out: jitter buffer, decoder, resampler.
+#[divan::bench(args = Codec::ALL)]
+fn frame_heard(bencher: Bencher<'_, '_>, codec: Codec) {
+    let payloads = payloads(codec);
+    let mut payloads = payloads.iter().cycle();
+    let mut ear = Ear::new(codec, 16_000);
+    let (mut sequence, mut ms) = (0u16, 1000);
+    let mut out = [0; 320];
+    bencher.bench_local(|| {
+        (sequence, ms) = (sequence.wrapping_add(1), ms + 20);
+        let timestamp = (ms as u32).wrapping_mul(codec.units_per_ms());
+        let header = rtp::Header { marker: false, payload_type: 0, sequence, timestamp, ssrc: 1 };
+        ear.receive(&header, payloads.next().expect("for ever"), codec, ms);
+        ear.pull(&mut out, ms + 15)
+    });
+}
+
+/// A frame of 20 ms invented, of a voice at 16 kHz.
+#[divan::bench(args = [Codec::Pcma, Codec::G722, Codec::Opus])]
+fn frame_concealed(bencher: Bencher<'_, '_>, codec: Codec) {
+    let payloads = payloads(codec);
+    let mut payloads = payloads.iter().cycle();
+    let mut ear = Ear::new(codec, 16_000);
+    let (mut sequence, mut ms) = (0u16, 1000);
+    let mut out = [0; 320];
+    bencher.bench_local(|| {
+        (sequence, ms) = (sequence.wrapping_add(1), ms + 20);
+        let timestamp = (ms as u32).wrapping_mul(codec.units_per_ms());
+        let header = rtp::Header { marker: false, payload_type: 0, sequence, timestamp, ssrc: 1 };
+        let payload = payloads.next().expect("for ever");
+        if sequence.is_multiple_of(2) {
+            ear.receive(&header, payload, codec, ms);
+        }
+        ear.pull(&mut out, ms + 15)
+    });
+}
+
+/// 20 ms from one rate to another.
+#[divan::bench(args = [(8000, 16_000), (16_000, 8000), (8000, 48_000), (48_000, 8000), (16_000, 48_000), (48_000, 16_000)])]
+fn frame_resampled(bencher: Bencher<'_, '_>, (from, to): (u32, u32)) {
+    let samples = voice(from);
+    let mut frames = samples.chunks_exact(from as usize / 50).cycle();
+    let mut resampler = Resampler::new(from, to);
+    let mut out = vec![0; to as usize / 50];
+    bencher.bench_local(|| {
+        resampler.process(frames.next().expect("for ever"), &mut out);
         out[0]
     });
+}
+
+/// Five hundred bridges between codecs that must be heard and said anew, for a second.
+#[divan::bench(args = [(Codec::Pcma, Codec::G722), (Codec::Pcma, Codec::Opus)], sample_count = 10)]
+fn packets_transcoded(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
+    let codec = |at: u16| if at.is_multiple_of(2) { codecs.0 } else { codecs.1 };
+    let mut engine = engine(|at| Base::Peer(stream(at ^ 1)), codec);
+    let all = [payloads(codecs.0), payloads(codecs.1)];
+    let mut now = Instant::now();
+    let mut sequence = 0u16;
+    bencher.counter(ItemsCount::new(u32::from(STREAMS) * 50)).bench_local(|| {
+        for _ in 0..50 {
+            sequence = sequence.wrapping_add(1);
+            for at in 0..STREAMS {
+                let codec = codec(at);
+                let timestamp = u32::from(sequence) * 20 * codec.units_per_ms();
+                let payload_type = codec.payload_type();
+                let header =
+                    rtp::Header { marker: false, payload_type, sequence, timestamp, ssrc: u32::from(at) };
+                let payload = &all[usize::from(at % 2)][usize::from(sequence) % 50];
+                let mut datagram = [&header.bytes()[..], payload].concat();
+                engine.rtp(now, stream(at).port, phone(at), &mut datagram);
+            }
+            for _ in 0..20 {
+                now += Duration::from_millis(1);
+                engine.tick(now);
+            }
+            engine.output().clear_packets();
+            engine.output().events.clear();
+        }
+    });
+}
+
+/// A second of something like a voice.
+fn voice(rate: u32) -> Vec<i16> {
+    let step = std::f64::consts::TAU * 140.0 / f64::from(rate);
+    let sample = |at: f64| {
+        (1..20).map(|n| (f64::from(n) * (at * step + (at * 0.0003).sin())).sin() / f64::from(n)).sum::<f64>()
+    };
+    (0..rate).map(|at| (4000.0 * sample(f64::from(at))) as i16).collect()
+}
+
+/// The rate at which a stream of that codec works.
+fn working_rate(codec: Codec) -> u32 {
+    if codec == Codec::Opus { 16_000 } else { codec.sample_rate() }
+}
+
+/// A second of payloads of 20 ms.
+fn payloads(codec: Codec) -> Vec<Vec<u8>> {
+    let rate = working_rate(codec);
+    let mut encoder = Encoder::at(codec, rate);
+    let encode = |frame: &[i16]| {
+        let mut payload = Vec::new();
+        encoder.encode(frame, &mut payload);
+        payload
+    };
+    voice(rate).chunks_exact(rate as usize / 50).map(encode).collect()
 }
 
 /// A prompt of three seconds into all codecs.

@@ -109,6 +109,7 @@ fn record(call: u64) -> Cdr {
         codec: Some("PCMA".into()),
         rtp: (0, 0),
         rtp_lost: 0,
+        audio: Vec::new(),
         recordings: Vec::new(),
     }
 }

@@ -7,6 +7,8 @@ mod endpoint;
 mod framing;
 #[path = "../fuzz/checks/header.rs"]
 mod header;
+#[path = "../fuzz/checks/rtp.rs"]
+mod rtp;
 #[path = "../fuzz/checks/sdp.rs"]
 mod sdp;
 #[path = "../fuzz/checks/sip.rs"]
@@ -33,6 +35,11 @@ fn streams_keep_their_invariants() {
 #[test]
 fn session_descriptions_keep_their_invariants() {
     replay("sdp", sdp::sdp);
+}
+
+#[test]
+fn packets_of_media_keep_their_invariants() {
+    replay("rtp", rtp::rtp);
 }
 
 #[test]

@@ -7,10 +7,14 @@
 mod duck;
 #[path = "media_engine/field.rs"]
 mod field;
+#[path = "media_engine/golden.rs"]
+mod golden;
 #[path = "media_engine/mix.rs"]
 mod mix;
 #[path = "media_engine/noise.rs"]
 mod noise;
+#[path = "media_engine/opus_oracle.rs"]
+mod opus_oracle;
 #[path = "media_engine/rig.rs"]
 mod rig;
 #[path = "media_engine/steady.rs"]

@@ -374,6 +374,12 @@ impl Model {
                 }
                 return;
             }
+            Change::CallAudio { call, leg } => {
+                if let Some(Change::CallEnded { cdr }) = self.cdrs.get_mut(&call.seq) {
+                    cdr.audio.push((**leg).clone());
+                }
+                return;
+            }
             Change::AgentLogin { agent, .. } => format!("login {agent}"),
             Change::AgentPaused { agent, .. } => format!("pause {agent}"),
             Change::Bound { binding } => format!("binding {}", binding.contact),
@@ -508,6 +514,7 @@ fn ended(seq: u64) -> Change {
         codec: Some("G722".into()),
         rtp: (3_000, 2_990),
         rtp_lost: 3,
+        audio: Vec::new(),
         recordings: vec!["recordings/fjord/2026/01/01/a.wav".into()],
     };
     Change::CallEnded { cdr: Box::new(cdr) }

@@ -31,20 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A codec that streams can carry; 20 ms frames unless `packet_ms` says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Codec {
-    /// G.711 A-law, static payload type 8, 8 kHz, 160 bytes a frame.
-    Pcma,
-    /// G.711 µ-law, static payload type 0, 8 kHz, 160 bytes a frame.
-    Pcmu,
-    /// G.722, static payload type 9, 16 kHz audio on an 8 kHz RTP clock (RFC 3551 §4.5.2), 160 bytes a frame.
-    G722,
-    /// Opus, dynamic payload type, 48 kHz RTP clock whatever the audio is (RFC 7587 §4.1), mono here.
-    Opus,
-    /// 16-bit samples in network order, mono, 16 kHz, dynamic payload type (RFC 3551 §4.5.11); for tests.
-    L16,
-}
+pub use crate::media::codec::Codec;
 
 /// One RTP stream: the socket bound to `port` (RTP) and `port + 1` (RTCP) on a media thread, in its
 /// `generation`-th use, so that late events of an earlier use are told apart.

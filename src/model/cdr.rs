@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::audio::LegAudio;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::QueueId;
@@ -69,6 +70,9 @@ pub enum EndedBy {
     System,
 }
 
+/// Legs whose audio is kept in a record.
+pub const AUDIO_MAX: usize = 16;
+
 /// One ended call.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Cdr {
@@ -127,6 +131,9 @@ pub struct Cdr {
     pub rtp: (u64, u64),
     /// RTP packets that the caller sent and we did not get.
     pub rtp_lost: u64,
+    /// The audio of its legs, in the order in which they ended; at most [`AUDIO_MAX`].
+    #[serde(default)]
+    pub audio: Vec<LegAudio>,
     /// Files of its recordings, under the data folder, in the order in which they began.
     #[serde(default)]
     pub recordings: Vec<Arc<str>>,

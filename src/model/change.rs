@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::model::audio::LegAudio;
 use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
 use crate::model::event::Event;
@@ -156,6 +157,13 @@ pub enum Change {
     CallEnded {
         /// The record.
         cdr: Box<Cdr>,
+    },
+    /// How the audio of a leg went, a moment after its call ended; completes its record.
+    CallAudio {
+        /// Which.
+        call: CallId,
+        /// What its stream counted.
+        leg: Box<LegAudio>,
     },
     /// What the caller's stream counted, a moment after the call ended; completes its record.
     CallMedia {
@@ -487,6 +495,7 @@ impl Change {
             self,
             Change::CallEnded { .. }
                 | Change::CallMedia { .. }
+                | Change::CallAudio { .. }
                 | Change::RecordingBegun { .. }
                 | Change::RecordingEnded { .. }
                 | Change::RecordingDeleted { .. }
@@ -526,6 +535,7 @@ impl Change {
             | Change::CallAnswered { .. }
             | Change::CallEnded { .. }
             | Change::CallMedia { .. }
+            | Change::CallAudio { .. }
             | Change::Decision(_)
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::model::audio::LegAudio;
 use crate::model::board;
 use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
@@ -463,6 +464,9 @@ pub struct Status {
     pub shut_out: usize,
     /// The last alarms, oldest first: when, and what.
     pub alarms: Vec<String>,
+    /// Legs that are sent what has to be converted: codec of the other side, their own, how many.
+    #[serde(default)]
+    pub transcoding: Vec<(String, String, usize)>,
 }
 
 /// A call.
@@ -491,6 +495,9 @@ pub struct CallView {
     /// SIP Call-IDs of its legs that are up, the caller's first.
     #[serde(default)]
     pub call_ids: Vec<String>,
+    /// The audio of its legs, the caller's first.
+    #[serde(default)]
+    pub audio: Vec<LegAudio>,
     /// `on` or `paused` when it is recorded.
     #[serde(default)]
     pub recording: Option<String>,

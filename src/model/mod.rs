@@ -1,5 +1,6 @@
 //! Plain data about customers, shared by the core, the store and what people see; no behaviour beyond checks.
 
+pub mod audio;
 pub mod board;
 pub mod cdr;
 pub mod change;

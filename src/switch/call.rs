@@ -190,6 +190,7 @@ impl Call {
             codec: None,
             rtp: (0, 0),
             rtp_lost: 0,
+            audio: Vec::new(),
             recordings: Vec::new(),
         };
         Call {

@@ -239,6 +239,7 @@ impl Switch {
             | Change::CallLeg { .. }
             | Change::CallAnswered { .. }
             | Change::CallMedia { .. }
+            | Change::CallAudio { .. }
             | Change::Decision(_)
             | Change::RoundRobin { .. }
             | Change::AgentTally { .. }

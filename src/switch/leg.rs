@@ -16,6 +16,7 @@ use crate::media::Codec;
 use crate::media::Command;
 use crate::media::Session;
 use crate::media::StreamId;
+use crate::model::audio::Fault;
 use crate::model::change::Change;
 use crate::model::dtmf::KeysBy;
 use crate::model::id::CallId;
@@ -115,6 +116,10 @@ pub(crate) struct Leg {
     pub(crate) channel: Option<Channel>,
     /// How it goes out, when through a trunk.
     pub(crate) way: Option<Way>,
+    /// What its stream has counted.
+    pub(crate) counted: Option<Box<media::Stats>>,
+    /// Its audio goes one way.
+    pub(crate) fault: Option<Fault>,
 }
 
 /// Which way a key came.
@@ -162,6 +167,8 @@ impl Leg {
             holds: false,
             channel: None,
             way: None,
+            counted: None,
+            fault: None,
         }
     }
 
@@ -306,9 +313,8 @@ impl Switch {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream.take() else { return };
         if of.agreed.is_some() {
-            if self.calls.get(&of.call).is_some_and(|call| call.caller == leg) {
-                self.last_words.insert(stream, of.call);
-            }
+            let words = self.last_words_of(leg, stream);
+            self.last_words.extend(words.map(|words| (stream, words)));
             self.closing += 1;
             self.outputs.push_back(Output::Media(Command::Close { stream }));
         } else {

@@ -7,6 +7,7 @@
 mod act;
 mod admission;
 pub mod asking;
+mod audio;
 mod audit;
 mod auto_paused;
 mod backoff;
@@ -333,7 +334,7 @@ pub struct Switch {
     /// Of the certificate that the media threads show in DTLS.
     fingerprint: Option<Fingerprint>,
     /// Callers' streams that are being closed: what they counted goes to the record.
-    last_words: HashMap<StreamId, CallId>,
+    last_words: HashMap<StreamId, audio::LastWords>,
     /// Streams that are being closed.
     closing: usize,
     timers: Timers<Timer>,

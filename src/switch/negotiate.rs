@@ -333,11 +333,26 @@ fn choose(media: &Media, local: &Local, prefer: Option<Codec>) -> Result<Choice,
     };
     let (codec, payload_type, format) = known()
         .find(|(codec, ..)| Some(*codec) == prefer)
-        .or_else(|| known().find(|(codec, ..)| local.codecs.contains(codec)))
+        .or_else(|| first_common(known(), &local.codecs))
         .ok_or_else(|| Refusal::new(305, "no codec in common"))?;
     let dtmf = format::dtmf(media, codec).filter(|_| local.keys.events());
     let comfort = format::comfort(media, codec);
     Ok(Choice { codec, payload_type, dtmf, comfort, opus: format::manner(media, format) })
+}
+
+/// The first of the offer that we have; but Opus, which costs as much as a hundred others, only where we like nothing
+/// better that is offered too.
+fn first_common<'f>(
+    offered: impl Iterator<Item = (Codec, u8, &'f String)> + Clone,
+    ours: &[Codec],
+) -> Option<(Codec, u8, &'f String)> {
+    let liked = |codec: Codec| ours.iter().position(|our| *our == codec);
+    let mut common = offered.filter(|(codec, ..)| liked(*codec).is_some());
+    let first = common.clone().next()?;
+    match first.0 {
+        Codec::Opus => common.min_by_key(|(codec, ..)| liked(*codec)),
+        Codec::Pcma | Codec::Pcmu | Codec::G722 | Codec::L16 => common.next(),
+    }
 }
 
 /// What `choice` of their description means for us.

@@ -212,6 +212,7 @@ impl Switch {
             draining: self.draining,
             shut_out: self.guard.shut_out(now.mono),
             alarms: self.alarm_lines(),
+            transcoding: self.transcoding(),
         }
     }
 
@@ -252,6 +253,7 @@ impl Switch {
                 age_s: u64::try_from(now.utc.duration_since(call.cdr.started).as_secs()).unwrap_or(0),
                 codec: self.legs.get(&call.caller).and_then(|leg| leg.codec()).map(|c| c.name().to_owned()),
                 call_ids: call_ids.remove(&call.id).unwrap_or_default(),
+                audio: self.audio_of(call),
                 recording: call.tape.state().map(str::to_owned),
             })
             .collect()

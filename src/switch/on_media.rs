@@ -1,6 +1,7 @@
 //! What happens when a media thread says something.
 
 use crate::media::Event;
+use crate::model::audio::Fault;
 use crate::switch::Switch;
 use crate::switch::call::Listener;
 use crate::switch::flow;
@@ -35,8 +36,12 @@ impl Switch {
                 }
             }
             Event::Recorded { record, length, error, .. } => self.recorded(now, record, length, error),
+            Event::Figures { stream, stats } => self.audio_counted(stream, stats),
+            Event::Unheard { stream } => self.audio_failed(now, stream, Fault::NothingArrives),
+            Event::Restored { stream } => self.audio_restored(now, stream),
+            Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
+            Event::Quiet { stream, .. } => self.audio_failed(now, stream, Fault::NothingReceived),
             Event::NotRecorded { record, error } => self.not_recorded(now, record, &error),
-            Event::Figures { .. } | Event::Restored { .. } | Event::Unheard { .. } => {}
             Event::Short { thread, late, busy_percent } => {
                 if !self.overload.pressed() {
                     tracing::warn!(
@@ -47,16 +52,6 @@ impl Switch {
                     );
                 }
                 self.overload.media_short(now.mono);
-            }
-            Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
-            Event::Quiet { stream, silent } => {
-                // Who waits or listens to a menu may well be silent; who talks is not.
-                let call = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg)).map(|leg| leg.call);
-                if let Some(of) = call.and_then(|call| self.calls.get(&call))
-                    && of.callee.is_some()
-                {
-                    tracing::warn!(call = %of.id, ?silent, "no audio comes from a party: look at NAT and firewalls");
-                }
             }
             Event::Certificate { fingerprint } => self.fingerprint = Some(fingerprint),
             Event::Secured { stream, suite } => {
@@ -72,14 +67,7 @@ impl Switch {
                 if self.by_stream.remove(&stream).is_some() {
                     self.closing = self.closing.saturating_sub(1);
                     self.ports.give_back(stream);
-                    if let Some(call) = self.last_words.remove(&stream) {
-                        self.tell(crate::model::change::Change::CallMedia {
-                            call,
-                            received: stats.received,
-                            sent: stats.sent,
-                            lost: stats.lost,
-                        });
-                    }
+                    self.audio_ended(stream, &stats);
                 }
             }
         }

@@ -137,12 +137,38 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
             format!("Linjen feilet, neste prøves ({})", event.why),
             format!("The trunk failed, the next is tried ({})", event.why),
         ),
+        "audio.one_way" => one_way(event, language),
+        "audio.restored" => {
+            let by = by(of.by.as_deref().unwrap_or_default(), language);
+            say(format!("Lyden går begge veier igjen ({by})"), format!("Audio goes both ways again ({by})"))
+        }
         // Told by whoever decided, in their own words.
         _ => {
             let why = event.why.trim_end_matches(':');
             let code = event.code();
             let (known, rest) = (reason(code, language), why.get(code.len()..).unwrap_or_default());
             format!("{}: {known}{rest}", event.event)
+        }
+    }
+}
+
+/// Audio goes one way, and who is at fault.
+fn one_way(event: &Event, language: Language) -> String {
+    let by = by(event.fields.by.as_deref().unwrap_or_default(), language);
+    match (event.code(), language) {
+        ("nothing_received", Language::Nb) => {
+            format!("Enveis lyd: det kommer ingen lyd fra {by}. Se etter NAT og brannmur der")
+        }
+        ("nothing_received", Language::En) => {
+            format!("One-way audio: nothing comes from {by}. Look at NAT and firewalls there")
+        }
+        (_, Language::Nb) => {
+            format!("Enveis lyd: {by} melder at lyden vår ikke kommer fram. Se etter NAT og brannmur der")
+        }
+        (_, Language::En) => {
+            format!(
+                "One-way audio: {by} reports that our audio does not arrive. Look at NAT and firewalls there"
+            )
         }
     }
 }

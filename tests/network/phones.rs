@@ -13,8 +13,6 @@ use crate::daemon::tone::level_db;
 use crate::daemon::tone::pitch;
 use crate::daemon::wait_until;
 
-/// 20 ms.
-const FRAME: usize = 160;
 /// How long they talk.
 const TALK_S: usize = 6;
 /// How long anything else may take.
@@ -42,6 +40,18 @@ fn two_phones_with_srtp_hear_each_other_clearly() {
     assert!(log.contains("SRTP is Enabled"), "the phone says so: {log}");
 }
 
+/// One talks nothing but Opus, the other nothing but A-law: the exchange hears each and says it anew to the other.
+#[test]
+fn a_phone_with_opus_and_one_with_g711_hear_each_other_clearly() {
+    let site = Site::new();
+    let server = site.folder().join("config/server.toml");
+    let text = fs::read_to_string(&server).expect("our own file");
+    let with_opus = text.replace("codecs = [\"pcma\"", "codecs = [\"opus\", \"pcma\"");
+    assert_ne!(with_opus, text);
+    fs::write(&server, with_opus).expect("room on the disk");
+    talk(&site, ";audio_codecs=opus/48000/2", "");
+}
+
 fn talk(site: &Site, of_anna: &str, of_bo: &str) {
     let daemon = site.start();
     let mut anna = Phone::start(site, "anna", 440, &format!(";answermode=auto{of_anna}"));
@@ -62,34 +72,35 @@ fn talk(site: &Site, of_anna: &str, of_bo: &str) {
     });
 
     for (ear, mouth, hz) in [(&anna, &bo, 1000.0), (&bo, &anna, 440.0)] {
-        let heard = steady(&samples(ear, "dec"));
-        let said = steady(&samples(mouth, "enc"));
+        let (heard, rate) = steady(ear, "dec");
+        let (said, said_rate) = steady(mouth, "enc");
         let (tone, level, source) =
-            (pitch(&heard, RATE), level_db(&heard, RATE, hz), level_db(&said, RATE, hz));
-        let lost = silent_frames(&heard);
+            (pitch(&heard, rate), level_db(&heard, rate, hz), level_db(&said, said_rate, hz));
+        let lost = silent_frames(&heard, rate);
         println!(
             "{} hears {tone:.1} Hz at {level:.1} dB (said at {source:.1} dB), {lost} frames lost",
             ear.name
         );
         assert!((tone - hz).abs() < 5.0, "{} hears {tone} Hz instead of {hz}", ear.name);
         assert!((level - source).abs() < 3.0, "{} hears {level} dB, said were {source} dB", ear.name);
-        assert!(lost <= 1, "{} has lost {lost} of {} frames", ear.name, heard.len() / FRAME);
+        assert!(lost <= 1, "{} has lost {lost} of {} frames", ear.name, heard.len() * 50 / rate as usize);
     }
     drop((anna, bo));
     daemon.end();
 }
 
-/// Four seconds of a recording, when both have long been connected.
-fn steady(samples: &[i16]) -> Vec<i16> {
-    let second = RATE as usize;
-    samples[second..5 * second].to_vec()
+/// Four seconds of a recording, when both have long been connected, and their rate.
+fn steady(phone: &Phone, which: &str) -> (Vec<i16>, u32) {
+    let (samples, rate) = samples(phone, which);
+    let second = rate as usize;
+    (samples[second..5 * second].to_vec(), rate)
 }
 
 /// How many 20 ms in a row or apart hold next to nothing.
-fn silent_frames(samples: &[i16]) -> usize {
+fn silent_frames(samples: &[i16], rate: u32) -> usize {
     let peak = |samples: &[i16]| samples.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
     let loud = peak(samples);
-    samples.chunks_exact(FRAME).filter(|frame| peak(frame) < loud / 4).count()
+    samples.chunks_exact(rate as usize / 50).filter(|frame| peak(frame) < loud / 4).count()
 }
 
 /// The file with what a phone said (`enc`) or heard (`dec`), when there is one.
@@ -99,10 +110,13 @@ fn recording(phone: &Phone, which: &str) -> Option<PathBuf> {
     paths.find(|path| path.to_string_lossy().ends_with(&format!("-{which}.wav")))
 }
 
-/// A recording's samples; the file is not closed properly, so its header is passed over.
-fn samples(phone: &Phone, which: &str) -> Vec<i16> {
+/// A recording's first channel and its rate; the file is not closed properly, so the lengths in its header mean nothing.
+fn samples(phone: &Phone, which: &str) -> (Vec<i16>, u32) {
     let mut bytes = Vec::new();
     let path = recording(phone, which).expect("the call was recorded");
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).expect("a file of ours");
-    bytes[44..].chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect()
+    let channels = usize::from(bytes[22]);
+    let rate = u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
+    let samples = bytes[44..].chunks_exact(2 * channels).map(|all| i16::from_le_bytes([all[0], all[1]]));
+    (samples.collect(), rate)
 }

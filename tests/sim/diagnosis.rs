@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use sentral::media;
+use sentral::media::Codec;
+use sentral::media::Stats;
+use sentral::model::audio::Fault;
+use sentral::model::audio::Side;
 use sentral::model::change::Change;
 use sentral::model::command::Answer as Answered;
 use sentral::model::command::Command;
@@ -49,6 +54,69 @@ fn each_leg_of_a_call_is_told_with_its_call_id() {
     let line = world.phones[kari].line(&Stage::Up).expect("kari talks");
     world.phones[kari].hang_up(world.now, line);
     world.run(5 * S);
+    world.finish();
+}
+
+#[test]
+fn one_way_audio_is_named_with_its_side_shown_and_kept() {
+    let mut world = World::new(33);
+    let kari = world.registered("kari");
+    let carrier = world.carrier();
+    let call = world.phones[carrier].call(world.now, "+4736000101", false);
+    world.until("they talk", 5 * S, |w| w.phones[carrier].lines[&call].stage == Stage::Up);
+    world.run(S);
+    world.order(Command::Calls);
+    let Some(Answered::Calls { calls }) = world.answers.pop() else { panic!("calls were asked for") };
+    let sides: Vec<(Side, &str)> = calls[0].audio.iter().map(|leg| (leg.side, &*leg.party)).collect();
+    assert_eq!(sides, [(Side::Caller, "trunk carrier"), (Side::Callee, "kari")]);
+    let of = |port: u16, world: &World| *world.streams.keys().find(|id| id.port == port).expect("it is open");
+    let (caller, callee) = (of(calls[0].audio[0].port, &world), of(calls[0].audio[1].port, &world));
+
+    let stats = Stats { received: 0, sent: 150, codec: Some(Codec::Pcma), ..Stats::default() };
+    world.input(Input::Media(media::Event::Figures { stream: callee, stats }));
+    world.input(Input::Media(media::Event::Quiet { stream: callee, silent: 2 * S }));
+    world.order(Command::Calls);
+    let Some(Answered::Calls { calls }) = world.answers.pop() else { panic!("calls were asked for") };
+    assert_eq!((calls[0].audio[1].fault, calls[0].audio[0].fault), (Some(Fault::NothingReceived), None));
+    assert_eq!((calls[0].audio[1].sent, &*calls[0].audio[1].codec), (150, "PCMA"));
+    world.input(Input::Media(media::Event::Restored { stream: callee }));
+    world.input(Input::Media(media::Event::Unheard { stream: caller }));
+    let told: Vec<(String, String, String)> = world
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Decision(event) if event.event.starts_with("audio.") => {
+                let by = event.fields.by.as_deref().unwrap_or_default();
+                Some((event.event.to_string(), event.code().to_owned(), by.to_owned()))
+            }
+            _ => None,
+        })
+        .collect();
+    let row = |event: &str, code: &str, by: &str| (event.to_owned(), code.to_owned(), by.to_owned());
+    assert_eq!(
+        told,
+        [
+            row("audio.one_way", "nothing_received", "callee"),
+            row("audio.restored", "nothing_received", "callee"),
+            row("audio.one_way", "nothing_arrives", "caller"),
+        ]
+    );
+    let line = world.phones[kari].line(&Stage::Up).expect("kari talks");
+    world.phones[kari].hang_up(world.now, line);
+    world.run(5 * S);
+    let kept: Vec<(Side, Option<Fault>)> = world
+        .changes
+        .iter()
+        .flat_map(|change| match change {
+            Change::CallEnded { cdr } => cdr.audio.iter().map(|leg| (leg.side, leg.fault)).collect(),
+            Change::CallAudio { leg, .. } => vec![(leg.side, leg.fault)],
+            _ => Vec::new(),
+        })
+        .collect();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(
+        kept.contains(&(Side::Caller, Some(Fault::NothingArrives))) && kept.contains(&(Side::Callee, None))
+    );
     world.finish();
 }
 

@@ -45,8 +45,10 @@ fn answered(text: &str) -> (SessionDescription, Agreed) {
 #[test]
 fn our_offer_names_every_codec_and_the_keys() {
     let expect = "v=0\r\no=- 42 3 IN IP4 198.51.100.9\r\ns=-\r\nc=IN IP4 198.51.100.9\r\nt=0 0\r\n\
-        m=audio 20000 RTP/AVP 9 8 0 101\r\na=rtpmap:9 G722/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
-        a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
+        m=audio 20000 RTP/AVP 111 9 8 0 101 110\r\na=rtpmap:111 opus/48000/2\r\n\
+        a=fmtp:111 minptime=10;useinbandfec=1;stereo=0\r\na=rtpmap:9 G722/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+        a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=rtpmap:110 telephone-event/48000\r\na=fmtp:110 0-15\r\n\
+        a=ptime:20\r\na=sendrecv\r\n";
     assert_eq!(offer(&local()).to_string(), expect);
     let v6 = Local { address: "2001:db8::9".parse().unwrap(), ..local() };
     assert!(offer(&v6).to_string().contains("c=IN IP6 2001:db8::9\r\n"));
@@ -102,6 +104,61 @@ fn codecs_are_known_by_name_and_static_number() {
             (codec, payload_type, dtmf),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn opus_is_taken_with_its_clock_and_as_the_other_side_wants_it() {
+    let text = "m=audio 4 RTP/AVP 109 9 8 101 126\r\na=rtpmap:109 OPUS/48000/2\r\n\
+        a=fmtp:109 maxplaybackrate=48000; useinbandfec=1;UseDTX=1;maxaveragebitrate=20000\r\n\
+        a=rtpmap:101 telephone-event/8000\r\na=rtpmap:126 telephone-event/48000\r\na=ptime:30\r\n";
+    let (sdp, agreed) = answered(text);
+    let session = agreed.session;
+    assert_eq!((session.codec, session.payload_type, session.dtmf), (Codec::Opus, 109, Some(126)));
+    assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (20_000, true, true));
+    assert_eq!(session.packet_ms, 20, "Opus has no frame of 30 ms");
+    assert_eq!(sdp.media[0].formats, ["109", "126"]);
+    assert_eq!(sdp.media[0].attribute("rtpmap"), Some("109 opus/48000/2"));
+    assert_eq!(sdp.media[0].fmtp("109"), Some("minptime=10;useinbandfec=1;stereo=0"));
+    assert_eq!(sdp.media[0].rtpmap("126").unwrap().clock, Some(48_000));
+
+    // Without a word of it: no correction, no silence left out; what cannot be is bounded.
+    let plain = "m=audio 4 RTP/AVP 96 101\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 maxaveragebitrate=510000\r\n\
+        a=rtpmap:101 telephone-event/8000\r\na=ptime:120\r\n";
+    let session = answered(plain).1.session;
+    assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (28_000, false, false));
+    assert_eq!((session.dtmf, session.packet_ms), (Some(101), 60), "a phone of one telephone-event");
+    // Another clock, or a static number without a name, is not Opus.
+    let other = "m=audio 4 RTP/AVP 96 111 0\r\na=rtpmap:96 opus/16000/2\r\n";
+    assert_eq!(answered(other).1.session.codec, Codec::Pcmu);
+}
+
+#[test]
+fn our_own_order_decides_about_opus_which_costs_more_than_all_others() {
+    let text = "m=audio 4 RTP/AVP 96 8\r\na=rtpmap:96 opus/48000/2\r\n";
+    let taken = |names: &[CodecName]| {
+        let local = Local { codecs: codecs(names), ..local() };
+        answer(&read(text), &local, None).unwrap().1.session.codec
+    };
+    assert_eq!(taken(&[CodecName::Opus, CodecName::Pcma]), Codec::Opus);
+    assert_eq!(taken(&[CodecName::Pcma, CodecName::Opus]), Codec::Pcma);
+    assert_eq!(taken(&[CodecName::G722, CodecName::Opus]), Codec::Opus, "nothing else is common");
+    assert_eq!(taken(&[CodecName::Pcma]), Codec::Pcma);
+}
+
+#[test]
+fn comfort_noise_is_agreed_to_beside_codecs_of_its_clock() {
+    let rows = [
+        ("m=audio 4 RTP/AVP 8 13\r\n", Some(13)),
+        ("m=audio 4 RTP/AVP 9 97\r\na=rtpmap:97 CN/8000\r\n", Some(97)),
+        ("m=audio 4 RTP/AVP 8 97\r\na=rtpmap:97 CN/16000\r\n", None),
+        ("m=audio 4 RTP/AVP 8\r\n", None),
+        ("m=audio 4 RTP/AVP 96 13\r\na=rtpmap:96 opus/48000/2\r\n", None),
+    ];
+    for (text, comfort) in rows {
+        let (sdp, agreed) = answered(text);
+        assert_eq!(agreed.session.comfort, comfort, "{text}");
+        assert_eq!(sdp.media[0].formats.len(), 1 + usize::from(comfort.is_some()), "{text}");
     }
 }
 

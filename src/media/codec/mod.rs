@@ -7,7 +7,6 @@ pub mod g711;
 pub mod g722;
 pub mod opus;
 
-use crate::media::Codec;
 pub use crate::media::codec::opus::Lost;
 
 /// Bytes of payload, and also units of the RTP clock, in a millisecond of a bytewise codec.
@@ -18,6 +17,21 @@ pub const MAX_PAYLOAD: usize = 1280;
 
 /// The longest packet that is accepted, in milliseconds.
 pub const MAX_MS: usize = 120;
+
+/// A codec that streams can carry; 20 ms frames unless `packet_ms` says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Codec {
+    /// G.711 A-law, static payload type 8, 8 kHz, 160 bytes a frame.
+    Pcma,
+    /// G.711 µ-law, static payload type 0, 8 kHz, 160 bytes a frame.
+    Pcmu,
+    /// G.722, static payload type 9, 16 kHz audio on an 8 kHz RTP clock (RFC 3551 §4.5.2), 160 bytes a frame.
+    G722,
+    /// Opus, dynamic payload type, 48 kHz RTP clock whatever the audio is (RFC 7587 §4.1), mono here.
+    Opus,
+    /// 16-bit samples in network order, mono, 16 kHz, dynamic payload type (RFC 3551 §4.5.11); for tests.
+    L16,
+}
 
 impl Codec {
     /// Every codec.

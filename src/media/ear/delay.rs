@@ -20,6 +20,9 @@ const SPARE_US: i64 = 5000;
 const FIRST_US: i64 = 30_000;
 const ENOUGH: u32 = 25;
 
+/// Packets for which a loss is remembered: ten seconds.
+const FLOOR_PACKETS: u32 = 500;
+
 /// Half of the time over which the least is remembered.
 const HALF_MS: u64 = 2000;
 
@@ -32,11 +35,20 @@ pub(super) struct Delay {
     least: Option<(i64, i64)>,
     half_ms: u64,
     target_us: i64,
+    /// At least so much for another so many packets.
+    floor: (i64, u32),
 }
 
 impl Default for Delay {
     fn default() -> Delay {
-        Delay { shares: [0.0; CLASSES], count: 0, least: None, half_ms: 0, target_us: FIRST_US }
+        Delay {
+            shares: [0.0; CLASSES],
+            count: 0,
+            least: None,
+            half_ms: 0,
+            target_us: FIRST_US,
+            floor: (0, 0),
+        }
     }
 }
 
@@ -44,6 +56,11 @@ impl Delay {
     /// Another line of timestamps begins; what is known of the network stays.
     pub(super) fn restart(&mut self) {
         self.least = None;
+    }
+
+    /// Holds for at least `micros` and a little to spare while losses go on.
+    pub(super) fn hold_at_least(&mut self, micros: i64) {
+        self.floor = (self.floor.0.max(micros + 2 * SPARE_US), FLOOR_PACKETS);
     }
 
     /// A packet of time `time_us` came at `ms`.
@@ -59,6 +76,10 @@ impl Delay {
         let late = transit - self.least_us();
         let class = (late / CLASS_US).clamp(0, CLASSES as i64 - 1) as usize;
         self.count = self.count.saturating_add(1);
+        self.floor.1 = self.floor.1.saturating_sub(1);
+        if self.floor.1 == 0 {
+            self.floor.0 = 0;
+        }
         let weight = WEIGHT.max(1.0 / self.count as f32);
         for share in &mut self.shares {
             *share *= 1.0 - weight;
@@ -80,7 +101,7 @@ impl Delay {
 
     /// When a packet of that time is to be heard.
     pub(super) fn due_us(&self, time_us: i64) -> i64 {
-        time_us + self.least_us() + self.target_us
+        time_us + self.least_us() + self.target_us()
     }
 
     /// Whether it is to be heard at `at_us`.
@@ -90,7 +111,7 @@ impl Delay {
 
     /// For how long the quickest packet is held.
     pub(super) fn target_us(&self) -> i64 {
-        self.target_us
+        self.target_us.max(self.floor.0)
     }
 }
 

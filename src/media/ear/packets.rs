@@ -28,7 +28,7 @@ pub(super) enum Place {
     Held(i64),
     /// Its time is over.
     Late(i64),
-    /// It waits already, or was heard.
+    /// It waits already, or was heard; or is so old that nobody can tell.
     Doubled,
     /// It is the first of another line; what waited is gone.
     Restarted(i64),
@@ -89,7 +89,7 @@ impl Packets {
         let sequence = self.newest + i64::from(ahead);
         let time = self.time + moved;
         if sequence <= self.newest - SLOTS as i64 {
-            return Place::Late(time);
+            return Place::Doubled;
         }
         if self.slot(sequence).held.is_some_and(|(number, ..)| number == sequence) {
             return Place::Doubled;

@@ -2,7 +2,7 @@
 
 /// Held too long, or too short, by at most this is let be.
 const EXCESS_US: i64 = 15_000;
-const LACK_US: i64 = -10_000;
+const LACK_US: i64 = -5000;
 
 /// From here on it is urgent.
 const URGENT_US: i64 = 60_000;
@@ -23,8 +23,8 @@ const QUIET_RMS: f32 = 30.0;
 pub(super) enum Step {
     /// Takes a period out; `hard`: even where it may be heard.
     Shorten { hard: bool },
-    /// Puts one in.
-    Lengthen,
+    /// Puts one in; `hard` likewise.
+    Lengthen { hard: bool },
 }
 
 /// What is to be done when packets are held `excess` microseconds longer than wanted, `rest_ms` after the last change.
@@ -33,7 +33,7 @@ pub(super) fn step(excess: i64, rest_ms: u64) -> Option<Step> {
     let rested = rest_ms >= if hard { URGENT_REST_MS } else { REST_MS };
     match excess {
         EXCESS_US.. if rested => Some(Step::Shorten { hard }),
-        ..=LACK_US if rested => Some(Step::Lengthen),
+        ..=LACK_US if rested => Some(Step::Lengthen { hard: excess <= 2 * LACK_US }),
         _ => None,
     }
 }
@@ -51,8 +51,8 @@ pub(super) fn shorten(line: &mut Vec<i16>, head: usize, rate: u32, hard: bool) -
 }
 
 /// Says a period twice.
-pub(super) fn lengthen(line: &mut Vec<i16>, head: usize, rate: u32) -> bool {
-    let Some(lag) = period(&line[head..], rate, LIKE) else { return false };
+pub(super) fn lengthen(line: &mut Vec<i16>, head: usize, rate: u32, hard: bool) -> bool {
+    let Some(lag) = period(&line[head..], rate, if hard { URGENT_LIKE } else { LIKE }) else { return false };
     let end = line.len();
     line.resize(end + lag, 0);
     line.copy_within(head + lag..end, head + 2 * lag);
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(shorter.len() % 40, 0, "200 Hz has 40 samples a period");
         assert!(shorter.len() < 320);
         let mut longer = voice(320);
-        assert!(lengthen(&mut longer, 80, 8000));
+        assert!(lengthen(&mut longer, 80, 8000, false));
         assert!(longer.len() > 320);
         for line in [shorter, longer] {
             let expect = voice(line.len());

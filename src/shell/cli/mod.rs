@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod demo;
 mod devices;
+mod doctor;
 mod hours;
 mod missed;
 mod print;
@@ -47,6 +48,7 @@ use crate::shell::cli::client::Client;
     after_help = "\
 Begin here:
   sentral demo                          a company to call, on this machine, without any files
+  sentral doctor                        whether this machine can carry the calls, and what to do
   sentral config check                  what is wrong with the configuration, with file, line and remedy
   sentral, or sentral serve             the switch itself
   sentral simulate +4736000100 --at \"2027-05-17 10:00\"
@@ -115,6 +117,8 @@ enum Verb {
     Hours(hours::Args),
     /// Sets a toggle such as "closed now"
     Toggle(toggle::Args),
+    /// Whether this machine can carry the calls: RTP ports, NAT, limits, disk, clock; and what to do
+    Doctor,
     /// Checks the configuration, or has the daemon load it again
     Config(config::Args),
     /// Tells what would happen to a call, without making one
@@ -217,6 +221,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Trunks => trunks::run(&context),
         Verb::Hours(args) => hours::run(args, &context),
         Verb::Toggle(args) => toggle::run(args, &context),
+        Verb::Doctor => doctor::run(&context),
         Verb::Config(args) => config::run(args, &context),
         Verb::Simulate(args) => simulate::run(args, &context),
         Verb::Cdr(args) => cdr::run(args, &context),
@@ -305,6 +310,9 @@ mod tests {
             "sentral voicemail take fjord felles 0-5f3a-1 --by kari --note x",
             "sentral voicemail put-back fjord felles 0-5f3a-1 --by kari",
             "sentral missed done fjord +4736000777 --by kari",
+            "sentral calls --audio",
+            "sentral doctor",
+            "sentral -o json doctor --config /etc/sentral",
             "sentral config check",
             "sentral simulate +4736000100 --from +4790000000 --keys 2",
             "sentral cdr --since 1h --limit 20 --csv",

@@ -13,6 +13,8 @@ use metrics_exporter_prometheus::Matcher;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::media::Codec;
+use crate::model::audio::LegAudio;
 use crate::model::cdr::Cdr;
 use crate::model::cdr::Direction;
 use crate::model::change::Change;
@@ -33,6 +35,11 @@ const WAIT_BUCKETS: &[f64] =
 const CALL_BUCKETS: &[f64] =
     &[5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0];
 
+/// Mean opinion scores.
+const MOS_BUCKETS: &[f64] = &[2.0, 2.5, 3.0, 3.4, 3.6, 3.8, 4.0, 4.1, 4.2, 4.3, 4.4];
+/// Seconds of jitter.
+const JITTER_BUCKETS: &[f64] = &[0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2];
+
 /// The numbers of this process. Clones show the same.
 #[derive(Clone, Debug)]
 pub struct Metrics(PrometheusHandle);
@@ -48,6 +55,8 @@ impl Metrics {
             .set_buckets_for_metric(bucket("sentral_queue_wait_seconds"), WAIT_BUCKETS)?
             .set_buckets_for_metric(bucket("sentral_call_setup_seconds"), WAIT_BUCKETS)?
             .set_buckets_for_metric(bucket("sentral_call_duration_seconds"), CALL_BUCKETS)?
+            .set_buckets_for_metric(bucket("sentral_mos"), MOS_BUCKETS)?
+            .set_buckets_for_metric(bucket("sentral_rtp_jitter_seconds"), JITTER_BUCKETS)?
             .install_recorder()
             .context("cannot start metrics")?;
         let version = env!("CARGO_PKG_VERSION");
@@ -79,7 +88,11 @@ pub fn count(change: &Change) {
             counter!("sentral_rtp_packets_total", "direction" => "out").increment(*sent);
             counter!("sentral_rtp_packets_lost_total").increment(*lost);
         }
-        Change::Decision(event) => caller_out(event),
+        Change::CallAudio { leg, .. } => audio(leg),
+        Change::Decision(event) => {
+            caller_out(event);
+            one_way(event);
+        }
         Change::RegistrationFailed { why } => {
             counter!("sentral_registration_failures_total", "reason" => why.to_string()).increment(1);
         }
@@ -152,7 +165,35 @@ fn caller_out(event: &Event) {
     }
 }
 
+/// How a leg sounded that has ended.
+fn audio(leg: &LegAudio) {
+    if let Some(mos) = leg.mos {
+        histogram!("sentral_mos").record(f64::from(mos));
+        histogram!("sentral_rtp_jitter_seconds").record(f64::from(leg.jitter_us) / 1e6);
+    }
+}
+
+/// Counts one-way audio that was found.
+fn one_way(event: &Event) {
+    if let ("audio.one_way", Some(side)) = (&*event.event, &event.fields.by) {
+        let (reason, side) = (event.code().to_owned(), side.to_string());
+        counter!("sentral_one_way_audio_total", "reason" => reason, "side" => side).increment(1);
+    }
+}
+
+/// Every pair of codecs, so that one that is over reads 0.
+fn transcoding(now: &[(String, String, usize)]) {
+    for from in Codec::ALL {
+        for to in Codec::ALL.into_iter().filter(|to| *to != from) {
+            let count =
+                now.iter().find(|(a, b, _)| (&**a, &**b) == (from.name(), to.name())).map_or(0, |of| of.2);
+            gauge!("sentral_transcoding_active", "from" => from.name(), "to" => to.name()).set(count as f64);
+        }
+    }
+}
+
 fn call_ended(cdr: &Cdr) {
+    cdr.audio.iter().for_each(audio);
     let company = cdr.company.as_ref().map_or_else(String::new, CompanyId::to_string);
     let direction = match cdr.direction {
         Direction::In => "in",
@@ -235,6 +276,7 @@ pub(super) fn status(status: &Status) {
     gauge!("sentral_media_ports_limit").set(status.ports as f64);
     gauge!("sentral_companies").set(status.companies as f64);
     gauge!("sentral_addresses_shut_out").set(status.shut_out as f64);
+    transcoding(&status.transcoding);
     gauge!("sentral_draining").set(f64::from(u8::from(status.draining)));
     gauge!("sentral_agent_state_divergence").set(status.agent_state_divergence as f64);
 }

@@ -18,6 +18,7 @@ use rusqlite::OptionalExtension as _;
 use rusqlite::Transaction;
 use rusqlite::params;
 
+use crate::model::audio::LegAudio;
 use crate::model::cdr::Cdr;
 use crate::model::change::Change;
 use crate::model::change::PinOf;
@@ -131,13 +132,21 @@ type Place = (&'static str, String);
 /// What a batch leaves in a place: line number and fact, or nothing.
 type Pending = BTreeMap<Place, Option<(u64, String)>>;
 
-/// Call records of a batch, and what completes them: RTP packets received and sent, and lost.
-type Records<'a> = BTreeMap<CallId, (&'a Cdr, Option<((u64, u64), u64)>)>;
+/// Call records of a batch.
+type Records<'a> = BTreeMap<CallId, Written<'a>>;
+
+/// A record, and what completes it: RTP packets received and sent, and lost; the audio of legs.
+struct Written<'a> {
+    cdr: &'a Cdr,
+    rtp: Option<((u64, u64), u64)>,
+    audio: Vec<&'a LegAudio>,
+}
 
 /// What a fact does to the tables.
 enum Effect<'a> {
     Record(&'a Cdr),
     Complete { call: CallId, rtp: (u64, u64), lost: u64 },
+    Append { call: CallId, leg: &'a LegAudio },
     Put(Place),
     Delete(Place),
     Mark(Place, Mark<'a>),
@@ -186,11 +195,17 @@ impl Database {
             }
             applied = *n;
             match effect(change) {
-                Effect::Record(cdr) => _ = records.entry(cdr.id).or_insert((cdr, None)),
+                Effect::Record(cdr) => {
+                    records.entry(cdr.id).or_insert(Written { cdr, rtp: None, audio: Vec::new() });
+                }
                 // Most records are completed in the batch that begins them, and written once.
                 Effect::Complete { call, rtp, lost } => match records.get_mut(&call) {
-                    Some((_, completed)) => *completed = Some((rtp, lost)),
+                    Some(written) => written.rtp = Some((rtp, lost)),
                     None => complete_cdr(&transaction, call, rtp, lost)?,
+                },
+                Effect::Append { call, leg } => match records.get_mut(&call) {
+                    Some(written) => written.audio.push(leg),
+                    None => append_audio(&transaction, call, leg)?,
                 },
                 Effect::Put(place) => {
                     pending.insert(place, Some((*n, serde_json::to_string(change)?)));
@@ -320,6 +335,7 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::CallMedia { call, received, sent, lost } => {
             Effect::Complete { call: *call, rtp: (*received, *sent), lost: *lost }
         }
+        Change::CallAudio { call, leg } => Effect::Append { call: *call, leg },
         Change::AgentLogin { agent, line, .. } => Effect::Put(place(
             "agent_login",
             &[agent.company.as_str(), agent.user.as_str(), line.company.as_str(), &line.line.to_string()],
@@ -467,13 +483,21 @@ fn write_state(transaction: &Transaction<'_>, pending: Pending) -> rusqlite::Res
 }
 
 fn write_records(transaction: &Transaction<'_>, records: Records<'_>) -> anyhow::Result<()> {
-    for (call, (cdr, completed)) in records {
-        let Some((rtp, lost)) = completed else {
+    for (call, Written { cdr, rtp, audio }) in records {
+        if rtp.is_none() && audio.is_empty() {
             insert_cdr(transaction, cdr)?;
             continue;
-        };
-        if !insert_cdr(transaction, &Cdr { rtp, rtp_lost: lost, ..cdr.clone() })? {
-            complete_cdr(transaction, call, rtp, lost)?;
+        }
+        let mut whole = cdr.clone();
+        if let Some((rtp, lost)) = rtp {
+            (whole.rtp, whole.rtp_lost) = (rtp, lost);
+        }
+        whole.audio.extend(audio.iter().map(|leg| (*leg).clone()));
+        if !insert_cdr(transaction, &whole)? {
+            if let Some((rtp, lost)) = rtp {
+                complete_cdr(transaction, call, rtp, lost)?;
+            }
+            audio.iter().try_for_each(|leg| append_audio(transaction, call, leg))?;
         }
     }
     Ok(())
@@ -518,6 +542,13 @@ fn complete_cdr(
             "UPDATE cdr SET json = json_set(json, '$.rtp', json_array(?2, ?3), '$.rtp_lost', ?4) WHERE id = ?1",
         )?
         .execute(params![call.to_string(), received.cast_signed(), sent.cast_signed(), lost.cast_signed()])?;
+    Ok(())
+}
+
+fn append_audio(transaction: &Transaction<'_>, call: CallId, leg: &LegAudio) -> anyhow::Result<()> {
+    let append = "UPDATE cdr SET json = json_insert(json_insert(json, '$.audio', json_array()), '$.audio[#]', json(?2))
+                  WHERE id = ?1";
+    transaction.prepare_cached(append)?.execute(params![call.to_string(), serde_json::to_string(leg)?])?;
     Ok(())
 }
 

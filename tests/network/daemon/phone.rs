@@ -32,7 +32,8 @@ pub(crate) struct Phone {
 }
 
 impl Phone {
-    /// Starts a telephone over UDP with parameters of its account, such as `;answermode=auto`.
+    /// Starts a telephone over UDP with parameters of its account, such as `;answermode=auto`. It talks A-law unless these
+    /// name its codecs.
     pub(crate) fn start(site: &Site, name: &'static str, hz: u32, account: &str) -> Phone {
         Phone::over(site, ("udp", site.sip), name, hz, account)
     }
@@ -53,7 +54,7 @@ impl Phone {
             "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\nsip_trans_def {transport}\nsip_verify_server no\n\
              audio_player aubridge,{name}\naudio_source ausine,{hz}\naudio_alert aubridge,{name}-alert\n\
              ausrc_srate 48000\nauplay_srate {RATE}\nausrc_channels 2\nauplay_channels 1\n\
-             rtp_ports {}-{}\nmodule_path {}\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\nmodule srtp.so\n\
+             rtp_ports {}-{}\nmodule_path {}\nmodule g711.so\nmodule opus.so\nmodule ausine.so\nmodule aubridge.so\nmodule srtp.so\n\
              module sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{control}\nsnd_path {}\n",
             first + 4,
@@ -61,9 +62,9 @@ impl Phone {
             modules().display(),
             folder.display(),
         );
+        let codecs = if account.contains("audio_codecs=") { "" } else { ";audio_codecs=pcma" };
         let account = format!(
-            "<sip:{name}@{server};transport={transport}>;auth_user={name};auth_pass={name}-hemmelig;\
-             audio_codecs=pcma{account}\n",
+            "<sip:{name}@{server};transport={transport}>;auth_user={name};auth_pass={name}-hemmelig{codecs}{account}\n",
         );
         for (file, text) in [("config", &*config), ("accounts", &account), ("contacts", "")] {
             fs::write(folder.join(file), text).expect("room on the disk");

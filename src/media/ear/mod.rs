@@ -77,6 +77,8 @@ pub struct Ear {
     mode: Mode,
     /// When the line was last made shorter or longer.
     stretched_ms: u64,
+    /// How long the packet that was decoded last had been held, beyond the quickest.
+    held_us: i64,
     figures: Figures,
 }
 
@@ -113,6 +115,7 @@ impl Ear {
             head: 0,
             mode: Mode::Idle,
             stretched_ms: 0,
+            held_us: 0,
             figures: Figures::default(),
             decoder,
         }
@@ -131,6 +134,11 @@ impl Ear {
     /// For how long packets are held at present, in milliseconds.
     pub fn delay_ms(&self) -> u32 {
         (self.delay.target_us() / 1000) as u32
+    }
+
+    /// For how long the packet that was heard last had been held, in milliseconds.
+    pub fn held_ms(&self) -> u32 {
+        (self.held_us.max(0) / 1000) as u32
     }
 
     /// Takes an audio packet that came at engine millisecond `ms`. Late, doubled, malformed, of another codec or SSRC:
@@ -234,6 +242,10 @@ impl Ear {
             }
             return self.wait(next, last, stalled, pause.or(Some(0)));
         }
+        if self.codec == Codec::Opus {
+            // What corrects a loss comes with the packet behind it, which must be there in time from here on.
+            self.delay.hold_at_least(self.micros(hole.min(60 * clock)));
+        }
         if stalled_units >= hole {
             // As much has been invented already.
             self.mode = Mode::Playing { next: first.time, last: first.sequence - 1, stalled: 0, pause };
@@ -311,6 +323,7 @@ impl Ear {
         }
         self.mode = Mode::Playing { next: behind.max(next), last, stalled: 0, pause };
         let excess = due_us - self.delay.due_us(self.micros(time));
+        self.held_us = excess + self.delay.target_us();
         self.keep_pace(excess, ms);
     }
 
@@ -331,13 +344,15 @@ impl Ear {
             stretch::Step::Shorten { hard } => {
                 stretch::shorten(&mut self.line, self.head, self.decoder.rate(), hard)
             }
-            stretch::Step::Lengthen => stretch::lengthen(&mut self.line, self.head, self.decoder.rate()),
+            stretch::Step::Lengthen { hard } => {
+                stretch::lengthen(&mut self.line, self.head, self.decoder.rate(), hard)
+            }
         };
         if done {
             self.stretched_ms = ms;
             match step {
                 stretch::Step::Shorten { .. } => self.figures.shortened += 1,
-                stretch::Step::Lengthen => self.figures.lengthened += 1,
+                stretch::Step::Lengthen { .. } => self.figures.lengthened += 1,
             }
         }
     }

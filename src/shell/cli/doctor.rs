@@ -1,0 +1,403 @@
+//! `sentral doctor`: whether this machine can carry the calls that are configured, and what to do where it cannot: RTP
+//! ports, addresses and NAT, limits of the process, disk, clock.
+//!
+//! Looks and touches nothing. Beside a running daemon its ports are in use by it, and it is asked how many it has.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::Command as Program;
+
+use crate::model::command::Answer;
+use crate::model::command::Command;
+use crate::model::command::Status;
+use crate::model::server::Server;
+use crate::shell::cli::Context;
+use crate::shell::cli::Failure;
+use crate::shell::cli::Form;
+use crate::shell::cli::print;
+use crate::shell::store::files;
+
+/// Descriptors beside those of the RTP ports: SIP connections, files, the rest.
+const OTHER_FILES: u64 = 4096;
+
+/// Free space below which recordings and messages are in danger, and below which it is late: in megabytes.
+const DISK_LOW: u64 = 2000;
+const DISK_OUT: u64 = 200;
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Warning,
+    Error,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Error => "ERROR",
+        })
+    }
+}
+
+/// One check: what was found, and what to do about it; nothing where all is well.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    found: String,
+    remedy: &'static str,
+}
+
+fn finding(check: &'static str, verdict: Verdict, found: String, remedy: &'static str) -> Finding {
+    Finding { check, verdict, found, remedy }
+}
+
+pub(super) fn run(context: &Context) -> Result<(), Failure> {
+    let loaded = files::load(&context.config);
+    let Some(config) = loaded.config else {
+        return Err(Failure::Config(loaded.errors.iter().map(ToString::to_string).collect()));
+    };
+    let server = &config.server;
+    let running = match context.client.ask(&Command::Status) {
+        Ok(Answer::Status(status)) => Some(status),
+        Ok(_) | Err(_) => None,
+    };
+    let data = context.data.as_deref().unwrap_or(&server.data);
+    let mut findings = vec![daemon(running.as_deref())];
+    findings.extend(ports(server, running.as_deref()));
+    findings.extend(addresses(server, route()));
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    findings.extend([files_limit(server, &limits), priority(&limits), disk(data), clock()]);
+    match context.form {
+        Form::Json => print::json(&findings)?,
+        Form::Text | Form::Csv => print::text(&text(&findings))?,
+    }
+    match findings.iter().filter(|finding| finding.verdict == Verdict::Error).count() {
+        0 => Ok(()),
+        count => Err(Failure::Error(anyhow::anyhow!("{count} of {} checks failed", findings.len()))),
+    }
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut out = String::new();
+    for Finding { check, verdict, found, remedy } in findings {
+        out.push_str(&format!("{:7}  {check:10}  {found}\n", verdict.to_string()));
+        if !remedy.is_empty() {
+            out.push_str(&format!("{:21}→ {remedy}\n", ""));
+        }
+    }
+    out
+}
+
+fn daemon(running: Option<&Status>) -> Finding {
+    match running {
+        Some(of) => {
+            finding("daemon", Verdict::Ok, format!("runs, version {}, {} calls", of.version, of.calls), "")
+        }
+        None => {
+            finding("daemon", Verdict::Ok, "does not run; ports are tried as it would bind them".into(), "")
+        }
+    }
+}
+
+/// RTP ports: that they can be bound, or are bound by the daemon, and are enough for the calls that are allowed.
+fn ports(server: &Server, running: Option<&Status>) -> Vec<Finding> {
+    let (first, last) = server.media_ports;
+    let even = (first.next_multiple_of(2)..last).step_by(2);
+    let all = even.clone().count();
+    let range = format!("{first}–{last}");
+    let usable = match running {
+        Some(status) => status.ports,
+        None => even.filter(|port| [*port, port + 1].into_iter().all(|port| bind(port).is_ok())).count(),
+    };
+    let verdict = match usable {
+        0 => Verdict::Error,
+        some if some < all => Verdict::Warning,
+        _ => Verdict::Ok,
+    };
+    let remedy = match verdict {
+        Verdict::Ok => "",
+        Verdict::Warning | Verdict::Error => {
+            "another program has some of them: find it with `ss -lunp`, or choose another range in [media] ports"
+        }
+    };
+    let state = if running.is_some() { "bound by the daemon" } else { "can be bound" };
+    let bound = finding("rtp ports", verdict, format!("{usable} of {all} pairs of {range} {state}"), remedy);
+    // A call has two sides.
+    let (calls, room) = (server.limits.calls, usable / 2);
+    let enough = if room >= calls {
+        finding("calls", Verdict::Ok, format!("{room} calls fit; {calls} are allowed"), "")
+    } else {
+        let found = format!("ports for {room} calls only, and {calls} are allowed");
+        finding(
+            "calls",
+            Verdict::Warning,
+            found,
+            "widen [media] ports (four ports a call), or lower [limits] calls",
+        )
+    };
+    vec![bound, enough]
+}
+
+/// Binds as the daemon does: on every address.
+fn bind(port: u16) -> io::Result<UdpSocket> {
+    let six = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port));
+    let no_six = |error: &io::Error| error.raw_os_error() == Some(97); // EAFNOSUPPORT
+    if six.as_ref().is_err_and(no_six) { UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)) } else { six }
+}
+
+/// Our address on the way to the world; no packet is sent.
+fn route() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_unspecified())
+}
+
+/// Addresses that SIP listens on, the one that is shown, and whether they fit the way out.
+fn addresses(server: &Server, route: Option<IpAddr>) -> Vec<Finding> {
+    let listeners = server.sip_udp.iter().chain(&server.sip_tcp).chain(&server.sip_tls);
+    let listeners: Vec<SocketAddr> =
+        listeners.chain(&server.sip_ws).chain(&server.sip_wss).copied().collect();
+    let mut findings = Vec::new();
+    let foreign = |address: &&SocketAddr| {
+        let ip = address.ip();
+        !ip.is_unspecified() && UdpSocket::bind((ip, 0)).is_err()
+    };
+    if let Some(address) = listeners.iter().find(foreign) {
+        let found = format!("[sip] listens on {address}, which is no address of this machine");
+        let remedy = "write an address of this machine (`ip address` lists them), or 0.0.0.0 for all";
+        findings.push(finding("listen", Verdict::Error, found, remedy));
+    } else if !listeners.is_empty() && listeners.iter().all(|address| address.ip().is_loopback()) {
+        let found = "[sip] listens on this machine only: no phone elsewhere can reach it".into();
+        findings.push(finding(
+            "listen",
+            Verdict::Warning,
+            found,
+            "listen on 0.0.0.0, or on the machine's address",
+        ));
+    } else {
+        findings.push(finding("listen", Verdict::Ok, format!("{} listeners", listeners.len()), ""));
+    }
+    findings.push(external(server.external, route));
+    findings
+}
+
+fn external(external: Option<IpAddr>, route: Option<IpAddr>) -> Finding {
+    let check = "external";
+    let Some(route) = route else {
+        let found = "this machine has no way out: only phones on its own networks can be called".into();
+        return finding(check, Verdict::Warning, found, "add a default route, unless that is meant so");
+    };
+    match external {
+        Some(shown) if shown == route => {
+            finding(check, Verdict::Ok, format!("{shown} is shown, and is the address of the way out"), "")
+        }
+        Some(shown) if is_private(shown) => finding(
+            check,
+            Verdict::Warning,
+            format!(
+                "external = {shown} is a private address: phones and carriers outside send their audio nowhere"
+            ),
+            "write the public address of the router, and forward the SIP and RTP ports to this machine",
+        ),
+        Some(shown) if is_private(route) => finding(
+            check,
+            Verdict::Ok,
+            format!(
+                "behind NAT: {shown} is shown, this machine is {route}; the SIP and RTP ports must be forwarded"
+            ),
+            "",
+        ),
+        Some(shown) => finding(
+            check,
+            Verdict::Warning,
+            format!("external = {shown}, but packets leave from the public address {route}"),
+            "leave out `external`, unless traffic comes in by that other address",
+        ),
+        None if is_private(route) => finding(
+            check,
+            Verdict::Warning,
+            format!("this machine has the private address {route}, and no other is shown"),
+            "for phones or carriers outside: write `external` with the router's public address, and forward the ports",
+        ),
+        None => finding(check, Verdict::Ok, format!("{route} is public; no NAT"), ""),
+    }
+}
+
+/// RFC 1918, RFC 6598, RFC 4193, and what never leaves a link or a machine.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || a == 100 && (64..128).contains(&b)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// The soft and hard value of a limit, from `/proc/self/limits`; `None` is unlimited.
+fn limit(limits: &str, name: &str) -> Option<(Option<u64>, Option<u64>)> {
+    let line = limits.lines().find(|line| line.starts_with(name))?;
+    let mut values = line[name.len()..].split_whitespace().map(|value| value.parse().ok());
+    Some((values.next()?, values.next()?))
+}
+
+/// The daemon raises its soft limit to the hard one by itself.
+fn files_limit(server: &Server, limits: &str) -> Finding {
+    let (first, last) = server.media_ports;
+    let needed = u64::from(last.saturating_sub(first)) + 1 + OTHER_FILES;
+    match limit(limits, "Max open files") {
+        Some((_, Some(hard))) if hard < needed => finding(
+            "files",
+            Verdict::Error,
+            format!("at most {hard} open files are allowed here, and {needed} may be needed"),
+            "set LimitNOFILE=1048576 in the unit, or `ulimit -Hn 1048576` in the shell that starts it",
+        ),
+        Some((_, hard)) => {
+            let hard = hard.map_or_else(|| "any number of".into(), |hard| hard.to_string());
+            finding(
+                "files",
+                Verdict::Ok,
+                format!("{hard} open files are allowed, {needed} may be needed"),
+                "",
+            )
+        }
+        None => finding("files", Verdict::Warning, "the limit on open files cannot be read".into(), ""),
+    }
+}
+
+fn priority(limits: &str) -> Finding {
+    let real_time =
+        limit(limits, "Max realtime priority").is_some_and(|(_, hard)| hard.is_none_or(|hard| hard >= 10));
+    // Nice limits count from 20 downwards: 31 is −11.
+    let nice = limit(limits, "Max nice priority").is_some_and(|(_, hard)| hard.is_none_or(|hard| hard >= 31));
+    match (real_time, nice) {
+        (true, _) => finding("priority", Verdict::Ok, "real-time priority is allowed for media threads".into(), ""),
+        (false, true) => finding("priority", Verdict::Ok, "a raised priority is allowed for media threads".into(), ""),
+        (false, false) => finding(
+            "priority",
+            Verdict::Warning,
+            "neither real-time nor raised priority is allowed to this user: audio may stutter when the machine is busy".into(),
+            "set LimitRTPRIO=10 in the unit, or start it with CAP_SYS_NICE",
+        ),
+    }
+}
+
+fn disk(data: &Path) -> Finding {
+    let at = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    let out = Program::new("df").arg("-Pm").arg(at).output();
+    let text = out.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
+    let Some(free) = free_megabytes(&text) else {
+        return finding(
+            "disk",
+            Verdict::Warning,
+            format!("the space at {} cannot be told", at.display()),
+            "",
+        );
+    };
+    let found = format!("{free} MB free at {}", at.display());
+    let remedy = "free space there, shorten how long recordings and events are kept, or move `data`";
+    match free {
+        ..DISK_OUT => finding("disk", Verdict::Error, found, remedy),
+        ..DISK_LOW => finding("disk", Verdict::Warning, found, remedy),
+        _ => finding("disk", Verdict::Ok, found, ""),
+    }
+}
+
+/// The fourth column of the second line of `df -P`.
+fn free_megabytes(text: &str) -> Option<u64> {
+    text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
+}
+
+/// Hours, records and certificates live by the clock.
+fn clock() -> Finding {
+    let out = Program::new("timedatectl").args(["show", "-p", "NTPSynchronized", "--value"]).output();
+    let said = out.ok().filter(|out| out.status.success()).map(|out| out.stdout);
+    let remedy = "start systemd-timesyncd or chrony";
+    match said.as_deref().map(<[u8]>::trim_ascii) {
+        Some(b"yes") => finding("clock", Verdict::Ok, "is set by network time".into(), ""),
+        Some(_) => finding(
+            "clock",
+            Verdict::Warning,
+            "is not set by network time: opening hours and records may be wrong".into(),
+            remedy,
+        ),
+        None => {
+            finding("clock", Verdict::Ok, "nothing here tells whether it is set by network time".into(), "")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn addresses_are_judged_by_the_way_out() {
+        for (shown, route, verdict) in [
+            (Some("203.0.113.7"), Some("203.0.113.7"), Verdict::Ok),
+            (Some("203.0.113.7"), Some("10.0.0.2"), Verdict::Ok),
+            (Some("10.0.0.9"), Some("10.0.0.2"), Verdict::Warning),
+            (Some("100.64.3.1"), Some("10.0.0.2"), Verdict::Warning),
+            (Some("203.0.113.7"), Some("198.51.100.4"), Verdict::Warning),
+            (None, Some("192.168.1.5"), Verdict::Warning),
+            (None, Some("198.51.100.4"), Verdict::Ok),
+            (None, None, Verdict::Warning),
+        ] {
+            let found = external(shown.map(ip), route.map(ip));
+            assert_eq!(found.verdict, verdict, "{shown:?} {route:?}: {}", found.found);
+            assert_eq!(found.remedy.is_empty(), verdict == Verdict::Ok, "what is wrong has a remedy");
+        }
+    }
+
+    #[test]
+    fn limits_are_read_from_the_kernels_table() {
+        let table = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                     Max open files            1024                 4096                 files     \n\
+                     Max nice priority         0                    0                    \n\
+                     Max realtime priority     0                    unlimited            \n";
+        assert_eq!(limit(table, "Max open files"), Some((Some(1024), Some(4096))));
+        assert_eq!(limit(table, "Max realtime priority"), Some((Some(0), None)));
+        assert_eq!(limit(table, "Max cpu time"), None);
+        assert_eq!(files_limit(&Server::default(), table).verdict, Verdict::Error);
+        assert_eq!(priority(table).verdict, Verdict::Ok);
+        assert_eq!(priority("").verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_found_and_an_address_that_is_not_ours() {
+        let taken =
+            UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).or_else(|_| UdpSocket::bind("0.0.0.0:0")).unwrap();
+        let port = taken.local_addr().unwrap().port() & !1;
+        let server = Server { media_ports: (port, port + 1), ..Server::default() };
+        let found = ports(&server, None);
+        assert_eq!(found[0].verdict, Verdict::Error, "{found:?}");
+        let server = Server { sip_udp: vec!["203.0.113.1:5060".parse().unwrap()], ..Server::default() };
+        let found = addresses(&server, None);
+        assert_eq!(found[0].verdict, Verdict::Error, "{found:?}");
+        assert!(found[0].found.contains("203.0.113.1:5060"));
+    }
+
+    #[test]
+    fn free_space_is_read_as_df_writes_it() {
+        let text =
+            "Filesystem 1048576-blocks Used Available Capacity Mounted on\n/dev/vda 1000 400 600 40% /\n";
+        assert_eq!(free_megabytes(text), Some(600));
+        assert_eq!(free_megabytes("df: nothing there"), None);
+    }
+}
