@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use crate::media::Codec;
 use crate::media::MixId;
 use crate::media::PlayItem;
+use crate::media::Session;
 use crate::media::StreamId;
 use crate::media::Voice;
 use crate::media::bank::Bank;
@@ -46,6 +47,15 @@ pub struct Format {
 }
 
 impl Format {
+    /// As it was negotiated; 20 ms for packet times that we do not make.
+    pub fn of(session: &Session) -> Format {
+        let packet_ms = match session.packet_ms {
+            packet_ms @ (10 | 20 | 30 | 40 | 60) => packet_ms,
+            _ => 20,
+        };
+        Format { codec: session.codec, packet_ms }
+    }
+
     /// Samples of a packet at `rate`.
     fn samples(self, rate: u32) -> usize {
         rate as usize / 1000 * usize::from(self.packet_ms)

@@ -156,7 +156,7 @@ fn two_and_three_hear_exactly_the_others() {
 #[test]
 fn in_larger_rooms_everybody_hears_the_few_who_speak() {
     for count in [10, 50] {
-        let sings = |at: usize| at.is_multiple_of(count / 3).then(|| tone(at * 3 / count));
+        let sings = |at: usize| at.is_multiple_of(count / 3).then(|| tone(at / (count / 3)));
         let mut room = Room::of(count, Codec::Pcma, sings);
         room.each_hears_the_others();
         let sent = room.run(10);

@@ -37,7 +37,6 @@ impl Talk {
         let text = COMPANY
             .replace("number = \"+4736000100\"\n", "number = \"+4736000100\"\nfeature_keys = \"all\"\n")
             .replace("name = \"Sara\"\n", "name = \"Sara\"\nrole = \"supervisor\"\n")
-            .replace("[numbers]\n\"+4736000100\"", "[numbers]\n\"+4736000100\"")
             + extra;
         let mut world = World::at(seed, noon(), config(&text));
         let carrier = world.carrier();

@@ -27,11 +27,19 @@ pub(super) struct Placed {
 }
 
 impl Engine {
+    /// Whether what comes on this port is only for a mix of this thread: it may wait for a few milliseconds.
+    pub fn is_mixed(&self, port: u16) -> bool {
+        let stream = self.streams[usize::from(port >> 1)].as_deref();
+        stream.is_some_and(|stream| {
+            matches!(stream.line, Line::Mix { seat: Some(_), .. }) && stream.listeners.is_empty()
+        })
+    }
+
     /// A stream is in a mix from here on, or is heard by others in it.
     pub(super) fn join_mix(&mut self, id: StreamId, mix: MixId, voice: Voice) {
         let thread = self.thread;
         let Some(stream) = self.stream(id) else { return };
-        let format = Format { codec: stream.session.codec, packet_ms: stream.session.packet_ms };
+        let format = Format::of(&stream.session);
         if mix.thread != thread {
             stream.line = Line::Mix { mix, voice, seat: None };
             self.out.links.push(Link::Join { mix, stream: id, format, voice });
@@ -202,7 +210,8 @@ fn say(stream: &mut Stream, listener: StreamId, mix: MixId, ms: u64, payload: &[
     }
     let to = stream.latch.destination().filter(|_| stream.session.send && !stream.overlaid());
     let Some(to) = to else { return };
-    let units = u32::from(stream.session.packet_ms) * stream.session.codec.units_per_ms();
+    let format = Format::of(&stream.session);
+    let units = u32::from(format.packet_ms) * format.codec.units_per_ms();
     let header = stream.outgoing.own(ms, units, stream.session.payload_type);
     out.pass((stream.id.port, to), &header, payload, None);
     if let Some(tape) = &mut stream.tape {

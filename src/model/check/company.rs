@@ -38,12 +38,7 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     for (id, room) in &company.rooms {
         let path = |key| ["rooms", id.as_str(), key];
         if let Some(music) = &room.music {
-            checker.known(
-                &["rooms", id.as_str(), "music", music.as_str()],
-                "media",
-                music.as_str(),
-                &company.media,
-            );
+            checker.known(&path("music"), "media", music.as_str(), &company.media);
         }
         if room.pin.is_some() && room.pin == room.moderator_pin {
             checker

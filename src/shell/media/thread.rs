@@ -183,6 +183,9 @@ pub fn start(
             engine: Engine::new(thread, Arc::clone(bank), rng.fork()),
             sockets: Sockets::new(pairs, settings.bind.is_ipv6()),
             epoll,
+            patient: Epoll::new(READY_MAX).context("cannot make an epoll")?,
+            patient_streams: 0,
+            patient_due: None,
             alarm,
             beat: Beat::new().context("cannot make a timer")?,
             due: None,
@@ -245,7 +248,7 @@ struct Pair {
     port: u16,
     rtp: UdpSocket,
     rtcp: UdpSocket,
-    watched: bool,
+    watched: Watched,
 }
 
 fn bind_all(settings: &MediaSettings) -> anyhow::Result<Vec<Pair>> {
@@ -266,7 +269,7 @@ fn bind_all(settings: &MediaSettings) -> anyhow::Result<Vec<Pair>> {
     let mut taken = 0;
     for port in even.take(room) {
         match bind(settings.bind, port).and_then(|rtp| Ok((rtp, bind(settings.bind, port + 1)?))) {
-            Ok((rtp, rtcp)) => pairs.push(Pair { port, rtp, rtcp, watched: false }),
+            Ok((rtp, rtcp)) => pairs.push(Pair { port, rtp, rtcp, watched: Watched::Not }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 taken += 1;
                 if taken <= 10 {
@@ -302,6 +305,17 @@ fn bind(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
     let _ = if address.is_ipv6() { socket.set_tclass_v6(0xB8) } else { socket.set_tos_v4(0xB8) };
     socket.bind(&address.into())?;
     Ok(socket.into())
+}
+
+/// How a port's sockets are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    /// No stream is open.
+    Not,
+    /// What comes is read at once.
+    Closely,
+    /// What comes is read every 10 ms.
+    Patiently,
 }
 
 /// A thread's sockets by port.
@@ -354,6 +368,11 @@ struct Worker<E> {
     engine: Engine,
     sockets: Sockets,
     epoll: Epoll,
+    /// Sockets of streams in mixes.
+    patient: Epoll,
+    /// How many streams those are, and when they are looked at next.
+    patient_streams: usize,
+    patient_due: Option<Instant>,
     alarm: Alarm,
     beat: Beat,
     /// When the next slot is to be served.
@@ -386,6 +405,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
             if let Some(late) = self.due.and_then(|due| now.checked_duration_since(due)) {
                 self.strain.served(late);
             }
+            self.read_patient(now, &mut buffer);
             self.engine.tick(now);
             self.read(now, ready, &mut buffer);
             self.take_orders(now);
@@ -415,9 +435,10 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
     fn sleep(&mut self, now: Instant) -> io::Result<usize> {
         self.due = self.engine.next_tick();
         let recorder = (!self.waiting.is_empty()).then(|| now + RECORDER_AGAIN);
-        let until = self.due.into_iter().chain(recorder).min();
+        let due = self.due.into_iter().chain(self.patient_due).min();
+        let until = due.into_iter().chain(recorder).min();
         let ready = if self.pace.gathers() {
-            self.beat.wait(now, self.due)?;
+            self.beat.wait(now, due)?;
             self.epoll.wait(Some(Duration::ZERO))?
         } else if until.is_some_and(|until| until <= now) {
             self.epoll.wait(Some(Duration::ZERO))?
@@ -453,16 +474,39 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
                 ALARM => continue,
                 _ => {}
             }
-            let port = (token as u16) & !1;
-            let rtcp = token & 1 == 1;
-            let Some(pair) = self.sockets.pair(port) else { continue };
-            let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
-            // An error is an ICMP answer to something we sent, or nothing to read: both pass.
-            let Ok((length, from)) = socket.recv_from(buffer) else { continue };
-            match rtcp {
-                true => self.engine.rtcp(now, port, bare(from), &buffer[..length]),
-                false => self.engine.rtp(now, port, bare(from), &mut buffer[..length]),
+            self.read_one(now, token, buffer);
+        }
+    }
+
+    /// Reads what has come for mixes, when it is time.
+    fn read_patient(&mut self, now: Instant, buffer: &mut [u8; DATAGRAM_MAX]) {
+        if self.patient_due.is_none_or(|due| now < due) {
+            return;
+        }
+        self.patient_due = (self.patient_streams > 0).then(|| now + PATIENCE);
+        // Who had more than one packet is ready again at once.
+        for _ in 0..PATIENT_ROUNDS {
+            let Ok(ready) = self.patient.wait(Some(Duration::ZERO)) else { return };
+            for at in 0..ready {
+                let token = self.patient.token(at);
+                self.read_one(now, token, buffer);
             }
+            if ready == 0 {
+                return;
+            }
+        }
+    }
+
+    fn read_one(&mut self, now: Instant, token: u64, buffer: &mut [u8; DATAGRAM_MAX]) {
+        let port = (token as u16) & !1;
+        let rtcp = token & 1 == 1;
+        let Some(pair) = self.sockets.pair(port) else { return };
+        let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
+        // An error is an ICMP answer to something we sent, or nothing to read: both pass.
+        let Ok((length, from)) = socket.recv_from(buffer) else { return };
+        match rtcp {
+            true => self.engine.rtcp(now, port, bare(from), &buffer[..length]),
+            false => self.engine.rtp(now, port, bare(from), &mut buffer[..length]),
         }
     }
 
@@ -494,15 +538,33 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
             drain(&pair.rtcp);
         }
         self.engine.command(now, command);
-        let open = self.engine.is_open(port);
-        let Some(pair) = self.sockets.pair(port).filter(|pair| pair.watched != open) else { return };
-        pair.watched = open;
-        let token = u64::from(pair.port);
-        let watched = if open {
-            self.epoll.add(&pair.rtp, token).and_then(|()| self.epoll.add(&pair.rtcp, token + 1))
-        } else {
-            self.epoll.remove(&pair.rtp).and_then(|()| self.epoll.remove(&pair.rtcp))
+        let wanted = match self.engine.is_open(port) {
+            false => Watched::Not,
+            true if self.engine.is_mixed(port) => Watched::Patiently,
+            true => Watched::Closely,
         };
+        let Some(pair) = self.sockets.pair(port).filter(|pair| pair.watched != wanted) else { return };
+        let before = std::mem::replace(&mut pair.watched, wanted);
+        let token = u64::from(pair.port);
+        let watched = match before {
+            Watched::Not => Ok(()),
+            Watched::Closely => self.epoll.remove(&pair.rtp).and_then(|()| self.epoll.remove(&pair.rtcp)),
+            Watched::Patiently => {
+                self.patient_streams -= 1;
+                self.patient.remove(&pair.rtp).and_then(|()| self.patient.remove(&pair.rtcp))
+            }
+        };
+        let watched = watched.and_then(|()| match wanted {
+            Watched::Not => Ok(()),
+            Watched::Closely => {
+                self.epoll.add(&pair.rtp, token).and_then(|()| self.epoll.add(&pair.rtcp, token + 1))
+            }
+            Watched::Patiently => {
+                self.patient_streams += 1;
+                self.patient_due.get_or_insert(now);
+                self.patient.add(&pair.rtp, token).and_then(|()| self.patient.add(&pair.rtcp, token + 1))
+            }
+        });
         if let Err(error) = watched {
             warn!(port, %error, "cannot watch the sockets of an RTP port");
         }
@@ -560,6 +622,13 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         }
     }
 }
+
+/// How often what has come for mixes is read: it waits for their next turn in any case, and a look costs as much as
+/// several packets, so they are let gather.
+const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Packets that one stream of a mix may have sent since the last look; more wait for the next.
+const PATIENT_ROUNDS: usize = 4;
 
 /// When to try again after the recorder had no room.
 const RECORDER_AGAIN: Duration = Duration::from_millis(100);
