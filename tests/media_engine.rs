@@ -7,6 +7,8 @@
 mod noise;
 #[path = "media_engine/rig.rs"]
 mod rig;
+#[path = "media_engine/tape.rs"]
+mod tape;
 #[path = "media_engine/threads.rs"]
 mod threads;
 

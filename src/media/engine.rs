@@ -1,12 +1,14 @@
 //! The streams of one media thread: commands and packets in, packets and events out.
 //!
 //! Cut by direction: `receive` takes what comes and passes it on, `send` makes what is due in a slot, `record`
-//! keeps what is recorded of one party, `tape` what is recorded of a call, `output` holds what goes out until the thread fetches it. Time is counted in
+//! keeps what is recorded of one party, `tape` what is recorded of a call, `secure` looks after ICE and DTLS, `output`
+//! holds what goes out until the thread fetches it. Time is counted in
 //! milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
 
 pub mod output;
 pub mod receive;
 pub mod record;
+pub mod secure;
 pub mod send;
 pub mod tape;
 
@@ -28,6 +30,7 @@ use crate::media::dtmf;
 use crate::media::engine::output::Link;
 use crate::media::engine::output::Output;
 use crate::media::engine::record::Record;
+use crate::media::engine::secure::Guard;
 use crate::media::rtcp;
 use crate::media::slots::Slots;
 use crate::media::source::Line;
@@ -35,7 +38,6 @@ use crate::media::source::Play;
 use crate::media::srtp::Srtp;
 use crate::media::stream::Stream;
 use crate::media::stream::incoming::Incoming;
-use crate::media::stream::latch::Latch;
 use crate::media::stream::outgoing::Outgoing;
 use crate::media::tone;
 use crate::rand::Rng;
@@ -176,7 +178,8 @@ impl Engine {
         });
         let mut stream = Stream {
             id,
-            latch: Latch::new(session.remote, session.symmetric),
+            latch: secure::latch(&session),
+            guard: Guard::new(&session),
             srtp: session.srtp.clone().map(|keys| Box::new(Srtp::new(keys))),
             session,
             incoming: Incoming::default(),
@@ -210,16 +213,16 @@ impl Engine {
         stream.settle_tones();
         self.streams[usize::from(id.port >> 1)] = Some(Box::new(stream));
         self.open += 1;
+        self.begin_own_handshake(id.port);
     }
 
     fn modify(&mut self, id: StreamId, session: Session) {
         let ms = self.ms;
-        let Some(stream) = self.stream(id) else { return };
-        stream.latch.modify(session.remote, session.symmetric, ms);
-        match (stream.srtp.as_mut(), &session.srtp) {
-            (Some(srtp), Some(keys)) => srtp.rekey(keys.clone()),
-            (_, keys) => stream.srtp = keys.clone().map(|keys| Box::new(Srtp::new(keys))),
-        }
+        let Some(stream) = self.streams[usize::from(id.port >> 1)].as_deref_mut().filter(|of| of.id == id)
+        else {
+            return;
+        };
+        Engine::modify_guard(stream, &session, ms, &mut self.out.errands);
         if session.receive && !stream.session.receive {
             stream.alive_ms = ms;
             stream.quiet_told = false;
@@ -236,6 +239,7 @@ impl Engine {
                 stream.place = None;
             }
         }
+        self.begin_own_handshake(id.port);
         self.settle(id.port);
     }
 
@@ -319,6 +323,7 @@ impl Engine {
         if stream.outgoing.packets() > 0 {
             self.send_report(&mut stream, true);
         }
+        self.end_handshake(id, stream.session.transport.dtls);
         self.out.events.push(Event::Closed { stream: id, stats: stats(&stream) });
     }
 
@@ -417,7 +422,8 @@ impl Engine {
             bytes: stream.outgoing.bytes() as u32,
         });
         let report = rtcp::report(stream.outgoing.ssrc(), &self.cname, sent, about, bye);
-        self.out.rtcp(stream.id.port, to, &report);
+        let mux = stream.session.transport.rtcp_mux;
+        self.out.rtcp((stream.id.port, mux), to, &report);
         self.out.protect(stream.srtp.as_deref_mut());
     }
 

@@ -5,9 +5,11 @@
 
 pub mod bank;
 pub mod codec;
+pub mod dtls;
 pub mod dtmf;
 pub mod dtmf_inband;
 pub mod engine;
+pub mod ice;
 pub mod reel;
 pub mod rtcp;
 pub mod rtp;
@@ -17,6 +19,7 @@ pub mod srtp;
 pub mod stream;
 pub mod tone;
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +104,21 @@ pub struct Session {
     pub srtp: Option<srtp::Keys>,
     /// Without telephone-event, keys are looked for in the audio, and sent as tones.
     pub tones: bool,
+    /// What lies between RTP and the sockets.
+    pub transport: Transport,
+}
+
+/// What lies between a stream's packets and its sockets, as browsers want it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    /// RTCP goes and comes by the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Where the other side is, is known by its checks alone.
+    pub ice: Option<ice::Terms>,
+    /// The keys come by DTLS: until then nothing is sent and nothing heard.
+    pub dtls: Option<dtls::Terms>,
+    /// The host that signalling comes from: audio from there is believed, as of a phone behind NAT.
+    pub signaling: Option<IpAddr>,
 }
 
 /// What a stream sends while nothing is played over it.
@@ -295,6 +313,25 @@ pub enum Event {
         stream: StreamId,
         /// How long.
         silent: Duration,
+    },
+    /// At start: whose certificate DTLS shows here, for descriptions.
+    Certificate {
+        /// Its digest.
+        fingerprint: dtls::Fingerprint,
+    },
+    /// DTLS has brought the keys.
+    Secured {
+        /// Where.
+        stream: StreamId,
+        /// What they are for.
+        suite: srtp::Suite,
+    },
+    /// There will be no keys by DTLS; the stream stays silent.
+    Unsecured {
+        /// Where.
+        stream: StreamId,
+        /// For the operator.
+        why: Arc<str>,
     },
     /// A stream is over and its port can be used again.
     Closed {

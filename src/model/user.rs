@@ -188,8 +188,8 @@ pub struct Device {
     pub password: Option<Secret>,
     /// Addresses it may register from; empty means anywhere.
     pub from: Vec<IpAddr>,
-    /// Whether its audio is encrypted.
-    pub srtp: SrtpPolicy,
+    /// Whether its audio is encrypted; else as suits what it registers by: a browser is called with DTLS.
+    pub srtp: Option<SrtpPolicy>,
     /// Users may log in at it.
     pub hot_desk: bool,
     /// Where it stands, else where its user sits: for emergency calls.

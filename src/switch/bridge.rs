@@ -155,12 +155,13 @@ impl Switch {
             payload_type: codec.static_payload_type(),
             dtmf: None,
             packet_ms: 20,
-            send: true,
-            // What comes before their answer is known may be encrypted: noise.
+            // Before their answer is known, what comes may be encrypted, and nothing may go out in the clear.
+            send: !local.secrecy.offers(),
             receive: !local.secrecy.offers(),
             symmetric: true,
             srtp: None,
             tones: false,
+            transport: crate::media::Transport::default(),
         };
         let body = self.make_offer(caller).ok_or_else(Refusal::no_media)?;
         if let Some(leg) = self.legs.get_mut(&caller) {

@@ -99,6 +99,7 @@ mod transfer;
 mod trunks;
 mod watch;
 mod watchdog;
+pub mod webrtc;
 mod whisper;
 pub mod why;
 mod why_not;
@@ -115,6 +116,7 @@ use crate::media::ClipName;
 use crate::media::Codec;
 use crate::media::RecordId;
 use crate::media::StreamId;
+use crate::media::dtls::Fingerprint;
 use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::id::CallId;
@@ -303,6 +305,8 @@ pub struct Switch {
     /// Users in calls that no queue gave them.
     in_call: HashMap<UserKey, usize>,
     ports: Ports,
+    /// Of the certificate that the media threads show in DTLS.
+    fingerprint: Option<Fingerprint>,
     /// Callers' streams that are being closed: what they counted goes to the record.
     last_words: HashMap<StreamId, CallId>,
     /// Streams that are being closed.
@@ -377,6 +381,7 @@ impl Switch {
             channels: Channels::default(),
             in_call: HashMap::new(),
             ports: Ports::default(),
+            fingerprint: None,
             last_words: HashMap::new(),
             closing: 0,
             timers: Timers::default(),

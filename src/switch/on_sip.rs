@@ -53,6 +53,7 @@ use crate::switch::leg::LegState;
 use crate::switch::negotiate;
 use crate::switch::negotiate::Refusal;
 use crate::switch::outgoing::is_private;
+use crate::switch::outgoing::is_web;
 use crate::switch::route;
 use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
@@ -162,7 +163,8 @@ impl Switch {
         let dialled = self.dialled(&admitted, request);
         let srtp = self.srtp_of(&admitted, request, &dialled);
         if let Some(offer) = &offer {
-            negotiate::protected(offer, &Secrecy::new(srtp, false, [0; 32]))
+            let secrecy = Secrecy::new(srtp.unwrap_or_default(), false, [0; 32]);
+            negotiate::protected(offer, &secrecy.with_dtls(self.fingerprint, false))
                 .map_err(|refusal| (488, vec![("Warning", refusal.header())]))?;
         }
         match self.allowed_target(now, request, &admitted, &dialled) {
@@ -195,14 +197,16 @@ impl Switch {
         }
     }
 
-    /// Whether the audio of a caller is to be encrypted. An emergency call is not refused for want of it.
-    fn srtp_of(&self, admitted: &Admitted, request: &Request, dialled: &str) -> SrtpPolicy {
+    /// Whether the audio of a caller is to be encrypted, if it is said. An emergency call is not refused for want of it.
+    fn srtp_of(&self, admitted: &Admitted, request: &Request, dialled: &str) -> Option<SrtpPolicy> {
         let policy = match admitted {
             Admitted::Trunk(trunk) => self.config.trunks.get(trunk).map(|of| of.srtp),
-            Admitted::Device { company, .. } => self.calling_device(company, request).map(|of| of.srtp),
+            Admitted::Device { company, .. } => self.calling_device(company, request).and_then(|of| of.srtp),
         };
-        match policy.unwrap_or_default() {
-            SrtpPolicy::Required if number::is_emergency(dialled) => SrtpPolicy::Optional,
+        match policy {
+            Some(SrtpPolicy::Required | SrtpPolicy::Dtls) if number::is_emergency(dialled) => {
+                Some(SrtpPolicy::Optional)
+            }
             policy => policy,
         }
     }
@@ -306,9 +310,11 @@ impl Switch {
         let mut leg = Leg::new(call, dialog, LegState::Incoming);
         leg.offer = offer;
         leg.trunk = trunk.clone();
-        leg.srtp = self.srtp_of(admitted, request, dialled);
+        let srtp = self.srtp_of(admitted, request, dialled);
+        leg.srtp = srtp.unwrap_or_default();
         leg.dtmf = self.keys_by(admitted, request);
         leg.private = self.endpoint.hop(dialog).is_some_and(|hop| is_private(hop.transport));
+        leg.browser = srtp.is_none() && self.endpoint.hop(dialog).is_some_and(|hop| is_web(hop.transport));
         leg.channel = trunk.as_ref().map(|trunk| self.take_channel(trunk, &company));
         let rules = trunk.as_ref().and_then(|trunk| self.config.trunks.get(trunk));
         let copies = rules.map(|trunk| header_rules::copied(&trunk.headers, &request.headers));

@@ -73,6 +73,18 @@ pub(crate) fn is_private(transport: Transport) -> bool {
     matches!(transport, Transport::Tls | Transport::Wss)
 }
 
+/// Whether a transport is spoken by browsers, whose audio is DTLS-SRTP found by ICE.
+pub(crate) fn is_web(transport: Transport) -> bool {
+    matches!(transport, Transport::Ws | Transport::Wss)
+}
+
+/// Whether a contact is a browser's, be it behind a proxy that speaks WebSocket for us (RFC 7118 §5.2).
+fn is_web_contact(contact: &Uri) -> bool {
+    contact
+        .transport()
+        .is_some_and(|transport| ["ws", "wss"].iter().any(|web| transport.eq_ignore_ascii_case(web)))
+}
+
 impl Switch {
     /// Sends an INVITE to a registered phone along the first of its flows; the leg keeps the others.
     #[expect(clippy::too_many_arguments, reason = "each says something else about one leg")]
@@ -104,6 +116,7 @@ impl Switch {
         let device = company.devices.get(&binding.record.device);
         let (srtp, dtmf) = device.map_or_else(Default::default, |of| (of.srtp, of.dtmf));
         let private = is_private(binding.hop.transport);
+        let browser = srtp.is_none() && (is_web(binding.hop.transport) || is_web_contact(&uri));
         let of = self.calls.get(&call)?;
         let mut edits = of.copies.clone();
         edits.extend(of.attempts.get(&attempt).map(|of| of.headers.clone()).unwrap_or_default());
@@ -125,9 +138,10 @@ impl Switch {
         let leg = Leg {
             attempt: Some(attempt),
             user: Some(user.clone()),
-            srtp,
+            srtp: srtp.unwrap_or_default(),
             dtmf,
             private,
+            browser,
             confirm,
             flows,
             ..self.outgoing(call)

@@ -20,6 +20,7 @@ use sentral::media::PlayItem;
 use sentral::media::RecordId;
 use sentral::media::Session;
 use sentral::media::StreamId;
+use sentral::media::TapeForm;
 use sentral::media::engine::record::Chunk;
 use sentral::media::rtcp;
 use sentral::media::rtp;
@@ -134,8 +135,20 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             let key = Master::new(suite, &[rng.below(2) as u8; 46]).expect("enough for any suite");
             Keys { send: key.clone(), receive: key }
         }),
+        transport: sentral::media::Transport::default(),
+        tones: rng.below(2) > 0,
     };
-    match rng.below(14) {
+    match rng.below(17) {
+        14 => Command::Tape {
+            stream,
+            record: RecordId(7),
+            file: "recordings/a.wav".into(),
+            form: TapeForm::Wav,
+            flipped: rng.below(2) > 0,
+            paused: rng.below(2) > 0,
+        },
+        15 => Command::PauseTape { stream, paused: rng.below(2) > 0 },
+        16 => Command::StopTape { stream, record: RecordId(7), last: rng.below(2) > 0 },
         0..3 => Command::Open { stream, session },
         3 => Command::Modify { stream, session },
         4 => Command::Base { stream, base: Base::Peer(peer) },

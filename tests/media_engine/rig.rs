@@ -47,6 +47,7 @@ pub(crate) fn session(remote: SocketAddr, codec: Codec) -> Session {
         symmetric: true,
         srtp: None,
         tones: true,
+        transport: sentral::media::Transport::default(),
     }
 }
 
@@ -243,6 +244,7 @@ impl Rig {
                     all.extend(samples);
                 }
                 Chunk::End { length, .. } => told = *length,
+                Chunk::Tape { .. } | Chunk::Packets { .. } | Chunk::TapeEnd { .. } => {}
             }
         }
         (all, told)

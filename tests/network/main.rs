@@ -16,6 +16,7 @@ mod daemon;
 mod dns;
 mod phones;
 mod proxy;
+mod recording;
 mod sipp;
 mod trace;
 mod transports;

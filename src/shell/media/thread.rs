@@ -35,14 +35,18 @@ use tracing::warn;
 use crate::media::Command;
 use crate::media::Event;
 use crate::media::bank::Bank;
+use crate::media::dtls::Answer;
+use crate::media::dtls::Errand;
 use crate::media::engine::Engine;
 use crate::media::engine::output::Link;
 use crate::media::engine::record::Chunk;
 use crate::rand::Rng;
+use crate::shell::media::handshake::Identity;
 use crate::shell::media::recorder;
 use crate::shell::media::sys;
 use crate::shell::media::sys::Epoll;
 use crate::shell::media::sys::EventFd;
+use crate::shell::media::worker;
 
 /// Batches of orders that may wait for a thread. A thread takes all of them each millisecond.
 const ORDERS_MAX: usize = 8192;
@@ -81,6 +85,7 @@ pub struct MediaThreads {
     stopping: Arc<AtomicBool>,
     running: Vec<JoinHandle<()>>,
     recorder: JoinHandle<()>,
+    hands: JoinHandle<()>,
 }
 
 /// The way to a thread.
@@ -94,6 +99,7 @@ struct Way {
 enum Order {
     Commands(Vec<Command>),
     Link(Link),
+    Handshake(Answer),
 }
 
 #[derive(Debug)]
@@ -142,6 +148,15 @@ pub fn start(
         ways.push(Way { orders: sender, doorbell });
         receivers.push(receiver);
     }
+    let identity = Identity::new()?;
+    events(vec![Event::Certificate { fingerprint: identity.fingerprint() }]);
+    let threads = ways.clone();
+    let (errands, hands) = worker::start(identity, move |answer| {
+        if let Some(way) = threads.get(usize::from(answer.stream().thread)) {
+            let _ = way.orders.send(Order::Handshake(answer));
+            way.doorbell.ring();
+        }
+    })?;
     let mut running = Vec::new();
     for (at, (pairs, orders)) in shares.into_iter().zip(receivers).enumerate() {
         let thread = at as u8;
@@ -159,6 +174,8 @@ pub fn start(
             ways: ways.clone(),
             chunks: chunks.clone(),
             waiting: VecDeque::new(),
+            errands: errands.clone(),
+            errands_waiting: VecDeque::new(),
             pace: Pace::default(),
             events: events.clone(),
         };
@@ -168,7 +185,7 @@ pub fn start(
             .context("cannot start a media thread")?;
         running.push(running_one);
     }
-    Ok(MediaThreads { ways, stopping, running, recorder })
+    Ok(MediaThreads { ways, stopping, running, recorder, hands })
 }
 
 impl MediaThreads {
@@ -195,7 +212,7 @@ impl MediaThreads {
             way.doorbell.ring();
         }
         drop(self.ways);
-        for thread in self.running.into_iter().chain([self.recorder]) {
+        for thread in self.running.into_iter().chain([self.recorder, self.hands]) {
             if thread.join().is_err() {
                 warn!("a media thread had panicked");
             }
@@ -325,6 +342,9 @@ struct Worker<E> {
     chunks: SyncSender<Chunk>,
     /// Chunks that the recorder had no room for.
     waiting: VecDeque<Chunk>,
+    errands: SyncSender<Errand>,
+    /// Beginnings and ends that the worker had no room for.
+    errands_waiting: VecDeque<Errand>,
     pace: Pace,
     events: E,
 }
@@ -410,6 +430,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
                     }
                 }
                 Order::Link(link) => self.engine.link(now, link),
+                Order::Handshake(answer) => self.engine.handshake(now, answer),
             }
         }
     }
@@ -461,6 +482,18 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         while let Some(chunk) = self.waiting.pop_front() {
             if let Err(TrySendError::Full(chunk)) = self.chunks.try_send(chunk) {
                 self.waiting.push_front(chunk);
+                break;
+            }
+        }
+        for errand in out.errands.drain(..) {
+            // A datagram is repeated by its sender; beginnings and ends are not.
+            if self.errands_waiting.is_empty() || !matches!(errand, Errand::Datagram { .. }) {
+                self.errands_waiting.push_back(errand);
+            }
+        }
+        while let Some(errand) = self.errands_waiting.pop_front() {
+            if let Err(TrySendError::Full(errand)) = self.errands.try_send(errand) {
+                self.errands_waiting.push_front(errand);
                 break;
             }
         }
