@@ -64,7 +64,7 @@ fn packets_relayed(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
         sequence = sequence.wrapping_add(1);
         for at in 0..STREAMS {
             let timestamp = u32::from(sequence) * 160;
-            let payload_type = codec(at).static_payload_type();
+            let payload_type = codec(at).payload_type();
             let header =
                 rtp::Header { marker: false, payload_type, sequence, timestamp, ssrc: u32::from(at) };
             let mut datagram = [0x55; 172];
@@ -222,15 +222,8 @@ fn engine(base: impl Fn(u16) -> Base, codec: impl Fn(u16) -> Codec) -> Engine {
         let session = Session {
             remote: Some(phone(at)),
             codec,
-            payload_type: codec.static_payload_type(),
-            dtmf: None,
-            packet_ms: 20,
-            send: true,
-            receive: true,
-            symmetric: true,
-            srtp: None,
-            tones: false,
-            transport: sentral::media::Transport::default(),
+            payload_type: codec.payload_type(),
+            ..Session::default()
         };
         engine.command(now, Command::Open { stream: stream(at), session });
     }

@@ -80,10 +80,7 @@ impl Listener {
 
 /// A decoder to 8 kHz.
 fn narrow(codec: Codec) -> Decoder {
-    match codec {
-        Codec::G722 => Decoder::G722(Box::new(crate::media::codec::g722::Decoder::narrow())),
-        Codec::Pcma | Codec::Pcmu => Decoder::new(codec),
-    }
+    Decoder::at(codec, 8000)
 }
 
 /// Finds presses in mono samples at 8 kHz.

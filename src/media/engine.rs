@@ -8,6 +8,8 @@
 pub mod output;
 pub mod receive;
 pub mod record;
+mod repeat;
+pub(in crate::media) mod reports;
 pub mod secure;
 pub mod send;
 pub mod tape;
@@ -23,7 +25,6 @@ use crate::media::PlayId;
 use crate::media::PlayItem;
 use crate::media::RecordId;
 use crate::media::Session;
-use crate::media::Stats;
 use crate::media::StreamId;
 use crate::media::bank::Bank;
 use crate::media::dtmf;
@@ -31,7 +32,6 @@ use crate::media::engine::output::Link;
 use crate::media::engine::output::Output;
 use crate::media::engine::record::Record;
 use crate::media::engine::secure::Guard;
-use crate::media::rtcp;
 use crate::media::slots::Slots;
 use crate::media::source::Line;
 use crate::media::source::Play;
@@ -58,6 +58,9 @@ const WAITING_MAX: usize = 1024;
 /// we do, which SRTP needs (RFC 3711 §3.3.1).
 const FIRST_SEQUENCE_MAX: u16 = 0x7fff;
 
+/// A stream's figures are told so often, in milliseconds.
+const FIGURES_MS: u64 = 2000;
+
 /// An engine that is called again after a longer pause leaves out what it missed.
 const CATCH_UP_MS: u64 = 60;
 
@@ -74,6 +77,7 @@ impl Command {
             | Command::KeepKeys { stream, .. }
             | Command::Record { stream, .. }
             | Command::StopRecord { stream }
+            | Command::PlayInMix { stream, .. }
             | Command::Tape { stream, .. }
             | Command::PauseTape { stream, .. }
             | Command::StopTape { stream, .. }
@@ -145,6 +149,7 @@ impl Engine {
                     self.record(id, record, file, (max, max_silence));
                 }
                 Command::StopRecord { .. } => self.stop_record(id.port),
+                Command::PlayInMix { .. } => {}
                 Command::Tape { record, file, form, flipped, paused, .. } => {
                     self.tape(id, tape::Order { record, file, form, flipped, paused });
                 }
@@ -176,6 +181,7 @@ impl Engine {
             }
             !ours
         });
+        let units_per_ms = session.codec.units_per_ms();
         let mut stream = Stream {
             id,
             latch: secure::latch(&session),
@@ -187,6 +193,7 @@ impl Engine {
                 bits as u32,
                 (bits >> 32) as u16 & FIRST_SEQUENCE_MAX,
                 self.rng.bits() as u32,
+                units_per_ms,
             ),
             dropped: 0,
             keeps_keys: false,
@@ -196,7 +203,8 @@ impl Engine {
             key_tones: None,
             play: None,
             line: Line::Silence,
-            converter: None,
+            voice: None,
+            misfits: 0,
             listeners,
             record: None,
             tape: None,
@@ -209,6 +217,8 @@ impl Engine {
             report_ms: self.next_report(),
             rtt_us: None,
             remote_fraction_lost: None,
+            hearing: reports::Hearing::default(),
+            figures_ms: self.ms + FIGURES_MS,
         };
         stream.settle_tones();
         self.streams[usize::from(id.port >> 1)] = Some(Box::new(stream));
@@ -231,6 +241,8 @@ impl Engine {
             stream.keys_out = dtmf::Sender::default();
         }
         let repaced = session.packet_ms != stream.session.packet_ms;
+        stream.outgoing.set_clock(session.codec.units_per_ms(), ms);
+        stream.voice = stream.voice.take().and_then(|voice| voice.modify(&session));
         stream.session = session;
         stream.settle_tones();
         if repaced {
@@ -252,10 +264,14 @@ impl Engine {
         if let Line::Peer(peer) = line {
             self.listen(peer, id);
         }
+        let ms = self.ms;
         if let Some(stream) = self.stream(id) {
+            if matches!(line, Line::Peer(_)) {
+                // From here on two talk, and whoever is silent from here on is told.
+                (stream.alive_ms, stream.quiet_told) = (ms, false);
+            }
             stream.line = line;
-            stream.converter = None;
-            stream.outgoing.interrupt();
+            stream.hear_another();
         }
         self.settle(id.port);
     }
@@ -324,7 +340,7 @@ impl Engine {
             self.send_report(&mut stream, true);
         }
         self.end_handshake(id, stream.session.transport.dtls);
-        self.out.events.push(Event::Closed { stream: id, stats: stats(&stream) });
+        self.out.events.push(Event::Closed { stream: id, stats: reports::stats(&stream) });
     }
 
     /// Ends every stream, for the end of the thread.
@@ -411,22 +427,6 @@ impl Engine {
         self.ms + 2500 + self.rng.below(5000) as u64
     }
 
-    fn send_report(&mut self, stream: &mut Stream, bye: bool) {
-        let Some(to) = stream.latch.rtcp_destination() else { return };
-        let ntp = rtcp::ntp(Duration::from_millis(self.ms));
-        let about = stream.incoming.report((ntp >> 16) as u32);
-        let sent = (stream.outgoing.packets() > 0).then(|| rtcp::Sent {
-            ntp,
-            timestamp: stream.outgoing.clock(self.ms),
-            packets: stream.outgoing.packets() as u32,
-            bytes: stream.outgoing.bytes() as u32,
-        });
-        let report = rtcp::report(stream.outgoing.ssrc(), &self.cname, sent, about, bye);
-        let mux = stream.session.transport.rtcp_mux;
-        self.out.rtcp((stream.id.port, mux), to, &report);
-        self.out.protect(stream.srtp.as_deref_mut());
-    }
-
     fn at(&mut self, port: u16) -> Option<&mut Stream> {
         self.streams[usize::from(port >> 1)].as_deref_mut()
     }
@@ -459,17 +459,5 @@ impl Engine {
         debug_assert!(self.slots.len() <= self.open, "only open streams are in the wheel");
         debug_assert_eq!(self.checks.len(), self.open, "every open stream is looked after");
         debug_assert!(self.recording.len() <= self.open, "only open streams are recorded");
-    }
-}
-
-fn stats(stream: &Stream) -> Stats {
-    Stats {
-        received: stream.incoming.received(),
-        sent: stream.outgoing.packets(),
-        lost: stream.incoming.lost(),
-        dropped: stream.dropped,
-        jitter: stream.incoming.jitter(),
-        rtt_us: stream.rtt_us,
-        remote_fraction_lost: stream.remote_fraction_lost,
     }
 }

@@ -6,13 +6,14 @@
 pub mod incoming;
 pub mod latch;
 pub mod outgoing;
+pub mod voice;
 
 use crate::media::Session;
 use crate::media::StreamId;
-use crate::media::codec::Converter;
 use crate::media::dtmf;
 use crate::media::dtmf_inband::Listener;
 use crate::media::engine::record::Record;
+use crate::media::engine::reports::Hearing;
 use crate::media::engine::secure::Guard;
 use crate::media::engine::tape::Tape;
 use crate::media::slots::Place;
@@ -22,6 +23,7 @@ use crate::media::srtp::Srtp;
 use crate::media::stream::incoming::Incoming;
 use crate::media::stream::latch::Latch;
 use crate::media::stream::outgoing::Outgoing;
+use crate::media::stream::voice::Voice;
 
 /// Everything about one stream. Made and changed by the engine only.
 pub struct Stream {
@@ -55,8 +57,10 @@ pub struct Stream {
     pub play: Option<Play>,
     /// What is sent beneath.
     pub line: Line,
-    /// Turns the peer's codec into ours, when they differ.
-    pub converter: Option<Converter>,
+    /// Makes its packets where bytes cannot be passed on or copied.
+    pub voice: Option<Box<Voice>>,
+    /// Packets of the peer in a row that were of another length than ours.
+    pub misfits: u8,
     /// Whose base is this stream.
     pub listeners: Vec<StreamId>,
     /// What is recorded of it.
@@ -81,12 +85,21 @@ pub struct Stream {
     pub rtt_us: Option<u32>,
     /// From the other side's reports.
     pub remote_fraction_lost: Option<u8>,
+    /// What the other side says that it hears.
+    pub hearing: Hearing,
+    /// When its figures are told next.
+    pub figures_ms: u64,
 }
 
 impl Stream {
     /// Whether it makes packets of its own in this moment, rather than passing on what comes.
     pub fn generates(&self) -> bool {
-        self.overlaid() || matches!(self.line, Line::Loop { .. })
+        self.overlaid() || matches!(self.line, Line::Loop { .. }) || self.repeats()
+    }
+
+    /// Whether it says anew what its peer says, rather than passing it on.
+    pub fn repeats(&self) -> bool {
+        matches!(self.line, Line::Peer(_)) && self.voice.as_ref().is_some_and(|voice| voice.hears())
     }
 
     /// Listens for tones from here on, or no longer, as its session has it.
@@ -107,6 +120,23 @@ impl Stream {
     /// Whether its keys are still to come: what arrives before is not theirs.
     pub fn awaits_keys(&self) -> bool {
         self.srtp.is_none() && self.session.transport.dtls.is_some()
+    }
+
+    /// Its peer is another from here on, or none.
+    pub fn hear_another(&mut self) {
+        if let Some(voice) = &mut self.voice {
+            voice.forget();
+        }
+        self.misfits = 0;
+        self.outgoing.interrupt();
+    }
+
+    /// What its peer says is not passed on for a while.
+    pub fn interrupt(&mut self) {
+        if let Some(ear) = self.voice.as_mut().and_then(|voice| voice.hearing()) {
+            ear.interrupt();
+        }
+        self.outgoing.interrupt();
     }
 
     /// Whose packets it passes on, if its base is a peer.

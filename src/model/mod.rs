@@ -25,6 +25,7 @@ pub mod queue;
 pub mod recording;
 pub mod report;
 pub mod ring_group;
+pub mod room;
 pub mod server;
 pub mod service_number;
 pub mod srtp;

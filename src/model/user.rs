@@ -34,11 +34,13 @@ pub enum Role {
 /// What of a user rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rings {
-    /// Registered SIP devices.
+    /// Registered SIP devices, apps among them; apps that sleep are woken.
     Devices,
+    /// Registered SIP devices that are no apps.
+    Phones,
     /// The mobile number, through a trunk.
     Mobile,
-    /// The app (rung by a later version).
+    /// Apps only; those that sleep are woken.
     App,
 }
 

@@ -190,7 +190,7 @@ impl Switch {
 
     /// Takes a port for a leg and settles its side of the session. `None`: no port is free.
     pub(crate) fn prepare_media(&mut self, leg: LegId, address: IpAddr, codecs: Vec<Codec>) -> Option<Local> {
-        let beside = self.stream_of_call(leg);
+        let beside = self.thread_beside(leg);
         let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
         let emergency = call.is_some_and(|call| number::is_emergency(call.facts.dialled.as_str()));
         let stream = self.ports.take(beside, emergency)?;
@@ -313,10 +313,11 @@ impl Switch {
         }
     }
 
-    /// A stream of the call that a leg belongs to: its other legs go on the same thread.
-    fn stream_of_call(&self, leg: LegId) -> Option<StreamId> {
+    /// On which thread a leg's stream is best: that of the room where it goes, or of the call's other legs.
+    fn thread_beside(&self, leg: LegId) -> Option<u8> {
         let call = self.calls.get(&self.legs.get(&leg)?.call)?;
-        self.legs.get(&call.caller)?.stream
+        let of_room = call.room.as_ref().and_then(|key| self.conferences.thread_of(key));
+        of_room.or_else(|| Some(self.legs.get(&call.caller)?.stream?.thread))
     }
 
     /// Plays to a leg, when its stream is open; returns the name of the playing.

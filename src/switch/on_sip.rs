@@ -59,6 +59,7 @@ use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
 use crate::switch::secrecy::Secrecy;
+use crate::switch::service::Service;
 use crate::time::Now;
 
 /// A key that comes by two ways within this long is one key.
@@ -120,6 +121,8 @@ impl Switch {
                     self.trunk_response(now, &trunk, status, response.as_ref());
                 } else if let Some((trunk, address)) = self.health_checks.remove(&transaction) {
                     self.health_answer(now, &trunk, address, status);
+                } else if self.answer_told(now, transaction, status) {
+                    // A phone that was told to answer a call.
                 } else if let Some(dialog) = dialog {
                     self.notify_response(now, transaction, dialog, status, response.as_ref());
                 } else {
@@ -189,7 +192,13 @@ impl Switch {
     ) -> Result<Target, (u16, Extra)> {
         let by_gruu = self.gruu_target(admitted, &request.uri);
         let target = by_gruu.unwrap_or_else(|| self.target(admitted, dialled));
-        let target = target.map_err(|status| (status, Vec::new()))?;
+        let target = match (target, admitted) {
+            // A person who dials a code hears what is wrong with it.
+            (Err(404), Admitted::Device { company, .. }) if dialled.starts_with(['*', '#']) => {
+                Target::Service { company: company.clone(), service: Service::Wrong }
+            }
+            (target, _) => target.map_err(|status| (status, Vec::new()))?,
+        };
         self.screen_call(now, admitted, request, &target)?;
         match self.within_limits(now, admitted, target) {
             Target::Barred { status, why, .. } if !self.may_announce() => Err((status, charges::reason(why))),

@@ -52,7 +52,7 @@ proptest! {
                     bytes[0] |= (rng.bits() as u8) & 0x3F & noise.first().copied().unwrap_or(0);
                     bytes.extend(&noise);
                     rig.engine.rtp(rig.now, stream.port, from, &mut bytes);
-                    let mut report = rtcp::report(rng.bits() as u32, "x", None, None, true);
+                    let mut report = rtcp::report(rng.bits() as u32, "x", None, None, None, true);
                     if let Some(byte) = noise.first() {
                         let at = rng.below(report.len());
                         report[at] ^= byte;
@@ -123,8 +123,8 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
         StreamId { port: 20_000 + 2 * rng.below(4) as u16, generation: rng.below(3) as u32, thread: 0 };
     let session = Session {
         remote: [None, Some(ANN), Some(BOB)][rng.below(3)],
-        codec: Codec::ALL[rng.below(3)],
-        payload_type: [0, 8, 9, 101][rng.below(4)],
+        codec: Codec::ALL[rng.below(5)],
+        payload_type: [0, 8, 9, 101, 111][rng.below(5)],
         dtmf: [None, Some(101)][rng.below(2)],
         packet_ms: [0, 10, 20, 30, 40, 60, 77, 255][rng.below(8)],
         send: rng.below(4) > 0,
@@ -135,8 +135,9 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             let key = Master::new(suite, &[rng.below(2) as u8; 46]).expect("enough for any suite");
             Keys { send: key.clone(), receive: key }
         }),
-        transport: sentral::media::Transport::default(),
         tones: rng.below(2) > 0,
+        comfort: [None, Some(13)][rng.below(2)],
+        ..Session::default()
     };
     match rng.below(17) {
         14 => Command::Tape {

@@ -68,18 +68,8 @@ fn encoded(codec: Codec, samples: &[i16]) -> Vec<u8> {
 fn both_talk(rig: &mut Rig, (ann, bob): (Codec, Codec), from: u16, packets: u16) {
     for at in from..from + packets {
         let timestamp = u32::from(at) * 160;
-        rig.receive(
-            A,
-            ANN,
-            header(ann.static_payload_type(), at, timestamp),
-            &encoded(ann, &sine(440.0, at)),
-        );
-        rig.receive(
-            B,
-            BOB,
-            header(bob.static_payload_type(), at, timestamp),
-            &encoded(bob, &sine(1000.0, at)),
-        );
+        rig.receive(A, ANN, header(ann.payload_type(), at, timestamp), &encoded(ann, &sine(440.0, at)));
+        rig.receive(B, BOB, header(bob.payload_type(), at, timestamp), &encoded(bob, &sine(1000.0, at)));
         rig.run(20);
     }
 }
@@ -163,7 +153,7 @@ fn keys_as_tones_are_told_once_whatever_the_codec_and_not_where_events_were_nego
     for codec in [Codec::Pcma, Codec::Pcmu, Codec::G722] {
         for events in [None, Some(101)] {
             let mut rig = Rig::new();
-            rig.open(A, Session { dtmf: events, ..session(ANN, codec) });
+            rig.open(A, Session { dtmf: events, tones: true, ..session(ANN, codec) });
             let mut audio = Vec::new();
             let mut encoder = Encoder::new(codec);
             // Two presses of one key, then another.
@@ -172,7 +162,7 @@ fn keys_as_tones_are_told_once_whatever_the_codec_and_not_where_events_were_nego
             }
             audio.resize(audio.len() + 480, codec.silence());
             for (at, packet) in audio.chunks_exact(160).enumerate() {
-                let head = header(codec.static_payload_type(), at as u16, at as u32 * 160);
+                let head = header(codec.payload_type(), at as u16, at as u32 * 160);
                 rig.receive(A, ANN, head, packet);
                 rig.run(20);
             }

@@ -12,9 +12,11 @@
 )]
 
 mod answer_window;
+mod apps;
 mod call_back;
 mod callback;
 mod calls;
+mod click_to_answer;
 mod contacts;
 mod diagnosis;
 mod events;
@@ -29,6 +31,7 @@ mod mobile;
 mod mobile_swarm;
 mod pair;
 mod park;
+mod pauses;
 mod personal;
 mod phone;
 mod pickup;
@@ -38,9 +41,11 @@ mod record_prompt;
 mod recording;
 mod registration;
 mod returns;
+mod rooms;
 mod secrecy;
 #[path = "../seeds/mod.rs"]
 mod seeds;
+mod supervise;
 mod swarm;
 mod switchboard;
 mod transfer;

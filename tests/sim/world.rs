@@ -78,6 +78,8 @@ pub struct Stream {
     pub keys: String,
     /// Its own keys are not passed on.
     pub keeps_keys: bool,
+    /// Sounds that it had played into the mix that it is in.
+    pub sounds: usize,
     recording: Option<(Instant, RecordId, Instant)>,
     /// The recording of its call, and whether it is flipped and paused.
     pub tape: Option<(RecordId, bool, bool)>,
@@ -616,6 +618,7 @@ impl World {
                     played: Vec::new(),
                     keys: String::new(),
                     keeps_keys: false,
+                    sounds: 0,
                     recording: None,
                     tape: None,
                 };
@@ -644,6 +647,7 @@ impl World {
                 let began = self.now.mono;
                 self.stream(stream).recording = Some((began + max, record, began));
             }
+            Command::PlayInMix { stream, .. } => self.stream(stream).sounds += 1,
             Command::StopRecord { stream } => {
                 let now = self.now.mono;
                 if let Some((at, ..)) = self.stream(stream).recording.as_mut() {

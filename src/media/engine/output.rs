@@ -28,6 +28,48 @@ pub struct Output {
     pub links: Vec<Link>,
     /// For the worker that shakes hands.
     pub errands: Vec<Errand>,
+    /// Packets that came or were to go, and did not.
+    pub dropped: Dropped,
+}
+
+/// Packets dropped, by reason. A stream's own count is in its `Stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// No RTP or RTCP of the session.
+    pub malformed: u64,
+    /// Not protected by the keys of the session.
+    pub unauthentic: u64,
+    /// Of somebody who is not the stream's source.
+    pub stranger: u64,
+    /// Repeated, far out of order, or while nothing is to be received.
+    pub unwanted: u64,
+    /// Not taken by the kernel.
+    pub unsent: u64,
+    /// For a media thread that is too far behind.
+    pub thread_behind: u64,
+    /// For a recorder that is too far behind: seconds of audio.
+    pub disk_behind: u64,
+}
+
+impl Dropped {
+    /// Names of the reasons, in the order of [`Dropped::take`].
+    pub const REASONS: [&str; 7] =
+        ["malformed", "unauthentic", "stranger", "unwanted", "unsent", "thread_behind", "disk_behind"];
+
+    /// Counts what could not be opened or read.
+    pub fn no_use(&mut self, protected: bool) {
+        match protected {
+            true => self.unauthentic += 1,
+            false => self.malformed += 1,
+        }
+    }
+
+    /// The counts, which begin again from nought.
+    pub fn take(&mut self) -> [u64; 7] {
+        let Dropped { malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind } =
+            std::mem::take(self);
+        [malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind]
+    }
 }
 
 struct Placed {
@@ -100,6 +142,8 @@ pub enum Kind {
     Event,
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
+    /// Something that is kept from those who listen.
+    Kept,
 }
 
 /// A received packet on its way to those who listen.
@@ -139,7 +183,7 @@ impl Output {
         (port, to): (u16, SocketAddr),
         header: &Header,
         payload: &[u8],
-        converter: Option<&mut Converter>,
+        converter: Option<Converter>,
     ) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&header.bytes());

@@ -13,7 +13,6 @@ use crate::media::StreamId;
 use crate::media::TapeForm;
 use crate::media::codec::Decoder;
 use crate::media::codec::MAX_PAYLOAD;
-use crate::media::codec::g722;
 use crate::media::engine::tape::Taken;
 use crate::media::rtp::Header;
 
@@ -164,10 +163,7 @@ impl Record {
     ) -> &'s [i16] {
         if codec != self.codec {
             self.codec = codec;
-            self.decoder = match (codec, self.rate) {
-                (Codec::G722, 8000) => Decoder::G722(Box::new(g722::Decoder::narrow())),
-                _ => Decoder::new(codec),
-            };
+            self.decoder = Decoder::at(codec, self.rate);
         }
         let count = self.decoder.decode(payload, space);
         if self.rate == 16_000 && codec.sample_rate() == 8000 {

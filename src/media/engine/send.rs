@@ -1,8 +1,10 @@
 //! What is due: a packet of each stream in this millisecond's slot, and once a second a look after each stream.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::media::Codec;
 use crate::media::Event;
 use crate::media::codec::BYTES_PER_MS;
 use crate::media::codec::MAX_PAYLOAD;
@@ -10,11 +12,16 @@ use crate::media::dtmf::Turn;
 use crate::media::engine::CATCH_UP_MS;
 use crate::media::engine::CHECK_MS;
 use crate::media::engine::Engine;
+use crate::media::engine::FIGURES_MS;
 use crate::media::engine::output::Output;
+use crate::media::engine::reports;
+use crate::media::source::Line;
 use crate::media::stream::Stream;
+use crate::media::stream::voice::Voice;
 
-/// Without a packet for so long, a stream that should hear something is told to be quiet.
-const QUIET_MS: u64 = 5000;
+/// Without a packet for so long, a stream that should hear something is told to be quiet; looked at once a second, it
+/// is told within three.
+const QUIET_MS: u64 = 2000;
 
 impl Engine {
     /// Serves every slot up to `now`; harmless if nothing is due. After a pause of more than 60 ms the slots
@@ -77,6 +84,11 @@ impl Engine {
                 self.out.events.push(Event::Quiet { stream: stream.id, silent });
             }
             self.give_tape(stream.tape.as_deref_mut());
+            if self.ms >= stream.figures_ms {
+                stream.figures_ms = self.ms + FIGURES_MS;
+                let stats = reports::stats(&stream);
+                self.out.events.push(Event::Figures { stream: stream.id, stats });
+            }
             self.streams[usize::from(port >> 1)] = Some(stream);
         }
         for at in (0..self.recording.len()).rev() {
@@ -93,13 +105,14 @@ impl Engine {
 /// may not send, or knows no address, lets its time pass all the same.
 fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
     let packet_ms = stream.place.map_or(20, |place| place.period);
-    let length = usize::from(packet_ms) * BYTES_PER_MS;
+    let units = u32::from(packet_ms) * stream.session.codec.units_per_ms();
     let to = stream.latch.destination().filter(|_| stream.session.send);
+    let per_ms = stream.session.codec.units_per_ms() as u16;
     if let Some(event_type) = stream.session.dtmf
-        && let Some(turn) = stream.keys_out.turn(stream.outgoing.timestamp(ms), length as u16)
+        && let Some(turn) = stream.keys_out.turn(stream.outgoing.timestamp(ms), units as u16, per_ms)
     {
         if let (Turn::Report { payload, timestamp, marker }, Some(to)) = (turn, to) {
-            let mut header = stream.outgoing.own(ms, length as u32, event_type);
+            let mut header = stream.outgoing.own(ms, units, event_type);
             (header.timestamp, header.marker) = (timestamp, marker);
             out.pass((stream.id.port, to), &header, &payload, None);
             out.protect(stream.srtp.as_deref_mut());
@@ -107,30 +120,57 @@ fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
         }
         return;
     }
+    let repeats = stream.repeats() && !stream.overlaid();
+    if repeats || !stream.session.codec.is_bytewise() {
+        return say(stream, (packet_ms, units), ms, to, out);
+    }
+    let codec = stream.session.codec;
+    let length = usize::from(packet_ms) * BYTES_PER_MS;
     let Some(to) = to else {
         let mut unheard = [0; MAX_PAYLOAD];
-        fill(stream, ms, &mut unheard[..length], out);
-        return;
+        let end = fill(stream, codec, ms, &mut unheard[..length]);
+        return out.events.extend(end);
     };
-    let header = stream.outgoing.own(ms, length as u32, stream.session.payload_type);
-    let end = out.rtp((stream.id.port, to), &header, length, |packet| fill_packet(stream, ms, packet));
+    let header = stream.outgoing.own(ms, units, stream.session.payload_type);
+    let end = out.rtp((stream.id.port, to), &header, length, |packet| fill(stream, codec, ms, packet));
     if let Some(tape) = &mut stream.tape {
         let line = (header.ssrc, header.timestamp);
-        tape.take(true, stream.session.codec, line, out.last_payload(), ms);
+        tape.take(true, codec, line, out.last_payload(), ms);
     }
     out.protect(stream.srtp.as_deref_mut());
     stream.outgoing.sent(length);
     out.events.extend(end);
 }
 
-fn fill(stream: &mut Stream, ms: u64, packet: &mut [u8], out: &mut Output) {
-    let end = fill_packet(stream, ms, packet);
-    out.events.extend(end);
+/// A turn whose packet is made of PCM: what is played is read as G.722, what a peer says comes from the ear.
+fn say(
+    stream: &mut Stream,
+    (packet_ms, units): (u8, u32),
+    ms: u64,
+    to: Option<SocketAddr>,
+    out: &mut Output,
+) {
+    let mut voice = stream.voice.take().unwrap_or_else(|| Box::new(Voice::new(&stream.session)));
+    let payload = if matches!(stream.line, Line::Peer(_)) && voice.hears() && !stream.overlaid() {
+        voice.repeat(packet_ms, ms)
+    } else {
+        let mut bytes = [0; MAX_PAYLOAD];
+        let bytes = &mut bytes[..usize::from(packet_ms) * BYTES_PER_MS];
+        let end = fill(stream, Codec::G722, ms, bytes);
+        out.events.extend(end);
+        voice.say(bytes)
+    };
+    if let (Some(to), false) = (to, payload.is_empty()) {
+        let header = stream.outgoing.own(ms, units, stream.session.payload_type);
+        out.pass((stream.id.port, to), &header, payload, None);
+        out.protect(stream.srtp.as_deref_mut());
+        stream.outgoing.sent(payload.len());
+    }
+    stream.voice = Some(voice);
 }
 
-/// Writes a packet's payload; the event, when what is played ends with it.
-fn fill_packet(stream: &mut Stream, ms: u64, packet: &mut [u8]) -> Option<Event> {
-    let codec = stream.session.codec;
+/// Writes a packet's payload in a bytewise codec; the event, when what is played ends with it.
+fn fill(stream: &mut Stream, codec: Codec, ms: u64, packet: &mut [u8]) -> Option<Event> {
     if let Some(keys) = &mut stream.key_tones {
         if !keys.fill(codec, packet) {
             stream.key_tones = None;

@@ -303,6 +303,7 @@ pub(super) fn codecs(value: Value<'_>) -> Option<Vec<CodecName>> {
         ("g722", CodecName::G722),
         ("pcma", CodecName::Pcma),
         ("pcmu", CodecName::Pcmu),
+        ("l16", CodecName::L16),
     ];
     let codecs = value.one_or_more();
     if codecs.is_empty() {
