@@ -3,8 +3,12 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the threads are tried with real sockets and time
 
+#[path = "media_engine/duck.rs"]
+mod duck;
 #[path = "media_engine/field.rs"]
 mod field;
+#[path = "media_engine/mix.rs"]
+mod mix;
 #[path = "media_engine/noise.rs"]
 mod noise;
 #[path = "media_engine/rig.rs"]

@@ -5,6 +5,7 @@
 //! holds what goes out until the thread fetches it. Time is counted in
 //! milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
 
+mod mixes;
 pub mod output;
 pub mod receive;
 pub mod record;
@@ -14,6 +15,7 @@ pub mod secure;
 pub mod send;
 pub mod tape;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -21,6 +23,7 @@ use std::time::Instant;
 use crate::media::Base;
 use crate::media::Command;
 use crate::media::Event;
+use crate::media::MixId;
 use crate::media::PlayId;
 use crate::media::PlayItem;
 use crate::media::RecordId;
@@ -28,6 +31,7 @@ use crate::media::Session;
 use crate::media::StreamId;
 use crate::media::bank::Bank;
 use crate::media::dtmf;
+use crate::media::engine::mixes::Placed;
 use crate::media::engine::output::Link;
 use crate::media::engine::output::Output;
 use crate::media::engine::record::Record;
@@ -104,6 +108,9 @@ pub struct Engine {
     recording: Vec<u16>,
     /// (source, listener) where the source is not open here: it may open yet.
     waiting: Vec<(StreamId, StreamId)>,
+    mixes: Vec<Option<Box<Placed>>>,
+    mixes_by_id: BTreeMap<MixId, u16>,
+    mix_slots: Slots,
     out: Output,
 }
 
@@ -124,6 +131,9 @@ impl Engine {
             checks: Slots::default(),
             recording: Vec::new(),
             waiting: Vec::new(),
+            mixes: Vec::new(),
+            mixes_by_id: BTreeMap::new(),
+            mix_slots: Slots::default(),
             out: Output::default(),
         }
     }
@@ -149,7 +159,7 @@ impl Engine {
                     self.record(id, record, file, (max, max_silence));
                 }
                 Command::StopRecord { .. } => self.stop_record(id.port),
-                Command::PlayInMix { .. } => {}
+                Command::PlayInMix { items, .. } => self.play_in_mix(id, items),
                 Command::Tape { record, file, form, flipped, paused, .. } => {
                     self.tape(id, tape::Order { record, file, form, flipped, paused });
                 }
@@ -203,6 +213,7 @@ impl Engine {
             key_tones: None,
             play: None,
             line: Line::Silence,
+            duck: None,
             voice: None,
             misfits: 0,
             listeners,
@@ -244,6 +255,7 @@ impl Engine {
         stream.outgoing.set_clock(session.codec.units_per_ms(), ms);
         stream.voice = stream.voice.take().and_then(|voice| voice.modify(&session));
         stream.session = session;
+        stream.duck = None;
         stream.settle_tones();
         if repaced {
             self.leave_wheel(id.port);
@@ -252,6 +264,10 @@ impl Engine {
             }
         }
         self.begin_own_handshake(id.port);
+        if let Some(Line::Mix { mix, voice, .. }) = self.stream(id).map(|stream| &stream.line) {
+            let (mix, voice) = (*mix, *voice);
+            self.join_mix(id, mix, voice);
+        }
         self.settle(id.port);
     }
 
@@ -259,6 +275,11 @@ impl Engine {
         let old = self.stream(id).and_then(|stream| stream.peer());
         if let Some(old) = old {
             self.unlisten(old, id);
+        }
+        let left = self.stream(id).and_then(|stream| stream.mix());
+        let joins = if let Base::Mix { mix, voice } = base { Some((mix, voice)) } else { None };
+        if let Some(left) = left.filter(|left| joins.is_none_or(|(mix, _)| mix != *left)) {
+            self.leave_mix(id, left);
         }
         let line = Line::new(base, id, &self.bank, self.ms);
         if let Line::Peer(peer) = line {
@@ -271,7 +292,11 @@ impl Engine {
                 (stream.alive_ms, stream.quiet_told) = (ms, false);
             }
             stream.line = line;
+            stream.duck = None;
             stream.hear_another();
+        }
+        if let Some((mix, voice)) = joins {
+            self.join_mix(id, mix, voice);
         }
         self.settle(id.port);
     }
@@ -336,6 +361,9 @@ impl Engine {
         if let Some(peer) = stream.peer() {
             self.unlisten(peer, id);
         }
+        if let Some(mix) = stream.mix() {
+            self.leave_mix(id, mix);
+        }
         if stream.outgoing.packets() > 0 {
             self.send_report(&mut stream, true);
         }
@@ -392,6 +420,7 @@ impl Engine {
                 self.pass(listener, &passed, &payload);
             }
             Link::Listen { .. } | Link::Unlisten { .. } => {} // sent to the wrong thread
+            link => self.link_mix(link),
         }
     }
 

@@ -8,14 +8,17 @@ pub mod latch;
 pub mod outgoing;
 pub mod voice;
 
+use crate::media::MixId;
 use crate::media::Session;
 use crate::media::StreamId;
 use crate::media::dtmf;
 use crate::media::dtmf_inband::Listener;
+use crate::media::duck::Duck;
 use crate::media::engine::record::Record;
 use crate::media::engine::reports::Hearing;
 use crate::media::engine::secure::Guard;
 use crate::media::engine::tape::Tape;
+use crate::media::rtp::Header;
 use crate::media::slots::Place;
 use crate::media::source::Line;
 use crate::media::source::Play;
@@ -57,6 +60,8 @@ pub struct Stream {
     pub play: Option<Play>,
     /// What is sent beneath.
     pub line: Line,
+    /// Turns music down beneath what is played.
+    pub duck: Option<Box<Duck>>,
     /// Makes its packets where bytes cannot be passed on or copied.
     pub voice: Option<Box<Voice>>,
     /// Packets of the peer in a row that were of another length than ours.
@@ -112,6 +117,13 @@ impl Stream {
         }
     }
 
+    /// The recording of its call takes a payload that it is sent.
+    pub fn tape_sent(&mut self, header: &Header, payload: &[u8], ms: u64) {
+        if let Some(tape) = &mut self.tape {
+            tape.take(true, self.session.codec, (header.ssrc, header.timestamp), payload, ms);
+        }
+    }
+
     /// Whether something covers its base.
     pub fn overlaid(&self) -> bool {
         self.play.is_some() || self.key_tones.is_some() || !self.keys_out.is_idle()
@@ -143,7 +155,15 @@ impl Stream {
     pub fn peer(&self) -> Option<StreamId> {
         match self.line {
             Line::Peer(peer) => Some(peer),
-            Line::Silence | Line::Loop { .. } => None,
+            Line::Silence | Line::Loop { .. } | Line::Mix { .. } => None,
+        }
+    }
+
+    /// The mix that it is in.
+    pub fn mix(&self) -> Option<MixId> {
+        match self.line {
+            Line::Mix { mix, .. } => Some(mix),
+            Line::Silence | Line::Loop { .. } | Line::Peer(_) => None,
         }
     }
 }

@@ -167,7 +167,8 @@ impl Switch {
 
     /// The winner of all that rang talks with the caller.
     pub(crate) fn connect(&mut self, now: Now, call: CallId, winner: LegId) {
-        self.give_up_attempts(now, call, Some(winner), &reasons::elsewhere());
+        let elsewhere = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_attempts(now, call, Some(winner), &elsewhere);
         let codec = self.legs.get(&winner).and_then(Leg::codec);
         if let Some(of) = self.calls.get_mut(&call) {
             of.callee = Some(winner);
@@ -305,7 +306,7 @@ impl Switch {
         // What was recorded and not kept before the call ended is not wanted.
         self.judge_recording(now, call, false);
         let reason = match (ending.by, ending.extra.is_empty()) {
-            (EndedBy::Caller, true) => reasons::caller_gone(),
+            (EndedBy::Caller, true) => reasons::caller_gone(self.language_of_phones(call)),
             (EndedBy::Caller | EndedBy::Callee | EndedBy::System, _) => ending.extra.clone(),
         };
         self.give_up_attempts(now, call, None, &reason);
@@ -352,7 +353,8 @@ impl Switch {
 
     /// Ends a call whose caller goes on in another.
     pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
-        self.give_up_attempts(now, call, None, &reasons::elsewhere());
+        let elsewhere = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_attempts(now, call, None, &elsewhere);
         self.leave_room(now, call);
         self.mix_over(now, call);
         self.end_segments(now, call);

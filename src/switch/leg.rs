@@ -40,6 +40,7 @@ use crate::switch::negotiate::Lines;
 use crate::switch::negotiate::Local;
 use crate::switch::negotiate::Refusal;
 use crate::switch::outbound::Flows;
+use crate::switch::queue::OfferId;
 use crate::switch::secrecy;
 use crate::switch::secrecy::Secrecy;
 
@@ -74,6 +75,8 @@ pub(crate) struct Leg {
     pub(crate) awaiting_answer: bool,
     /// Which attempt it belongs to; none for the caller.
     pub(crate) attempt: Option<AttemptId>,
+    /// The offer that it rang for until its ring time was over: an answer may be on its way.
+    pub(crate) late: Option<OfferId>,
     /// Whose device or mobile it is.
     pub(crate) user: Option<UserKey>,
     /// Whether its audio is to be encrypted.
@@ -139,6 +142,7 @@ impl Leg {
             offer: None,
             awaiting_answer: false,
             attempt: None,
+            late: None,
             user: None,
             srtp: SrtpPolicy::default(),
             dtmf: KeysBy::default(),

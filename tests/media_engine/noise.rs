@@ -15,12 +15,14 @@ use sentral::media::Base;
 use sentral::media::Codec;
 use sentral::media::Command;
 use sentral::media::Event;
+use sentral::media::MixId;
 use sentral::media::PlayId;
 use sentral::media::PlayItem;
 use sentral::media::RecordId;
 use sentral::media::Session;
 use sentral::media::StreamId;
 use sentral::media::TapeForm;
+use sentral::media::Voice;
 use sentral::media::engine::record::Chunk;
 use sentral::media::rtcp;
 use sentral::media::rtp;
@@ -139,8 +141,8 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
         comfort: [None, Some(13)][rng.below(2)],
         ..Session::default()
     };
-    match rng.below(17) {
-        14 => Command::Tape {
+    match rng.below(19) {
+        16 => Command::Tape {
             stream,
             record: RecordId(7),
             file: "recordings/a.wav".into(),
@@ -148,8 +150,8 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             flipped: rng.below(2) > 0,
             paused: rng.below(2) > 0,
         },
-        15 => Command::PauseTape { stream, paused: rng.below(2) > 0 },
-        16 => Command::StopTape { stream, record: RecordId(7), last: rng.below(2) > 0 },
+        17 => Command::PauseTape { stream, paused: rng.below(2) > 0 },
+        18 => Command::StopTape { stream, record: RecordId(7), last: rng.below(2) > 0 },
         0..3 => Command::Open { stream, session },
         3 => Command::Modify { stream, session },
         4 => Command::Base { stream, base: Base::Peer(peer) },
@@ -173,6 +175,14 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             Command::Record { stream, record, file: "a.wav".into(), max, max_silence: Some(max) }
         }
         11 => Command::StopRecord { stream },
+        12 => {
+            let mix = MixId { thread: rng.below(2) as u8, number: rng.below(2) as u32 };
+            let voice = [Voice::All, Voice::Nobody, Voice::Only(peer)][rng.below(3)];
+            Command::Base { stream, base: Base::Mix { mix, voice } }
+        }
+        13 => {
+            Command::PlayInMix { stream, items: vec![PlayItem::Tone(Tone::Beep, Duration::from_millis(90))] }
+        }
         _ => Command::Close { stream },
     }
 }

@@ -14,9 +14,15 @@ mod bad_input;
 mod crash;
 mod daemon;
 mod dns;
+mod figures;
+mod forward;
+mod golden;
+#[path = "../golden/mod.rs"]
+mod golden_rows;
 mod phones;
 mod proxy;
 mod recording;
+mod rooms;
 mod sipp;
 mod trace;
 mod transports;

@@ -19,10 +19,14 @@ mod calls;
 mod click_to_answer;
 mod contacts;
 mod diagnosis;
+mod edge_cases;
+mod emergency;
 mod events;
 mod figures;
 mod flow_verbs;
 mod golden;
+#[path = "../golden/mod.rs"]
+mod golden_rows;
 mod guard;
 mod hot_desk;
 mod inbox;

@@ -25,6 +25,7 @@ use sentral::sip::endpoint::Settings;
 use sentral::sip::header::Contacts;
 use sentral::sip::header::NameAddr;
 use sentral::sip::invite::Invite;
+use sentral::sip::message::Name;
 use sentral::time::Now;
 
 /// What a phone does with a call that comes.
@@ -546,7 +547,16 @@ impl Phone {
                 self.log(dialog, status.to_string());
                 self.over(dialog, status);
             }
-            Event::Bye { dialog, .. } | Event::NotAcked { dialog } | Event::Gone { dialog } => {
+            Event::Bye { dialog, request } => {
+                self.log(dialog, "bye".into());
+                // Why, where it is told.
+                request
+                    .headers
+                    .all(&Name::from("Reason"))
+                    .for_each(|reason| self.log(dialog, reason.into_owned()));
+                self.over(dialog, 0);
+            }
+            Event::NotAcked { dialog } | Event::Gone { dialog } => {
                 self.log(dialog, "bye".into());
                 self.over(dialog, 0);
             }

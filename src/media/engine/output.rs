@@ -5,10 +5,14 @@ use std::ops::Range;
 
 use crate::media::Codec;
 use crate::media::Event;
+use crate::media::MixId;
+use crate::media::PlayItem;
 use crate::media::StreamId;
+use crate::media::Voice;
 use crate::media::codec::Converter;
 use crate::media::dtls::Errand;
 use crate::media::engine::record::Chunk;
+use crate::media::mix::Format;
 use crate::media::rtp::Header;
 use crate::media::srtp::Srtp;
 
@@ -112,6 +116,49 @@ pub enum Link {
         /// To whom.
         listener: StreamId,
     },
+    /// To a mix's thread: a stream is in it, or changes.
+    Join {
+        /// Which mix.
+        mix: MixId,
+        /// Which stream.
+        stream: StreamId,
+        /// What it is sent.
+        format: Format,
+        /// Who hears it.
+        voice: Voice,
+    },
+    /// To a mix's thread: a stream is no longer in it.
+    Leave {
+        /// Which mix.
+        mix: MixId,
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// To a mix's thread: what one of its streams has received.
+    Said {
+        /// Which mix.
+        mix: MixId,
+        /// What it is.
+        passed: Passed,
+        /// Its payload.
+        payload: Box<[u8]>,
+    },
+    /// To a mix's thread: what all in it are to hear.
+    PlayInMix {
+        /// Which mix.
+        mix: MixId,
+        /// What.
+        items: Vec<PlayItem>,
+    },
+    /// To the listener's thread: a packet of the mix that it is in.
+    Mixed {
+        /// To whom.
+        listener: StreamId,
+        /// Which mix.
+        mix: MixId,
+        /// Its payload.
+        payload: Box<[u8]>,
+    },
     /// To the listener's thread: a packet of its peer.
     Packet {
         /// To whom.
@@ -128,7 +175,11 @@ impl Link {
     pub fn thread(&self) -> u8 {
         match self {
             Link::Listen { source, .. } | Link::Unlisten { source, .. } => source.thread,
-            Link::Packet { listener, .. } => listener.thread,
+            Link::Packet { listener, .. } | Link::Mixed { listener, .. } => listener.thread,
+            Link::Join { mix, .. }
+            | Link::Leave { mix, .. }
+            | Link::Said { mix, .. }
+            | Link::PlayInMix { mix, .. } => mix.thread,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::media::Codec;
 use crate::media::Event;
 use crate::media::StreamId;
+use crate::media::Voice;
 use crate::media::codec::Converter;
 use crate::media::codec::MAX_PAYLOAD;
 use crate::media::dtmf;
@@ -19,6 +20,7 @@ use crate::media::engine::secure;
 use crate::media::engine::secure::Class;
 use crate::media::rtcp;
 use crate::media::rtp;
+use crate::media::source::Line;
 use crate::media::stream::Stream;
 use crate::media::stream::latch::Sender;
 
@@ -127,6 +129,13 @@ impl Engine {
     }
 
     fn pass_on(&mut self, port: u16, (kind, header): (Kind, rtp::Header), payload: &[u8], ms: u64) {
+        if let Some(stream) = &self.streams[usize::from(port >> 1)]
+            && let Line::Mix { mix, voice, seat } = stream.line
+            && voice != Voice::Nobody
+        {
+            let passed = Passed { source: stream.id, header, kind, ms };
+            self.said_in_mix(mix, seat, passed, payload);
+        }
         let mut at = 0;
         while let Some(stream) = &self.streams[usize::from(port >> 1)]
             && let Some(listener) = stream.listeners.get(at).copied()
@@ -169,9 +178,8 @@ impl Engine {
         let header = stream.outgoing.pass(&passed.header, line, units, passed.ms, payload_type);
         let Some(header) = header else { return };
         self.out.pass((listener.port, to), &header, payload, converter);
-        if let (Some(tape), Kind::Audio(_)) = (&mut stream.tape, passed.kind) {
-            let line = (header.ssrc, header.timestamp);
-            tape.take(true, stream.session.codec, line, self.out.last_payload(), passed.ms);
+        if matches!(passed.kind, Kind::Audio(_)) {
+            stream.tape_sent(&header, self.out.last_payload(), passed.ms);
         }
         self.out.protect(stream.srtp.as_deref_mut());
         stream.outgoing.sent(payload.len());

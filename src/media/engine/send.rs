@@ -9,6 +9,7 @@ use crate::media::Event;
 use crate::media::codec::BYTES_PER_MS;
 use crate::media::codec::MAX_PAYLOAD;
 use crate::media::dtmf::Turn;
+use crate::media::duck::Duck;
 use crate::media::engine::CATCH_UP_MS;
 use crate::media::engine::CHECK_MS;
 use crate::media::engine::Engine;
@@ -35,6 +36,7 @@ impl Engine {
         while let Some(due) = self.next_ms().filter(|due| *due <= ms) {
             self.ms = due;
             self.send_due();
+            self.mix_due();
             if due.is_multiple_of(CHECK_MS) {
                 self.look_after();
             }
@@ -48,7 +50,7 @@ impl Engine {
     }
 
     fn next_ms(&self) -> Option<u64> {
-        let slot = self.slots.next(self.ms + 1);
+        let slot = self.slots.next(self.ms + 1).into_iter().chain(self.mix_slots.next(self.ms + 1)).min();
         let turn = self.ms / CHECK_MS + 1;
         let check = if self.recording.is_empty() { self.checks.next(turn) } else { Some(turn) };
         let check = check.map(|turn| turn * CHECK_MS);
@@ -133,10 +135,7 @@ fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
     };
     let header = stream.outgoing.own(ms, units, stream.session.payload_type);
     let end = out.rtp((stream.id.port, to), &header, length, |packet| fill(stream, codec, ms, packet));
-    if let Some(tape) = &mut stream.tape {
-        let line = (header.ssrc, header.timestamp);
-        tape.take(true, codec, line, out.last_payload(), ms);
-    }
+    stream.tape_sent(&header, out.last_payload(), ms);
     out.protect(stream.srtp.as_deref_mut());
     stream.outgoing.sent(length);
     out.events.extend(end);
@@ -163,6 +162,7 @@ fn say(
     if let (Some(to), false) = (to, payload.is_empty()) {
         let header = stream.outgoing.own(ms, units, stream.session.payload_type);
         out.pass((stream.id.port, to), &header, payload, None);
+        stream.tape_sent(&header, payload, ms);
         out.protect(stream.srtp.as_deref_mut());
         stream.outgoing.sent(payload.len());
     }
@@ -179,12 +179,40 @@ fn fill(stream: &mut Stream, codec: Codec, ms: u64, packet: &mut [u8]) -> Option
     }
     let Some(play) = &mut stream.play else {
         stream.line.fill(codec, ms, packet);
+        raise_music(stream, codec, packet);
         return None;
     };
-    if play.fill(codec, packet) {
+    let (more, name) = (play.fill(codec, packet), play.name());
+    duck_music(stream, codec, ms, packet);
+    if more {
         return None;
     }
-    let name = play.name();
     stream.play = None;
     name.map(|play| Event::PlayFinished { stream: stream.id, play })
+}
+
+/// Adds the music beneath what is played to a packet, turned down.
+fn duck_music(stream: &mut Stream, codec: Codec, ms: u64, packet: &mut [u8]) {
+    if !matches!(stream.line, Line::Loop { music: true, .. }) {
+        return;
+    }
+    let mut music = [0; MAX_PAYLOAD];
+    let music = &mut music[..packet.len()];
+    stream.line.fill(codec, ms, music);
+    let duck = stream.duck.take().filter(|duck| duck.is(codec));
+    let mut duck = duck.unwrap_or_else(|| Box::new(Duck::new(codec)));
+    duck.blend(music, packet, true);
+    stream.duck = Some(duck);
+}
+
+/// Turns a packet of music down that was beneath something a moment ago, less and less.
+fn raise_music(stream: &mut Stream, codec: Codec, packet: &mut [u8]) {
+    let Some(duck) = stream.duck.as_mut().filter(|duck| duck.is(codec)) else { return };
+    let mut music = [0; MAX_PAYLOAD];
+    let music = &mut music[..packet.len()];
+    music.copy_from_slice(packet);
+    packet.fill(codec.silence());
+    if !duck.blend(music, packet, false) {
+        stream.duck = None;
+    }
 }
