@@ -14,8 +14,10 @@ use sentral::media::Base;
 use sentral::media::Codec;
 use sentral::media::Command;
 use sentral::media::MixId;
+use sentral::media::RecordId;
 use sentral::media::Session;
 use sentral::media::StreamId;
+use sentral::media::TapeForm;
 use sentral::media::Voice;
 use sentral::media::bank::Bank;
 use sentral::media::bank::Clip;
@@ -24,8 +26,11 @@ use sentral::media::codec::Encoder;
 use sentral::media::dtls;
 use sentral::media::dtls::Answer;
 use sentral::media::dtls::Role;
+use sentral::media::dtmf_inband::Detector;
 use sentral::media::ear::Ear;
 use sentral::media::engine::Engine;
+use sentral::media::engine::record::Chunk;
+use sentral::media::engine::tape::Taken;
 use sentral::media::ice;
 use sentral::media::resample::Resampler;
 use sentral::media::rtp;
@@ -83,6 +88,39 @@ fn packets_relayed(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
     });
 }
 
+/// Five hundred bridges again, the calls recorded: what a packet of a recorded call costs its thread more.
+#[divan::bench]
+fn packets_relayed_and_recorded(bencher: Bencher<'_, '_>) {
+    let mut engine = engine(|at| Base::Peer(stream(at ^ 1)), |_| Codec::Pcma);
+    let mut now = Instant::now();
+    for at in (0..STREAMS).step_by(2) {
+        let (file, form) = ("a.wav".into(), TapeForm::Wav);
+        let record = RecordId(at.into());
+        engine.command(
+            now,
+            Command::Tape { stream: stream(at), record, file, form, flipped: false, paused: false },
+        );
+    }
+    let mut sequence = 0u16;
+    bencher.counter(ItemsCount::new(STREAMS)).bench_local(|| {
+        sequence = sequence.wrapping_add(1);
+        now += Duration::from_millis(20);
+        for at in 0..STREAMS {
+            let timestamp = u32::from(sequence) * 160;
+            let header =
+                rtp::Header { marker: false, payload_type: 8, sequence, timestamp, ssrc: u32::from(at) };
+            let mut datagram = [0x55; 172];
+            datagram[..12].copy_from_slice(&header.bytes());
+            engine.rtp(now, stream(at).port, phone(at), &mut datagram);
+        }
+        engine.tick(now);
+        let sent = engine.output().packets().count();
+        engine.output().clear_packets();
+        engine.output().chunks.clear();
+        sent
+    });
+}
+
 /// A room of so many, in turns of 20 ms: a packet of each comes, three speak, and each is sent one. The cost of each is to
 /// stay the same as rooms grow.
 #[divan::bench(args = [(Codec::Pcma, 3), (Codec::Pcma, 10), (Codec::Pcma, 50), (Codec::Pcma, 200), (Codec::G722, 50)])]
@@ -118,6 +156,46 @@ fn participant_frames_mixed(bencher: Bencher<'_, '_>, (codec, people): (Codec, u
         engine.output().clear_packets();
         engine.output().events.clear();
         sent
+    });
+}
+
+/// A second of a recorded call at the recorder: both sides decoded, placed, and written.
+#[divan::bench(args = [TapeForm::Wav, TapeForm::Opus])]
+fn second_recorded(bencher: Bencher<'_, '_>, form: TapeForm) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut recorder = sentral::shell::media::recorder::Recorder::new(folder.path());
+    let began = Instant::now();
+    let record = RecordId(1);
+    recorder.take(Chunk::Tape { record, file: "a".into(), form, wide: false, at: began });
+    let voice: Vec<i16> = (0..8000i32)
+        .map(|at| ((f64::from(at) * 0.35).sin() * 5000.0 + (f64::from(at) * 0.83).sin() * 2000.0) as i16)
+        .collect();
+    let mut second = Vec::new();
+    Encoder::new(Codec::Pcma).encode(&voice, &mut second);
+    let mut ms = 0u64;
+    bencher.bench_local(|| {
+        let taken = |at: u64, right| {
+            let timestamp = ((ms + at * 20) * 8) as u32;
+            Taken { ms: ms + at * 20, right, codec: Codec::Pcma, ssrc: 1, timestamp, length: 160 }
+        };
+        let packets: Vec<Taken> = (0..50).flat_map(|at| [taken(at, false), taken(at, true)]).collect();
+        let bytes: Vec<u8> = second.chunks(160).flat_map(|part| [part, part].concat()).collect();
+        ms += 1000;
+        recorder.take(Chunk::Packets { record, epoch: began, ms, packets, bytes })
+    });
+}
+
+/// Keys as tones, looked for in a second of audio.
+#[divan::bench]
+fn second_heard_for_tones(bencher: Bencher<'_, '_>) {
+    let mut detector = Detector::default();
+    let voice: Vec<i16> = (0..8000i32)
+        .map(|at| ((f64::from(at) * 0.35).sin() * 5000.0 + (f64::from(at) * 0.83).sin() * 2000.0) as i16)
+        .collect();
+    let mut keys = 0;
+    bencher.bench_local(|| {
+        detector.hear(&voice, |_| keys += 1);
+        keys
     });
 }
 

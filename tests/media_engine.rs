@@ -21,6 +21,8 @@ mod opus_oracle;
 mod rig;
 #[path = "media_engine/steady.rs"]
 mod steady;
+#[path = "media_engine/tape.rs"]
+mod tape;
 #[path = "media_engine/threads.rs"]
 mod threads;
 

@@ -2,7 +2,8 @@
 //!
 //! Cut by direction: `receive` takes what comes and passes it on, `send` makes what is due in a slot, `record`
 //! keeps what is recorded of one party, `tape` what is recorded of a call, `secure` looks after ICE and DTLS, `output`
-//! holds what goes out until the thread fetches it. Time is counted in milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
+//! holds what goes out until the thread fetches it. Time is counted in
+//! milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
 
 mod mixes;
 pub mod output;

@@ -12,6 +12,7 @@ use crate::media::Codec;
 use crate::media::codec::Decoder;
 use crate::media::codec::MAX_PAYLOAD;
 use crate::media::engine::tape::Taken;
+use crate::media::resample::Resampler;
 
 /// How far timestamps may place a packet from the moment at which it came.
 const DRIFT_MAX_MS: i64 = 250;
@@ -37,7 +38,7 @@ impl std::fmt::Debug for Reel {
 /// One side.
 #[derive(Default)]
 struct Side {
-    decoder: Option<(Codec, Decoder)>,
+    decoder: Option<(Codec, Decoder, Option<Resampler>)>,
     /// SSRC, and the timestamp and sample number that belong together.
     anchor: Option<(u32, u32, u64)>,
     /// From the first frame that is not given out.
@@ -126,20 +127,21 @@ impl Side {
         at
     }
 
-    /// Decodes to the reel's rate.
+    /// Decodes to the reel's rate, into a part of `space`.
     fn decode<'s>(&mut self, codec: Codec, payload: &[u8], rate: u32, space: &'s mut [i16]) -> &'s [i16] {
-        if self.decoder.as_ref().is_none_or(|(of, _)| *of != codec) {
-            self.decoder = Some((codec, Decoder::at(codec, rate)));
+        if self.decoder.as_ref().is_none_or(|(of, ..)| *of != codec) {
+            let decoder = Decoder::at(codec, rate);
+            let resampler = (decoder.rate() != rate).then(|| Resampler::new(decoder.rate(), rate));
+            self.decoder = Some((codec, decoder, resampler));
         }
-        let Some((_, decoder)) = &mut self.decoder else { return &[] };
-        let count = decoder.decode(payload, space);
-        if rate == 16_000 && decoder.rate() == 8000 {
-            for at in (0..count).rev() {
-                (space[2 * at], space[2 * at + 1]) = (space[at], space[at]);
-            }
-            return &space[..2 * count];
-        }
-        &space[..count]
+        let Some((_, decoder, resampler)) = &mut self.decoder else { return &[] };
+        let (decoded, turned) = space.split_at_mut(space.len() / 2);
+        let count = decoder.decode(payload, decoded);
+        let Some(resampler) = resampler else { return &decoded[..count] };
+        // An odd sample at the end of a packet has no half to become.
+        let turned = &mut turned[..resampler.gives(count)];
+        resampler.process(&decoded[..resampler.needs(turned.len())], turned);
+        turned
     }
 }
 

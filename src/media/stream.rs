@@ -18,6 +18,7 @@ use crate::media::engine::record::Record;
 use crate::media::engine::reports::Hearing;
 use crate::media::engine::secure::Guard;
 use crate::media::engine::tape::Tape;
+use crate::media::rtp::Header;
 use crate::media::slots::Place;
 use crate::media::source::Line;
 use crate::media::source::Play;
@@ -113,6 +114,13 @@ impl Stream {
             (true, None) => self.tones_in = Some(Box::new(Listener::new(self.session.codec))),
             (false, Some(_)) => self.tones_in = None,
             (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    /// The recording of its call takes a payload that it is sent.
+    pub fn tape_sent(&mut self, header: &Header, payload: &[u8], ms: u64) {
+        if let Some(tape) = &mut self.tape {
+            tape.take(true, self.session.codec, (header.ssrc, header.timestamp), payload, ms);
         }
     }
 

@@ -232,6 +232,8 @@ impl Daemon {
         let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        // Who listens for it is not ended by a file that may not grow: writing fails, as on a full disk.
+        let _full = signal(SignalKind::from_raw(libc::SIGXFSZ)).context("cannot listen for SIGXFSZ")?;
         let (changed, mut changes) = tokio::sync::mpsc::channel::<()>(1);
         let watch = self.shared.config.lock().map(|config| config.server.watch).unwrap_or(false);
         let _watcher = if watch {

@@ -21,6 +21,7 @@ use sentral::media::PlayItem;
 use sentral::media::RecordId;
 use sentral::media::Session;
 use sentral::media::StreamId;
+use sentral::media::TapeForm;
 use sentral::media::Transport;
 use sentral::media::Voice;
 use sentral::media::dtls;
@@ -152,10 +153,21 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             }),
             signaling: [None, Some(BOB.ip())][rng.below(2)],
         },
+        tones: rng.below(2) > 0,
         comfort: [None, Some(13)][rng.below(2)],
         ..Session::default()
     };
-    match rng.below(16) {
+    match rng.below(19) {
+        16 => Command::Tape {
+            stream,
+            record: RecordId(7),
+            file: "recordings/a.wav".into(),
+            form: TapeForm::Wav,
+            flipped: rng.below(2) > 0,
+            paused: rng.below(2) > 0,
+        },
+        17 => Command::PauseTape { stream, paused: rng.below(2) > 0 },
+        18 => Command::StopTape { stream, record: RecordId(7), last: rng.below(2) > 0 },
         0..3 => Command::Open { stream, session },
         3 => Command::Modify { stream, session },
         4 => Command::Base { stream, base: Base::Peer(peer) },

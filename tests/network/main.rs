@@ -22,6 +22,7 @@ mod golden;
 mod golden_rows;
 mod phones;
 mod proxy;
+mod recording;
 mod rooms;
 mod sipp;
 mod trace;

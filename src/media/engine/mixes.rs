@@ -214,9 +214,7 @@ fn say(stream: &mut Stream, listener: StreamId, mix: MixId, ms: u64, payload: &[
     let units = u32::from(format.packet_ms) * format.codec.units_per_ms();
     let header = stream.outgoing.own(ms, units, stream.session.payload_type);
     out.pass((stream.id.port, to), &header, payload, None);
-    if let Some(tape) = &mut stream.tape {
-        tape.take(true, stream.session.codec, (header.ssrc, header.timestamp), payload, ms);
-    }
+    stream.tape_sent(&header, payload, ms);
     out.protect(stream.srtp.as_deref_mut());
     stream.outgoing.sent(payload.len());
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::media::Codec;
 use crate::media::Event;
 use crate::media::StreamId;
 use crate::media::Voice;
@@ -102,6 +103,10 @@ impl Engine {
             Kind::Audio(codec) => {
                 if stream.keys_in.is_pressed(ms) {
                     // Of a phone that sends its keys both ways, the tone is left out.
+                    if codec == Codec::Opus {
+                        // What is silence depends on its state: the packet is left out, and concealed where it is heard.
+                        return self.pass_on(port, (Kind::Kept, header), payload, ms);
+                    }
                     payload.fill(codec.silence());
                 }
                 if let Some(tones) = &mut stream.tones_in {
@@ -172,9 +177,8 @@ impl Engine {
         let header = stream.outgoing.pass(&passed.header, line, units, passed.ms, payload_type);
         let Some(header) = header else { return };
         self.out.pass((listener.port, to), &header, payload, converter);
-        if let (Some(tape), Kind::Audio(_)) = (&mut stream.tape, passed.kind) {
-            let line = (header.ssrc, header.timestamp);
-            tape.take(true, stream.session.codec, line, self.out.last_payload(), passed.ms);
+        if matches!(passed.kind, Kind::Audio(_)) {
+            stream.tape_sent(&header, self.out.last_payload(), passed.ms);
         }
         self.out.protect(stream.srtp.as_deref_mut());
         stream.outgoing.sent(payload.len());

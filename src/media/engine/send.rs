@@ -135,10 +135,7 @@ fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
     };
     let header = stream.outgoing.own(ms, units, stream.session.payload_type);
     let end = out.rtp((stream.id.port, to), &header, length, |packet| fill(stream, codec, ms, packet));
-    if let Some(tape) = &mut stream.tape {
-        let line = (header.ssrc, header.timestamp);
-        tape.take(true, codec, line, out.last_payload(), ms);
-    }
+    stream.tape_sent(&header, out.last_payload(), ms);
     out.protect(stream.srtp.as_deref_mut());
     stream.outgoing.sent(length);
     out.events.extend(end);
@@ -165,6 +162,7 @@ fn say(
     if let (Some(to), false) = (to, payload.is_empty()) {
         let header = stream.outgoing.own(ms, units, stream.session.payload_type);
         out.pass((stream.id.port, to), &header, payload, None);
+        stream.tape_sent(&header, payload, ms);
         out.protect(stream.srtp.as_deref_mut());
         stream.outgoing.sent(payload.len());
     }

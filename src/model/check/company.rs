@@ -17,6 +17,9 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     if let Some(music) = &company.music {
         checker.known(&["company", "music"], "media", music.as_str(), &company.media);
     }
+    if let Some(announcement) = &company.recordings.announcement {
+        checker.known(&["recordings", "announce"], "media", announcement.as_str(), &company.media);
+    }
     for (number, destination) in &company.numbers {
         checker.destination(company, &["numbers", number.as_str()], destination);
     }

@@ -55,13 +55,16 @@ pub fn start(
     Ok((sender, thread))
 }
 
-struct Recorder {
+/// Writes the recordings that chunks tell of.
+#[derive(Debug)]
+pub struct Recorder {
     data: PathBuf,
     /// Messages.
     files: HashMap<RecordId, Recording>,
     calls: HashMap<RecordId, CallRecording>,
 }
 
+#[derive(Debug)]
 struct Recording {
     stream: StreamId,
     rate: u32,
@@ -73,7 +76,8 @@ struct Recording {
 }
 
 impl Recorder {
-    fn new(data: &Path) -> Recorder {
+    /// One whose files lie under this folder.
+    pub fn new(data: &Path) -> Recorder {
         Recorder { data: data.to_owned(), files: HashMap::new(), calls: HashMap::new() }
     }
 
@@ -96,7 +100,8 @@ impl Recorder {
         }
     }
 
-    fn take(&mut self, chunk: Chunk) -> Option<Event> {
+    /// Takes one chunk; what is to be told of it.
+    pub fn take(&mut self, chunk: Chunk) -> Option<Event> {
         match chunk {
             Chunk::Begin { stream, record, file: name, rate } => {
                 let file = create(&self.data, &name)

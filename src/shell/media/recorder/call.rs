@@ -161,3 +161,189 @@ impl CallRecording {
 fn serial(name: &str) -> u32 {
     name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::media::Codec;
+    use crate::media::codec::Encoder;
+    use crate::media::engine::record::Chunk;
+    use crate::shell::media::recorder::Recorder;
+
+    const STREAM: StreamId = StreamId { thread: 0, port: 2, generation: 1 };
+    const RECORD: RecordId = RecordId(3);
+
+    fn sine(hertz: f64, second: u64) -> Vec<i16> {
+        let at = |at: u64| (second * 8000 + at) as f64;
+        (0..8000).map(|n| (8000.0 * (TAU * hertz / 8000.0 * at(n)).sin()) as i16).collect()
+    }
+
+    /// A second of a call whose left side says 440 Hz and whose right side says 1000.
+    fn second(epoch: Instant, second: u64) -> Chunk {
+        let (mut packets, mut bytes) = (Vec::new(), Vec::new());
+        for (right, hertz) in [(false, 440.0), (true, 1000.0)] {
+            Encoder::new(Codec::Pcma).encode(&sine(hertz, second), &mut bytes);
+            packets.extend((0..50).map(|at| Taken {
+                ms: second * 1000 + at * 20,
+                right,
+                codec: Codec::Pcma,
+                ssrc: u32::from(right),
+                timestamp: (second * 8000 + at * 160) as u32,
+                length: 160,
+            }));
+        }
+        Chunk::Packets { record: RECORD, epoch, ms: (second + 1) * 1000, packets, bytes }
+    }
+
+    fn begin(recorder: &mut Recorder, name: &str, form: TapeForm, at: Instant) -> Option<Event> {
+        recorder.take(Chunk::Tape { record: RECORD, file: name.into(), form, wide: false, at })
+    }
+
+    fn end(recorder: &mut Recorder, at: Instant) -> Option<Event> {
+        recorder.take(Chunk::TapeEnd { stream: STREAM, record: RECORD, at })
+    }
+
+    /// Amplitude of one frequency.
+    fn level(samples: &[f32], hertz: f64, rate: f64) -> f64 {
+        let angle = |at: usize| TAU * hertz / rate * at as f64;
+        let sum = |part: fn(f64) -> f64| -> f64 {
+            samples.iter().enumerate().map(|(at, sample)| f64::from(*sample) * part(angle(at))).sum()
+        };
+        2.0 * sum(f64::cos).hypot(sum(f64::sin)) / samples.len() as f64
+    }
+
+    fn assert_sides(left: &[f32], right: &[f32], rate: f64) {
+        for (side, own, other) in [(left, 440.0, 1000.0), (right, 1000.0, 440.0)] {
+            let (own, other) = (level(side, own, rate), level(side, other, rate));
+            assert!((0.2..0.3).contains(&own) && other < own / 30.0, "{own} and of the other side {other}");
+        }
+    }
+
+    fn read_wav(path: &Path) -> (Vec<f32>, Vec<f32>) {
+        let mut reader = hound::WavReader::open(path).expect("readable");
+        assert_eq!((reader.spec().channels, reader.spec().sample_rate), (2, 8000));
+        let all: Vec<f32> =
+            reader.samples::<i16>().map(|s| f32::from(s.expect("whole")) / 32_768.0).collect();
+        let side = |at: usize| all.iter().skip(at).step_by(2).copied().collect();
+        (side(0), side(1))
+    }
+
+    /// Decodes an Ogg Opus file as RFC 7845 has it; also the position of its last page, and whether that ends it.
+    fn read_opus(path: &Path) -> (Vec<f32>, Vec<f32>, u64, bool) {
+        let mut pages = ::ogg::PacketReader::new(fs::File::open(path).expect("there"));
+        let head = pages.read_packet().expect("whole").expect("a header").data;
+        assert_eq!((&head[..8], head[8], head[9]), (&b"OpusHead"[..], 1, 2));
+        let pre_skip = usize::from(u16::from_le_bytes([head[10], head[11]]));
+        let tags = pages.read_packet().expect("whole").expect("tags").data;
+        assert!(tags.starts_with(b"OpusTags"));
+        let mut decoder = opus_rs::OpusDecoder::new(48_000, 2).expect("a rate of Opus");
+        let (mut all, mut position, mut ended) = (Vec::new(), 0, false);
+        // A file that was cut ends with its last whole page.
+        while let Ok(Some(packet)) = pages.read_packet() {
+            let mut space = [0.0; 2 * 960];
+            let frames = decoder.decode(&packet.data, 960, &mut space).expect("valid");
+            all.extend_from_slice(&space[..2 * frames]);
+            (position, ended) = (packet.absgp_page(), packet.last_in_stream());
+        }
+        all.truncate(2 * position as usize);
+        let side = |at: usize| all.iter().skip(2 * pre_skip + at).step_by(2).copied().collect();
+        (side(0), side(1), position - pre_skip as u64, ended)
+    }
+
+    #[test]
+    fn each_side_is_in_its_channel_at_any_moment_and_at_the_end() {
+        for form in [TapeForm::Wav, TapeForm::Opus] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("recordings/prove/2026/a");
+            let mut recorder = Recorder::new(folder.path());
+            let epoch = Instant::now();
+            assert_eq!(begin(&mut recorder, "recordings/prove/2026/a", form, epoch), None);
+            for at in 0..6 {
+                assert_eq!(recorder.take(second(epoch, at)), None);
+            }
+            // The process could be killed here: all but the last seconds, which are still open, can be read.
+            let (left, right) = match form {
+                TapeForm::Wav => read_wav(&path),
+                TapeForm::Opus => {
+                    let (left, right, _, ended) = read_opus(&path);
+                    assert!(!ended);
+                    (left, right)
+                }
+            };
+            let rate = if form == TapeForm::Wav { 8000.0 } else { 48_000.0 };
+            assert!(left.len() as f64 >= 3.0 * rate, "{} frames", left.len());
+            assert_sides(
+                &left[rate as usize..2 * rate as usize],
+                &right[rate as usize..2 * rate as usize],
+                rate,
+            );
+            // A page that is cut in the middle, as a power failure leaves it, does not hide what is before it.
+            let whole = fs::read(&path).expect("there");
+            fs::write(&path, &whole[..whole.len() - 50]).expect("written");
+            if form == TapeForm::Opus {
+                assert!(read_opus(&path).0.len() > 96_000);
+            }
+            fs::write(&path, &whole).expect("written");
+
+            let told = end(&mut recorder, epoch + Duration::from_millis(6500));
+            let length = Duration::from_millis(6500);
+            let stream = Some(STREAM);
+            assert_eq!(told, Some(Event::Recorded { stream, record: RECORD, length, error: None }));
+            let (left, right) = match form {
+                TapeForm::Wav => read_wav(&path),
+                TapeForm::Opus => {
+                    let (left, right, frames, ended) = read_opus(&path);
+                    assert_eq!((frames, ended), (6500 * 48, true));
+                    (left, right)
+                }
+            };
+            assert_eq!(left.len() as f64, 6.5 * rate);
+            let (from, to) = (4.0 * rate, 5.0 * rate);
+            assert_sides(&left[from as usize..to as usize], &right[from as usize..to as usize], rate);
+            let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "its owner's alone");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_at_once_and_only_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink("/dev/full", folder.path().join("full.wav")).expect("a link");
+        for form in [TapeForm::Wav, TapeForm::Opus] {
+            let mut recorder = Recorder::new(folder.path());
+            let epoch = Instant::now();
+            let told = begin(&mut recorder, "full.wav", form, epoch);
+            let Some(Event::NotRecorded { record: RECORD, error }) = told else { panic!("{told:?}") };
+            assert!(
+                error.contains("cannot write the recording full.wav") && error.contains("free space"),
+                "{error}"
+            );
+            assert_eq!(recorder.take(second(epoch, 0)), None);
+            let told = end(&mut recorder, epoch + Duration::from_secs(1));
+            assert!(matches!(told, Some(Event::Recorded { length: Duration::ZERO, error: Some(_), .. })));
+        }
+    }
+
+    #[test]
+    fn a_name_outside_the_data_folder_is_refused_and_a_recording_goes_on_at_another_stream() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut recorder = Recorder::new(folder.path());
+        let epoch = Instant::now();
+        for name in ["../a.wav", "/tmp/a.wav", ""] {
+            let told = begin(&mut recorder, name, TapeForm::Wav, epoch);
+            assert!(matches!(told, Some(Event::NotRecorded { .. })), "{name}");
+            end(&mut recorder, epoch);
+        }
+        begin(&mut recorder, "a.wav", TapeForm::Wav, epoch);
+        recorder.take(second(epoch, 0));
+        // The second time it goes on: nothing of it is lost.
+        begin(&mut recorder, "a.wav", TapeForm::Wav, epoch + Duration::from_secs(1));
+        recorder.take(second(epoch, 1));
+        end(&mut recorder, epoch + Duration::from_secs(2));
+        assert_eq!(read_wav(&folder.path().join("a.wav")).0.len(), 16_000);
+    }
+}

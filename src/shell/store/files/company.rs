@@ -119,7 +119,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         hot_desk_until: about.take("hot_desk_until").and_then(time_of_day),
         block: about.take("block").map(fraud::classes).unwrap_or_default(),
         fraud: fraud::fraud(file.table("fraud"), &server.fraud),
-        recordings: server::recordings(file.table("recordings"), &server.recordings),
+        recordings: server::recordings(file.table("recordings"), &server.recordings, true),
         extensions: HashMap::new(),
         zone,
     };

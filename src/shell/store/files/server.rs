@@ -60,7 +60,7 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.guard = fraud::guard(file.table("guard"));
     server.tariff = fraud::tariff(file.table("prices"), file.table("classes"));
     server.codes = codes(file.take("codes"), &server.codes);
-    server.recordings = recordings(file.table("recordings"), &server.recordings);
+    server.recordings = recordings(file.table("recordings"), &server.recordings, false);
     server.webhooks = webhooks(file.take("events"));
     server.sms = sms(file.take("sms"));
     server.push = push(file.take("push"));
@@ -181,7 +181,7 @@ fn media(mut table: Table<'_>, server: &mut Server) {
 }
 
 /// How calls are recorded: what is written, else as `under` has it.
-pub(super) fn recordings(mut table: Table<'_>, under: &Recordings) -> Recordings {
+pub(super) fn recordings(mut table: Table<'_>, under: &Recordings, of_company: bool) -> Recordings {
     let keep = table.take("keep").and_then(|value| read::duration_or_never(value, DAY..=DAY * 3_650));
     let told = table.take("announce");
     let recordings = Recordings {
@@ -189,6 +189,8 @@ pub(super) fn recordings(mut table: Table<'_>, under: &Recordings) -> Recordings
         form: table.word("format", FORMS).unwrap_or(under.form),
         announce: told.map_or(under.announce, |told| told.as_flag() != Some(false)),
         announcement: match told.filter(|told| told.as_flag().is_none()) {
+            // Only companies have recordings of their own.
+            Some(told) if !of_company => told.refuse("true or false"),
             Some(media) => read::reference(media),
             None => under.announcement.clone(),
         },
