@@ -151,6 +151,7 @@ fn engine(base: impl Fn(u16) -> Base, codec: impl Fn(u16) -> Codec) -> Engine {
             receive: true,
             symmetric: true,
             srtp: None,
+            transport: sentral::media::Transport::default(),
         };
         engine.command(now, Command::Open { stream: stream(at), session });
     }

@@ -20,8 +20,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const LEAVES: &[(&str, &[&str])] = &[
     ("hours", &["holidays"]),
     ("holidays", &[]),
-    ("negotiate", &["secrecy"]),
-    ("secrecy", &[]),
+    ("negotiate", &["secrecy", "webrtc"]),
+    ("secrecy", &["webrtc"]),
+    ("webrtc", &[]),
     ("say", &[]),
     ("ports", &[]),
     ("location", &[]),

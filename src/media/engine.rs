@@ -1,12 +1,13 @@
 //! The streams of one media thread: commands and packets in, packets and events out.
 //!
 //! Cut by direction: `receive` takes what comes and passes it on, `send` makes what is due in a slot, `record`
-//! keeps what is recorded, `output` holds what goes out until the thread fetches it. Time is counted in
+//! keeps what is recorded, `secure` looks after ICE and DTLS, `output` holds what goes out until the thread fetches it. Time is counted in
 //! milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
 
 pub mod output;
 pub mod receive;
 pub mod record;
+pub mod secure;
 pub mod send;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::media::dtmf;
 use crate::media::engine::output::Link;
 use crate::media::engine::output::Output;
 use crate::media::engine::record::Record;
+use crate::media::engine::secure::Guard;
 use crate::media::rtcp;
 use crate::media::slots::Slots;
 use crate::media::source::Line;
@@ -34,7 +36,6 @@ use crate::media::source::Play;
 use crate::media::srtp::Srtp;
 use crate::media::stream::Stream;
 use crate::media::stream::incoming::Incoming;
-use crate::media::stream::latch::Latch;
 use crate::media::stream::outgoing::Outgoing;
 use crate::media::tone;
 use crate::rand::Rng;
@@ -71,6 +72,7 @@ impl Command {
             | Command::KeepKeys { stream, .. }
             | Command::Record { stream, .. }
             | Command::StopRecord { stream }
+            | Command::PlayInMix { stream, .. }
             | Command::Close { stream } => *stream,
         }
     }
@@ -137,6 +139,7 @@ impl Engine {
                     self.record(id, record, file, (max, max_silence));
                 }
                 Command::StopRecord { .. } => self.stop_record(id.port),
+                Command::PlayInMix { .. } => {}
                 Command::Close { .. } => self.close(id),
             }
         }
@@ -166,7 +169,8 @@ impl Engine {
         });
         let stream = Stream {
             id,
-            latch: Latch::new(session.remote, session.symmetric),
+            latch: secure::latch(&session),
+            guard: Guard::new(&session),
             srtp: session.srtp.clone().map(|keys| Box::new(Srtp::new(keys))),
             session,
             incoming: Incoming::default(),
@@ -197,16 +201,15 @@ impl Engine {
         };
         self.streams[usize::from(id.port >> 1)] = Some(Box::new(stream));
         self.open += 1;
+        self.begin_own_handshake(id.port);
     }
 
     fn modify(&mut self, id: StreamId, session: Session) {
         let ms = self.ms;
-        let Some(stream) = self.stream(id) else { return };
-        stream.latch.modify(session.remote, session.symmetric, ms);
-        match (stream.srtp.as_mut(), &session.srtp) {
-            (Some(srtp), Some(keys)) => srtp.rekey(keys.clone()),
-            (_, keys) => stream.srtp = keys.clone().map(|keys| Box::new(Srtp::new(keys))),
-        }
+        let Some(stream) = self.streams[usize::from(id.port >> 1)].as_deref_mut().filter(|of| of.id == id) else {
+            return;
+        };
+        Engine::modify_guard(stream, &session, ms, &mut self.out.errands);
         if session.receive && !stream.session.receive {
             stream.alive_ms = ms;
             stream.quiet_told = false;
@@ -222,6 +225,7 @@ impl Engine {
                 stream.place = None;
             }
         }
+        self.begin_own_handshake(id.port);
         self.settle(id.port);
     }
 
@@ -303,6 +307,7 @@ impl Engine {
         if stream.outgoing.packets() > 0 {
             self.send_report(&mut stream, true);
         }
+        self.end_handshake(id, stream.session.transport.dtls);
         self.out.events.push(Event::Closed { stream: id, stats: stats(&stream) });
     }
 
@@ -401,7 +406,8 @@ impl Engine {
             bytes: stream.outgoing.bytes() as u32,
         });
         let report = rtcp::report(stream.outgoing.ssrc(), &self.cname, sent, about, bye);
-        self.out.rtcp(stream.id.port, to, &report);
+        let mux = stream.session.transport.rtcp_mux;
+        self.out.rtcp((stream.id.port, mux), to, &report);
         self.out.protect(stream.srtp.as_deref_mut());
     }
 

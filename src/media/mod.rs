@@ -5,8 +5,11 @@
 
 pub mod bank;
 pub mod codec;
+pub mod dtls;
 pub mod dtmf;
 pub mod engine;
+pub mod ice;
+pub mod mixer;
 pub mod rtcp;
 pub mod rtp;
 pub mod slots;
@@ -15,6 +18,7 @@ pub mod srtp;
 pub mod stream;
 pub mod tone;
 
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +44,26 @@ pub struct StreamId {
     pub port: u16,
     /// Counts the uses of this port.
     pub generation: u32,
+}
+
+/// Names one mix of several streams, and the media thread on which it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MixId {
+    /// Media thread.
+    pub thread: u8,
+    /// Given once.
+    pub number: u32,
+}
+
+/// Who hears a stream that is in a mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Everybody else in it.
+    All,
+    /// Nobody.
+    Nobody,
+    /// Only this one.
+    Only(StreamId),
 }
 
 /// Names one playing, so that its end can be told from that of another.
@@ -74,6 +98,21 @@ pub struct Session {
     pub symmetric: bool,
     /// Packets of both directions are protected with these keys, and no others count.
     pub srtp: Option<srtp::Keys>,
+    /// What lies between RTP and the sockets.
+    pub transport: Transport,
+}
+
+/// What lies between a stream's packets and its sockets, as browsers want it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    /// RTCP goes and comes by the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// Where the other side is, is known by its checks alone.
+    pub ice: Option<ice::Terms>,
+    /// The keys come by DTLS: until then nothing is sent and nothing heard.
+    pub dtls: Option<dtls::Terms>,
+    /// The host that signalling comes from: audio from there is believed, as of a phone behind NAT.
+    pub signaling: Option<IpAddr>,
 }
 
 /// What a stream sends while nothing is played over it.
@@ -89,6 +128,13 @@ pub enum Base {
     Peer(StreamId),
     /// What the stream itself receives.
     Echo,
+    /// What the others in a mix say. A mix is there while a stream is in it.
+    Mix {
+        /// Which.
+        mix: MixId,
+        /// Who of them hears this stream.
+        voice: Voice,
+    },
 }
 
 /// An order to a media thread. A command for a stream of an older generation is ignored.
@@ -163,6 +209,13 @@ pub enum Command {
         /// Which.
         stream: StreamId,
     },
+    /// Plays items once to everybody in the mix that the stream is in, together with what is said. No event.
+    PlayInMix {
+        /// One of those in it.
+        stream: StreamId,
+        /// What, in order.
+        items: Vec<PlayItem>,
+    },
     /// Ends the stream: RTCP BYE, socket unused, `Event::Closed`.
     Close {
         /// Which.
@@ -229,6 +282,25 @@ pub enum Event {
         stream: StreamId,
         /// How long.
         silent: Duration,
+    },
+    /// At start: whose certificate DTLS shows here, for descriptions.
+    Certificate {
+        /// Its digest.
+        fingerprint: dtls::Fingerprint,
+    },
+    /// DTLS has brought the keys.
+    Secured {
+        /// Where.
+        stream: StreamId,
+        /// What they are for.
+        suite: srtp::Suite,
+    },
+    /// There will be no keys by DTLS; the stream stays silent.
+    Unsecured {
+        /// Where.
+        stream: StreamId,
+        /// For the operator.
+        why: Arc<str>,
     },
     /// A stream is over and its port can be used again.
     Closed {

@@ -34,7 +34,7 @@ impl Line {
     /// Looks up what `base` names. A clip that is not in the bank, or is empty, is silence.
     pub fn new(base: Base, own: StreamId, bank: &Bank, ms: u64) -> Line {
         let (clip, origin_ms) = match base {
-            Base::Silence => return Line::Silence,
+            Base::Silence | Base::Mix { .. } => return Line::Silence,
             Base::Peer(peer) => return Line::Peer(peer),
             Base::Echo => return Line::Peer(own),
             Base::Music(name) => (bank.get(&name), 0),

@@ -12,6 +12,7 @@ use crate::media::StreamId;
 use crate::media::codec::Converter;
 use crate::media::dtmf;
 use crate::media::engine::record::Record;
+use crate::media::engine::secure::Guard;
 use crate::media::slots::Place;
 use crate::media::source::Line;
 use crate::media::source::Play;
@@ -28,6 +29,8 @@ pub struct Stream {
     pub session: Session,
     /// Whose packets count, and where ours go.
     pub latch: Latch,
+    /// Its ICE and DTLS.
+    pub guard: Guard,
     /// Opens what comes and protects what goes, where that was negotiated.
     pub srtp: Option<Box<Srtp>>,
     /// What has come.
@@ -83,6 +86,11 @@ impl Stream {
     /// Whether something covers its base.
     pub fn overlaid(&self) -> bool {
         self.play.is_some() || self.key_tones.is_some() || !self.keys_out.is_idle()
+    }
+
+    /// Whether its keys are still to come: what arrives before is not theirs.
+    pub fn awaits_keys(&self) -> bool {
+        self.srtp.is_none() && self.session.transport.dtls.is_some()
     }
 
     /// Whose packets it passes on, if its base is a peer.

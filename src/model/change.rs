@@ -88,6 +88,29 @@ impl BindingRecord {
     }
 }
 
+/// Where a PIN is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PinOf {
+    /// At service numbers: a user's.
+    Service(UserKey),
+    /// At shared phones: a user's.
+    Desk(UserKey),
+    /// At a voicemail box.
+    Mailbox(MailboxKey),
+}
+
+/// How an app is woken (RFC 8599 §4): what it has told of itself in its Contact.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PushTarget {
+    /// `pn-provider`: `apns`, `fcm`, `webpush` …
+    pub provider: Arc<str>,
+    /// `pn-prid`: which app on which telephone.
+    pub prid: Arc<str>,
+    /// `pn-param`, for the provider.
+    pub param: Option<Arc<str>>,
+}
+
 /// A place in a queue without a call.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KeptPlace {
@@ -223,6 +246,19 @@ pub enum Change {
         /// The binding.
         binding: BindingRecord,
     },
+    /// An app may be woken, or no longer.
+    AppKnown {
+        /// SIP domain.
+        domain: Arc<str>,
+        /// Which device it is.
+        device: DeviceId,
+        /// How it is woken.
+        push: PushTarget,
+        /// It may.
+        known: bool,
+        /// When it last registered.
+        at: Timestamp,
+    },
     /// A binding ended.
     Unbound {
         /// SIP domain.
@@ -318,6 +354,24 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// PINs were keyed in wrongly in a row, or a right one after such.
+    PinTries {
+        /// Where.
+        of: PinOf,
+        /// How often; 0 after a right one.
+        times: u32,
+        /// When last.
+        at: Timestamp,
+    },
+    /// A user's mobile answered without anybody pressing a key, or somebody has.
+    VoicemailSigns {
+        /// Whose.
+        user: UserKey,
+        /// How many signs there are that it is voicemail; 0 when it is a person.
+        signs: u8,
+        /// When.
+        at: Timestamp,
+    },
     /// A message was left.
     MessageLeft {
         /// The message.
@@ -408,12 +462,15 @@ impl Change {
             | Change::LastAgent { .. }
             | Change::Callback { .. }
             | Change::Bound { .. }
+            | Change::AppKnown { .. }
             | Change::Unbound { .. }
             | Change::DevicePassword { .. }
             | Change::ToggleSet { .. }
             | Change::BusyCallback { .. }
             | Change::HotDesk { .. }
             | Change::PersonalSet { .. }
+            | Change::PinTries { .. }
+            | Change::VoicemailSigns { .. }
             | Change::MessageLeft { .. }
             | Change::MessageMarked { .. }
             | Change::MessageHandled { .. }

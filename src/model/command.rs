@@ -19,6 +19,7 @@ use crate::model::id::HoursId;
 use crate::model::id::LineId;
 use crate::model::id::MailboxId;
 use crate::model::id::Number;
+use crate::model::id::RoomId;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::mailbox::Message;
@@ -34,6 +35,9 @@ use crate::model::report::WhyAsk;
 use crate::model::report::WhyLine;
 use crate::model::report::WhyNot;
 use crate::model::report::WhyNotAsk;
+use crate::model::room::RoomOrder;
+use crate::model::room::RoomView;
+use crate::model::room::Supervise;
 
 /// An order or a question.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -77,6 +81,18 @@ pub enum Command {
         user: UserId,
         /// Why.
         reason: Option<Arc<str>>,
+        /// Ends by itself.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// An agent has finished wrapping up, or needs longer.
+    WrapUp {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+        /// By as much as the queue of the last call says; else it ends.
+        longer: bool,
     },
     /// Users with what they have set for themselves.
     Users {
@@ -160,6 +176,36 @@ pub enum Command {
     WhyNot(WhyNotAsk),
     /// No new calls; ends when the last call is over.
     Drain,
+    /// Conference rooms in which somebody is.
+    Rooms {
+        /// Only of this company.
+        company: Option<CompanyId>,
+    },
+    /// An order to a meeting.
+    Room {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        room: RoomId,
+        /// What.
+        order: RoomOrder,
+    },
+    /// A supervisor takes part in a call; their phone rings first, unless they do already.
+    Supervise {
+        /// Which.
+        call: CallId,
+        /// Who.
+        by: UserId,
+        /// How.
+        mode: Supervise,
+    },
+    /// Joins the two calls of a user.
+    Join {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+    },
 }
 
 /// An order about the messages of a box.
@@ -235,6 +281,9 @@ pub struct Simulate {
     pub at: Option<Timestamp>,
     /// Keys pressed, one menu after the other.
     pub keys: String,
+    /// Only these agents are logged in, and free; as it is now when none.
+    #[serde(default)]
+    pub logged_in: Option<Vec<UserId>>,
 }
 
 /// The answer to a command.
@@ -322,6 +371,11 @@ pub enum Answer {
         cdr: Option<Box<Cdr>>,
         /// Its decisions, in order.
         lines: Vec<WhyLine>,
+    },
+    /// To `Rooms`.
+    Rooms {
+        /// By company and room.
+        rooms: Vec<RoomView>,
     },
     /// To `WhyNot`.
     WhyNot {

@@ -32,9 +32,11 @@ use crate::model::parking::Parking;
 use crate::model::prompt::Media;
 use crate::model::queue::Queue;
 use crate::model::ring_group::RingGroup;
+use crate::model::room::Room;
+use crate::model::room::Supervision;
 use crate::model::server::Codes;
 use crate::model::server::Language;
-use crate::model::server::Secret;
+use crate::model::server::Push;
 use crate::model::server::Sms;
 use crate::model::server::Webhook;
 use crate::model::service_number::ServiceNumber;
@@ -118,18 +120,24 @@ pub struct Company {
     pub mailboxes: BTreeMap<MailboxId, Mailbox>,
     /// Call flows.
     pub flows: BTreeMap<FlowId, Flow>,
-    /// Conference rooms (loaded and checked; joined by a later version).
+    /// Conference rooms.
     pub rooms: BTreeMap<RoomId, Room>,
+    /// Supervision of calls.
+    pub supervision: Supervision,
     /// Where callers are parked.
     pub parking: Option<Parking>,
     /// Caller lists for the `caller` verb (`contacts:<id>`).
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
     /// Numbers for everybody by the digits that stand for them; a user's own stand above them.
     pub speed: BTreeMap<Arc<str>, Number>,
+    /// Reasons of pauses by the digit or two that are dialled for them.
+    pub pauses: BTreeMap<Arc<str>, Arc<str>>,
     /// The server's, overridden.
     pub codes: Codes,
     /// How text messages are sent: its own way, else the server's.
     pub sms: Option<Sms>,
+    /// How sleeping apps are woken; else as the server.
+    pub push: Option<Push>,
     /// Webhooks.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.
@@ -172,17 +180,4 @@ pub enum Extension {
     To(Destination),
     /// A toggle's extension: calling it flips the toggle.
     Toggle(ToggleId),
-}
-
-/// A conference room.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Room {
-    /// Shown.
-    pub name: Arc<str>,
-    /// Extension.
-    pub ext: Option<Number>,
-    /// Asked of everyone.
-    pub pin: Option<Secret>,
-    /// Makes its holder moderator.
-    pub moderator_pin: Option<Secret>,
 }

@@ -23,6 +23,7 @@ pub mod prompt;
 pub mod queue;
 pub mod report;
 pub mod ring_group;
+pub mod room;
 pub mod server;
 pub mod service_number;
 pub mod srtp;

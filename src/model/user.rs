@@ -32,11 +32,13 @@ pub enum Role {
 /// What of a user rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rings {
-    /// Registered SIP devices.
+    /// Registered SIP devices, apps among them; apps that sleep are woken.
     Devices,
+    /// Registered SIP devices that are no apps.
+    Phones,
     /// The mobile number, through a trunk.
     Mobile,
-    /// The app (rung by a later version).
+    /// Apps only; those that sleep are woken.
     App,
 }
 
@@ -184,8 +186,8 @@ pub struct Device {
     pub password: Option<Secret>,
     /// Addresses it may register from; empty means anywhere.
     pub from: Vec<IpAddr>,
-    /// Whether its audio is encrypted.
-    pub srtp: SrtpPolicy,
+    /// Whether its audio is encrypted; else as suits what it registers by: a browser is called with DTLS.
+    pub srtp: Option<SrtpPolicy>,
     /// Users may log in at it.
     pub hot_desk: bool,
     /// Where it stands, else where its user sits: for emergency calls.

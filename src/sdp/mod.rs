@@ -120,7 +120,29 @@ impl SessionDescription {
     }
 }
 
+impl SessionDescription {
+    /// The value of the first attribute with that name: media `media`'s own, else the session's.
+    pub fn attribute_of<'a>(&'a self, media: &'a Media, name: &str) -> Option<&'a str> {
+        self.attributes_of(media, name).next()
+    }
+
+    /// The values of attributes with that name: media `media`'s own, then the session's.
+    pub fn attributes_of<'a>(&'a self, media: &'a Media, name: &str) -> impl Iterator<Item = &'a str> {
+        media.values(name).chain(self.values(name))
+    }
+
+    /// The values of the session's own attributes with that name.
+    pub fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        values(&self.attributes, name)
+    }
+}
+
 impl Media {
+    /// Whether it has an attribute of that name, with a value or without.
+    pub fn has(&self, name: &str) -> bool {
+        self.attributes.iter().any(|(of, _)| of.eq_ignore_ascii_case(name))
+    }
+
     /// The value of the first attribute with that name and a value.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.values(name).next()
@@ -150,9 +172,13 @@ impl Media {
     }
 
     fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        let named = self.attributes.iter().filter(move |(of, _)| of.eq_ignore_ascii_case(name));
-        named.filter_map(|(_, value)| value.as_deref())
+        values(&self.attributes, name)
     }
+}
+
+fn values<'a>(attributes: &'a [Attribute], name: &str) -> impl Iterator<Item = &'a str> {
+    let named = attributes.iter().filter(move |(of, _)| of.eq_ignore_ascii_case(name));
+    named.filter_map(|(_, value)| value.as_deref())
 }
 
 impl Direction {

@@ -99,6 +99,7 @@ impl Switch {
             mailboxes: &self.mailboxes,
             people: &self.people,
             presence: &presence,
+            duty: &|user| self.duty(now, &UserKey { company: of.company.clone(), user: user.clone() }),
             random,
         };
         let context =
@@ -232,13 +233,17 @@ impl Switch {
                 let line = line.map(|line| LineKey { company: agent.company.clone(), line });
                 self.queue_input(now, queue::Input::Login { agent, line, logged_in, by: Source::Code });
             }
-            Action::Pause { reason } => {
+            Action::Pause { reason, until } => {
                 let Some(agent) = of.caller_user() else { return };
-                self.queue_input(now, queue::Input::Pause { agent, reason, until: None, by: Source::Code });
+                self.queue_input(now, queue::Input::Pause { agent, reason, until, by: Source::Code });
             }
             Action::WrapUpEnd => {
                 let Some(agent) = of.caller_user() else { return };
-                self.queue_input(now, queue::Input::WrapUpEnd { agent });
+                self.wrap_up(now, agent, false, &Source::Code);
+            }
+            Action::WrapUpExtend => {
+                let Some(agent) = of.caller_user() else { return };
+                self.wrap_up(now, agent, true, &Source::Code);
             }
             Action::PinGiven { user, right } => self.pin_given(now, call, user, right),
             Action::KeepPlace { number } => self.keep_place(now, call, number),
@@ -255,6 +260,7 @@ impl Switch {
                 self.alarm(now, &company, reason, &format!("call {call}: {why}"));
             }
             Action::People(deed) => self.do_deed(now, call, deed),
+            Action::Room(deed) => self.do_in_room(now, call, deed),
             Action::SetName(name) => of.facts.name = Some(name),
             Action::SetLanguage(language) => of.facts.language = language,
             Action::SetTag { name, value } => {
@@ -437,6 +443,7 @@ impl Switch {
                 if let Change::AgentLogin { agent, .. } | Change::AgentPaused { agent, .. } = &change {
                     self.watch_changed(&Watched::User(agent.clone()));
                 }
+                self.tell_auto_paused(now, &change);
                 self.tell(change);
             }
             queue::Output::Event { entry, line, event, why, mut fields } => {
@@ -609,6 +616,9 @@ impl Switch {
             forwarded: standing.forwarded.is_some(),
         };
         self.queue_input(now, queue::Input::Facts { agent: agent.clone(), facts });
+        for (line, reachable) in self.line_reaches(now, agent) {
+            self.queue_input(now, queue::Input::LineReach { agent: agent.clone(), line, reachable });
+        }
     }
 }
 

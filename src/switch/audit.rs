@@ -21,6 +21,10 @@ impl Switch {
             self.ports.total(),
             "ports in legs + closing + free = all"
         );
+        #[cfg(debug_assertions)]
+        self.check_meetings();
+        #[cfg(debug_assertions)]
+        self.check_mixes();
         for (id, call) in &self.calls {
             // Nobody calls yet where somebody is to be called back: the agent is rung first.
             let has_caller = call.originate.is_some()
@@ -82,6 +86,8 @@ impl Switch {
             && self.queues.waiting() == 0
             && self.between.parked.is_empty()
             && self.between.takes.is_empty()
+            && self.conferences.is_idle()
+            && self.mixes.is_empty()
     }
 
     /// What is not idle, in words for a failing test.

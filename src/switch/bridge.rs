@@ -155,11 +155,12 @@ impl Switch {
             payload_type: codec.static_payload_type(),
             dtmf: None,
             packet_ms: 20,
-            send: true,
-            // What comes before their answer is known may be encrypted: noise.
+            // Before their answer is known, what comes may be encrypted, and nothing may go out in the clear.
+            send: !local.secrecy.offers(),
             receive: !local.secrecy.offers(),
             symmetric: true,
             srtp: None,
+            transport: crate::media::Transport::default(),
         };
         let body = self.make_offer(caller).ok_or_else(Refusal::no_media)?;
         if let Some(leg) = self.legs.get_mut(&caller) {
@@ -203,8 +204,16 @@ impl Switch {
         tracing::info!(%call, "connected");
     }
 
-    /// Each of two legs hears the other, or music while the other holds.
+    /// The two parties of a call hear each other, and whoever else takes part.
     pub(crate) fn join_media(&mut self, a: LegId, b: LegId) {
+        let call = self.legs.get(&a).map(|leg| leg.call);
+        if !call.is_some_and(|call| self.mix_instead(call)) {
+            self.join_two(a, b);
+        }
+    }
+
+    /// Each of two legs hears the other, or music while the other holds.
+    pub(crate) fn join_two(&mut self, a: LegId, b: LegId) {
         let (Some(stream_a), Some(stream_b)) = (self.open_stream(a), self.open_stream(b)) else { return };
         let held = |leg: LegId| self.legs.get(&leg).is_some_and(|leg| leg.on_hold() || leg.holds);
         let (a_holds, b_holds) = (held(a), held(b));
@@ -241,6 +250,9 @@ impl Switch {
 
     /// After a re-INVITE: the other party hears music, or the party again.
     pub(crate) fn refresh_bridge(&mut self, call: CallId) {
+        if self.seat_again(call) || self.mix_instead(call) {
+            return;
+        }
         let Some(of) = self.calls.get(&call) else { return };
         if let Some(callee) = of.callee {
             let caller = of.caller;
@@ -250,7 +262,9 @@ impl Switch {
 
     /// Ends a call: every leg, its place in a queue, its program; and writes its record.
     pub(crate) fn end_call(&mut self, now: Now, call: CallId, ending: Ending) {
-        if ending.by == EndedBy::System && self.referral_failed(now, call, ending.status) {
+        if ending.by == EndedBy::System && self.referral_failed(now, call, ending.status)
+            || self.put_into_queue(now, call, &ending)
+        {
             return;
         }
         let Some(of) = self.calls.get_mut(&call) else { return };
@@ -258,6 +272,8 @@ impl Switch {
             return;
         }
         of.ending = true;
+        self.leave_room(now, call);
+        self.mix_over(now, call);
         self.consultation_over(now, call, &ending);
         self.callback_ended(now, call);
         self.end_segments(now, call);
@@ -341,6 +357,8 @@ impl Switch {
     /// Ends a call whose caller goes on in another.
     pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
         self.give_up_attempts(now, call, None, &reasons::elsewhere());
+        self.leave_room(now, call);
+        self.mix_over(now, call);
         self.end_segments(now, call);
         self.timers.clear(&Timer::Program(call));
         let Some(mut of) = self.calls.remove(&call) else { return };

@@ -64,6 +64,8 @@ pub(crate) struct Attempt {
     pub(crate) purpose: Purpose,
     /// Legs that may still win.
     pub(crate) legs: BTreeSet<LegId>,
+    /// Apps that are being woken and would ring, too.
+    pub(crate) waking: usize,
     /// What the failed ones said.
     pub(crate) outcomes: Vec<u16>,
     /// Numbers outside for which other gateways can still be tried.
@@ -236,6 +238,7 @@ impl Switch {
         let attempt = Attempt {
             purpose,
             legs: BTreeSet::new(),
+            waking: 0,
             outcomes: Vec::new(),
             hunts: BTreeMap::new(),
             later: Vec::new(),
@@ -251,8 +254,9 @@ impl Switch {
         self.calls.get_mut(&call)?.attempts.get_mut(&attempt)
     }
 
+    /// How much rings for an attempt, or is being woken to ring.
     pub(crate) fn attempt_legs(&self, call: CallId, attempt: AttemptId) -> usize {
-        self.calls.get(&call).and_then(|of| of.attempts.get(&attempt)).map_or(0, |a| a.legs.len())
+        self.calls.get(&call).and_then(|of| of.attempts.get(&attempt)).map_or(0, |a| a.legs.len() + a.waking)
     }
 
     /// Forgets an attempt that has no legs left.
@@ -334,7 +338,7 @@ impl Switch {
         let (call, Some(attempt)) = (of.call, of.attempt) else { return };
         let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
         self.stop_play(leg);
-        self.person_answered(leg);
+        self.person_answered(now, leg);
         match purpose {
             Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
             Purpose::Originate => self.originated(now, call, leg),

@@ -1,7 +1,7 @@
 //! Feature keys: who talks on a mobile, which knows no transfer, puts the other party through by keys.
 //!
 //! `**` and a number and `#` sends the other party there; `*2` and a number and `#` asks there first, hanging up then puts
-//! them through and `*1` goes back. The codes stand in `[codes]`. Only a user of ours has them, never the other party.
+//! them through, `*1` goes back, and `*3` joins all three. The codes stand in `[codes]`. Only a user of ours has them, never the other party.
 //! Keys that could begin a code are kept from the other party until it is known that they do not; then they are played
 //! on. A number that leads nowhere is told, and both talk on.
 
@@ -54,6 +54,7 @@ enum Feature {
     Transfer,
     Consult,
     Back,
+    Join,
 }
 
 /// What keys are, against the codes that count now.
@@ -97,7 +98,7 @@ impl Switch {
                     Some(Keying::Number { .. }) | None => String::new(),
                 };
                 keys.push(key);
-                let open = self.features_now(leg, &codes);
+                let open = self.features_now(leg, &codes, &user);
                 match read(&keys, &open) {
                     Read::Feature(feature) => {
                         self.timers.clear(&Timer::Keys(leg));
@@ -192,16 +193,21 @@ impl Switch {
     }
 
     /// What may be keyed in where a party stands.
-    fn features_now<'a>(&self, leg: LegId, codes: &'a KeyCodes) -> Vec<(Feature, &'a str)> {
+    fn features_now<'a>(&self, leg: LegId, codes: &'a KeyCodes, user: &UserKey) -> Vec<(Feature, &'a str)> {
         let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
         let refers = call.and_then(|of| of.referral.as_ref()).is_some_and(|referral| referral.leg == leg);
         let all = [
             (Feature::Transfer, &codes.transfer),
             (Feature::Consult, &codes.consult),
             (Feature::Back, &codes.back),
+            (Feature::Join, &codes.join),
         ];
         let away = refers || self.consults(leg);
-        let open = all.into_iter().filter(|(feature, _)| (*feature == Feature::Back) == away);
+        let open = all.into_iter().filter(|(feature, _)| match feature {
+            Feature::Back => away,
+            Feature::Transfer | Feature::Consult => !away,
+            Feature::Join => self.can_join(leg, user),
+        });
         open.filter_map(|(feature, code)| Some((feature, code.as_deref()?))).collect()
     }
 
@@ -214,6 +220,12 @@ impl Switch {
                     self.end_consultation(now, call);
                 } else {
                     self.recall_transfer(now, call);
+                }
+            }
+            Feature::Join => {
+                if let Err(why) = self.join_three(now, user) {
+                    self.decide(now, &user.company, Some(call), "call.not_joined", why.code());
+                    self.say_to(leg, "people/nothing-held");
                 }
             }
             Feature::Transfer | Feature::Consult => {

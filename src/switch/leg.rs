@@ -35,9 +35,11 @@ use crate::switch::hunt::Way;
 use crate::switch::negotiate;
 use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
+use crate::switch::negotiate::Lines;
 use crate::switch::negotiate::Local;
 use crate::switch::negotiate::Refusal;
 use crate::switch::outbound::Flows;
+use crate::switch::secrecy;
 use crate::switch::secrecy::Secrecy;
 
 /// How far a leg has come.
@@ -77,6 +79,8 @@ pub(crate) struct Leg {
     pub(crate) srtp: SrtpPolicy,
     /// Its signalling is encrypted.
     pub(crate) private: bool,
+    /// It signals as browsers do, and nothing else was configured: our offers are for DTLS.
+    pub(crate) browser: bool,
     /// Which trunk it goes through or came from.
     pub(crate) trunk: Option<TrunkId>,
     /// Along which flow of the phone the INVITE went, and which others there are.
@@ -132,6 +136,7 @@ impl Leg {
             user: None,
             srtp: SrtpPolicy::default(),
             private: false,
+            browser: false,
             trunk: None,
             flows: None,
             confirm: false,
@@ -178,7 +183,7 @@ impl Switch {
 
     /// Takes a port for a leg and settles its side of the session. `None`: no port is free.
     pub(crate) fn prepare_media(&mut self, leg: LegId, address: IpAddr, codecs: Vec<Codec>) -> Option<Local> {
-        let beside = self.stream_of_call(leg);
+        let beside = self.thread_beside(leg);
         let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
         let emergency = call.is_some_and(|call| number::is_emergency(call.facts.dialled.as_str()));
         let stream = self.ports.take(beside, emergency)?;
@@ -191,6 +196,8 @@ impl Switch {
             version: 1,
             direction: Direction::SendRecv,
             secrecy: self.new_secrecy(leg),
+            inside: Some(address).filter(|own| self.config.server.external.is_some_and(|outer| outer != *own)),
+            lines: Lines::default(),
         };
         let Some(of) = self.legs.get_mut(&leg) else {
             self.ports.give_back(stream);
@@ -208,7 +215,8 @@ impl Switch {
         for part in seed.chunks_exact_mut(8) {
             part.copy_from_slice(&self.rng.bits().to_be_bytes());
         }
-        self.legs.get(&leg).map_or_else(Secrecy::off, |of| Secrecy::new(of.srtp, of.private, seed))
+        let Some(of) = self.legs.get(&leg) else { return Secrecy::off() };
+        Secrecy::new(of.srtp, of.private, seed).with_dtls(self.fingerprint, of.browser)
     }
 
     /// Our answer to the offer that a leg holds; opens its stream. The stream is open before the answer is sent.
@@ -218,14 +226,13 @@ impl Switch {
             return Err(Refusal::no_media());
         };
         let (mut sdp, mut agreed) = negotiate::answer(&offer, local, prefer)?;
-        let theirs = |agreed: &Agreed| agreed.session.srtp.as_ref().map(|keys| keys.receive.clone());
+        let Some(local) = of.local.as_mut() else { return Err(Refusal::no_media()) };
         // Who sends with a new key gets a new one of ours: both directions begin anew together.
-        if of.agreed.as_ref().and_then(theirs).is_some_and(|old| Some(old) != theirs(&agreed))
-            && let Some(local) = of.local.as_mut()
-        {
+        if of.agreed.as_ref().is_some_and(|old| secrecy::is_renewed(&old.session, &agreed.session)) {
             local.secrecy.renew();
             (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
         }
+        local.lines = Lines::of(&sdp);
         self.set_session(leg, agreed);
         Ok(Body::sdp(sdp.to_string()))
     }
@@ -248,10 +255,14 @@ impl Switch {
     }
 
     /// Opens a leg's stream with what was agreed, or changes it.
-    pub(crate) fn set_session(&mut self, leg: LegId, agreed: Agreed) {
+    pub(crate) fn set_session(&mut self, leg: LegId, mut agreed: Agreed) {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream else { return };
         let first = of.agreed.is_none();
+        agreed.session.transport.signaling = self.endpoint.hop(of.dialog).map(|hop| hop.remote.ip().to_canonical());
+        if let Some(local) = &mut of.local {
+            local.secrecy.keep(&agreed.session);
+        }
         let session: Session = agreed.session.clone();
         of.agreed = Some(agreed);
         let command = match first {
@@ -291,10 +302,11 @@ impl Switch {
         }
     }
 
-    /// A stream of the call that a leg belongs to: its other legs go on the same thread.
-    fn stream_of_call(&self, leg: LegId) -> Option<StreamId> {
+    /// On which thread a leg's stream is best: that of the room where it goes, or of the call's other legs.
+    fn thread_beside(&self, leg: LegId) -> Option<u8> {
         let call = self.calls.get(&self.legs.get(&leg)?.call)?;
-        self.legs.get(&call.caller)?.stream
+        let of_room = call.room.as_ref().and_then(|key| self.conferences.thread_of(key));
+        of_room.or_else(|| Some(self.legs.get(&call.caller)?.stream?.thread))
     }
 
     /// Plays to a leg, when its stream is open; returns the name of the playing.

@@ -219,10 +219,18 @@ impl Mailboxes {
         }
         let lock = self.locks.entry(mailbox.clone()).or_insert(Lock { failures: 0, until: None });
         lock.failures = lock.failures.saturating_add(1);
-        let further = lock.failures.checked_sub(PINS_BEFORE_LOCK)?;
-        let long = LOCK_MIN.saturating_mul(2_u32.saturating_pow(further.min(20))).min(LOCK_MAX);
-        lock.until = now.checked_add(long).ok();
+        lock.until = locked_until(lock.failures, now);
         lock.until
+    }
+
+    /// How many wrong PINs in a row there are for a box.
+    pub(crate) fn pin_failures(&self, mailbox: &MailboxKey) -> u32 {
+        self.locks.get(mailbox).map_or(0, |lock| lock.failures)
+    }
+
+    /// So many wrong PINs in a row have been tried before, the last of them then.
+    pub(crate) fn restore_tries(&mut self, mailbox: MailboxKey, failures: u32, at: Timestamp) {
+        self.locks.insert(mailbox, Lock { failures, until: locked_until(failures, at) });
     }
 
     /// Messages that have lain longer than their box keeps them, for deletion.
@@ -239,6 +247,13 @@ impl Mailboxes {
         }
         expired
     }
+}
+
+/// Until when a box is locked after so many wrong PINs, the last of them `at`.
+fn locked_until(failures: u32, at: Timestamp) -> Option<Timestamp> {
+    let further = failures.checked_sub(PINS_BEFORE_LOCK)?;
+    let long = LOCK_MIN.saturating_mul(2_u32.saturating_pow(further.min(20))).min(LOCK_MAX);
+    at.checked_add(long).ok()
 }
 
 /// Listening to voicemail.

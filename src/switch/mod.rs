@@ -8,6 +8,7 @@ mod act;
 mod admission;
 pub mod asking;
 mod audit;
+mod auto_paused;
 mod backoff;
 mod boundary;
 pub(crate) mod bounded;
@@ -20,6 +21,8 @@ mod channels;
 mod charges;
 mod check_sync;
 mod circuit;
+mod click_to_answer;
+pub mod conference;
 mod confirm;
 mod consult;
 mod contacts;
@@ -48,6 +51,7 @@ mod leg;
 pub mod letter;
 mod location;
 pub mod mailbox;
+mod mix;
 pub mod negotiate;
 mod on_change;
 mod on_command;
@@ -59,6 +63,7 @@ mod outgoing;
 mod overload;
 mod pager;
 mod park;
+pub mod pausing;
 mod peers;
 pub mod people;
 pub mod periods;
@@ -90,18 +95,23 @@ pub mod spending;
 pub mod star;
 mod steps;
 mod subscriptions;
+pub mod supervise;
 mod switchboard;
 mod take_over;
+mod three_way;
 mod toggles;
 mod toggling;
 mod transfer;
 mod trunks;
+mod waking;
 mod watch;
 mod watchdog;
+pub mod webrtc;
 mod whisper;
 pub mod why;
 mod why_not;
 pub mod wish;
+mod wrong_pins;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -110,6 +120,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::media::dtls::Fingerprint;
 use crate::media::ClipName;
 use crate::media::Codec;
 use crate::media::RecordId;
@@ -143,6 +154,7 @@ pub use crate::switch::boundary::Output;
 use crate::switch::call::Call;
 use crate::switch::channels::Channels;
 use crate::switch::circuit::Circuits;
+use crate::switch::conference::Conferences;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
@@ -155,6 +167,7 @@ use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
 use crate::switch::mailbox::Mailboxes;
+use crate::switch::mix::Mixed;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
@@ -205,6 +218,8 @@ enum Timer {
     Whisper(LegId),
     /// A contact's delay within an attempt is over.
     Contact(CallId, AttemptId),
+    /// Apps have had long enough to wake.
+    Waking,
     /// A contact has rung as long as it may.
     RangOut(LegId),
     /// A toggle goes off by itself.
@@ -267,6 +282,9 @@ pub struct Switch {
     toggles: Toggles,
     circuits: Circuits,
     between: Between,
+    conferences: Conferences,
+    /// Calls in which more than two take part.
+    mixes: BTreeMap<CallId, Mixed>,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -295,9 +313,15 @@ pub struct Switch {
     health_checks: HashMap<TransactionId, (TrunkId, Address)>,
     /// Calls through trunks.
     channels: Channels,
+    /// Calls that wait for apps to wake.
+    waking: Vec<waking::Waking>,
+    /// Transactions that tell phones to answer, and the legs that ring there.
+    answering: HashMap<TransactionId, LegId>,
     /// Users in calls that no queue gave them.
     in_call: HashMap<UserKey, usize>,
     ports: Ports,
+    /// Of the certificate that the media threads show in DTLS.
+    fingerprint: Option<Fingerprint>,
     /// Callers' streams that are being closed: what they counted goes to the record.
     last_words: HashMap<StreamId, CallId>,
     /// Streams that are being closed.
@@ -350,6 +374,8 @@ impl Switch {
             toggles: Toggles::default(),
             circuits: Circuits::default(),
             between: Between::default(),
+            conferences: Conferences::default(),
+            mixes: BTreeMap::new(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),
@@ -369,8 +395,11 @@ impl Switch {
             trunk_transactions: HashMap::new(),
             health_checks: HashMap::new(),
             channels: Channels::default(),
+            waking: Vec::new(),
+            answering: HashMap::new(),
             in_call: HashMap::new(),
             ports: Ports::default(),
+            fingerprint: None,
             last_words: HashMap::new(),
             closing: 0,
             timers: Timers::default(),
@@ -481,6 +510,7 @@ impl Switch {
             Timer::GoOn(call) => self.run_program(now, call, flow::action::Event::Start),
             Timer::Whisper(leg) => self.whisper_over(now, leg),
             Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
+            Timer::Waking => self.waking_timeout(now),
             Timer::RangOut(leg) => self.rang_out(now, leg),
             Timer::Toggle(company, toggle) => self.toggle_over(now, &company, &toggle),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
@@ -499,6 +529,7 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
                 self.forget_old_missed(now);
+                self.forget_old_apps(now);
             }
             Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {

@@ -1,8 +1,8 @@
 //! Offer and answer (RFC 3264): which codec, which payload types, who sends.
 //!
-//! One audio stream over RTP or SRTP (`secrecy.rs` has the keys); every other media of an offer is answered with
-//! port 0. An answer names one codec, so that nobody changes it in mid-stream. RTCP is on the port above, so `a=rtcp`
-//! (RFC 3605) is never needed. Left out: SRTP by DTLS, ICE, and the bandwidth and time of a session.
+//! One audio stream over RTP or SRTP (`secrecy.rs` has the keys, `webrtc.rs` what browsers add); every other media of an
+//! offer is answered with port 0. An answer names one codec, so that nobody changes it in mid-stream. RTCP is on the port
+//! above unless it is multiplexed, so `a=rtcp` (RFC 3605) is never needed. Left out: bandwidth and time of a session.
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -19,7 +19,9 @@ use crate::sdp::Origin;
 use crate::sdp::SessionDescription;
 use crate::switch::secrecy;
 use crate::switch::secrecy::Secrecy;
+use crate::switch::secrecy::Shield;
 use crate::switch::secrecy::Unfit;
+use crate::switch::webrtc;
 
 /// Payload type of telephone-event in our own offers; the customary one.
 const DTMF_PAYLOAD: u8 = 101;
@@ -47,6 +49,30 @@ pub struct Local {
     pub direction: Direction,
     /// Which keys we have, and whether we want them used.
     pub secrecy: Secrecy,
+    /// Our own address, where `address` is that of a router before us.
+    pub inside: Option<IpAddr>,
+    /// The media lines of this dialog so far.
+    pub lines: Lines,
+}
+
+/// The media lines of a dialog: every description has the same ones (RFC 3264 §8).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// Which one is our audio.
+    audio: usize,
+    /// Its name in a bundle.
+    mid: Option<Attribute>,
+    /// All of them, refused.
+    refused: Vec<Media>,
+}
+
+impl Lines {
+    /// The lines of our answer.
+    pub fn of(answer: &SessionDescription) -> Lines {
+        let audio = answer.media.iter().position(|media| media.port != 0).unwrap_or(0);
+        let mid = answer.media.get(audio).and_then(webrtc::mid);
+        Lines { audio, mid, refused: answer.media.iter().map(refused).collect() }
+    }
 }
 
 /// What both sides have agreed on.
@@ -124,7 +150,21 @@ pub fn offer(local: &Local) -> SessionDescription {
     add_dtmf(&mut audio, DTMF_PAYLOAD);
     add_manner(&mut audio, PACKET_MS, local.direction);
     audio.attributes.extend(local.secrecy.offer().iter().map(Crypto::attribute));
-    description(local, vec![audio], (0, 0))
+    let dtls = local.secrecy.offer_dtls();
+    let is_web = dtls.is_some();
+    audio.attributes.extend(local.lines.mid.clone());
+    add_transport(&mut audio, dtls.unwrap_or_default(), local);
+    let mut media = local.lines.refused.clone();
+    let place = local.lines.audio.min(media.len());
+    match media.get_mut(place) {
+        Some(line) => *line = audio,
+        None => media.push(audio),
+    }
+    let mut sdp = description(local, media, (0, 0));
+    if is_web {
+        webrtc::bundle(&mut sdp, place, None);
+    }
+    sdp
 }
 
 /// The codecs that an offer names and we know, best first.
@@ -152,7 +192,7 @@ pub fn answer(
         let fits = || {
             usable(offer, media, local)?;
             let choice = choose(media, local, prefer)?;
-            Ok((choice, local.secrecy.answer(media).map_err(Refusal::secrecy)?))
+            Ok((choice, local.secrecy.answer(offer, media).map_err(Refusal::secrecy)?))
         };
         match fits() {
             Ok((choice, secret)) => {
@@ -164,8 +204,9 @@ pub fn answer(
             Err(_) => {}
         }
     }
-    let Some((taken_place, media, choice, secret)) = taken else { return Err(refusal) };
+    let Some((taken_place, media, choice, shield)) = taken else { return Err(refusal) };
     let mut agreed = agree(offer, media, local, choice);
+    agreed.session.transport.rtcp_mux = media.has("rtcp-mux");
 
     let mut audio = refused(media);
     audio.port = local.port;
@@ -176,14 +217,39 @@ pub fn answer(
     }
     let direction = Direction::new(agreed.session.send, agreed.session.receive);
     add_manner(&mut audio, agreed.session.packet_ms, direction);
-    if let Some((crypto, keys)) = secret {
-        audio.attributes.push(crypto.attribute());
-        agreed.session.srtp = Some(keys);
+    if agreed.session.transport.rtcp_mux {
+        audio.attributes.push(("rtcp-mux".into(), None));
+    }
+    match shield {
+        Shield::Plain => {}
+        Shield::Described(crypto, keys) => {
+            audio.attributes.push(crypto.attribute());
+            agreed.session.srtp = Some(keys);
+        }
+        Shield::Dtls(transport, said) => {
+            agreed.session.transport = transport;
+            add_transport(&mut audio, said, local);
+        }
     }
     let mut media: Vec<Media> = offer.media.iter().map(refused).collect();
     media[taken_place] = audio;
     // RFC 3264 §6: the time is the offer's.
-    Ok((description(local, media, offer.time), agreed))
+    let mut sdp = description(local, media, offer.time);
+    webrtc::bundle(&mut sdp, taken_place, Some(offer));
+    Ok((sdp, agreed))
+}
+
+/// Adds what is said of DTLS; with ICE, also where we are. Who hears audio of no stream gets none from a browser.
+fn add_transport(audio: &mut Media, said: Vec<Attribute>, local: &Local) {
+    if said.is_empty() {
+        return;
+    }
+    audio.attributes.extend(said);
+    if audio.has("ice-ufrag") {
+        let addresses: Vec<IpAddr> = [Some(local.address), local.inside].into_iter().flatten().collect();
+        audio.attributes.extend(webrtc::candidates(&addresses, local.port));
+        audio.attributes.push(attribute("msid", "sentral audio".into()));
+    }
 }
 
 /// What the other side's answer to our offer agrees on.
@@ -191,14 +257,14 @@ pub fn answer(
 /// # Errors
 /// The answer refuses the audio, or names nothing that was offered.
 pub fn agreed(our_offer: &Local, answer: &SessionDescription) -> Result<Agreed, Refusal> {
-    // RFC 3264 §6: one answer for each stream of the offer, in order; ours has one.
-    let Some(media) = answer.media.first() else {
+    // RFC 3264 §6: one answer for each stream of the offer, in order.
+    let Some(media) = answer.media.get(our_offer.lines.audio) else {
         return Err(Refusal::new(304, "no audio in the answer"));
     };
     usable(answer, media, our_offer)?;
     let choice = choose(media, our_offer, None)?;
     let mut agreed = agree(answer, media, our_offer, choice);
-    agreed.session.srtp = our_offer.secrecy.agree(media).map_err(Refusal::secrecy)?;
+    our_offer.secrecy.agree(answer, media, &mut agreed.session).map_err(Refusal::secrecy)?;
     Ok(agreed)
 }
 
@@ -210,10 +276,11 @@ pub fn protected(offer: &SessionDescription, secrecy: &Secrecy) -> Result<(), Re
     let mut audio =
         offer.media.iter().filter(|media| media.kind.eq_ignore_ascii_case("audio") && media.port != 0);
     let Some(first) = audio.next() else { return Ok(()) };
-    let judged = secrecy.answer(first).map(|_| ()).map_err(Refusal::secrecy);
-    judged.or_else(
-        |refusal| if audio.any(|media| secrecy.answer(media).is_ok()) { Ok(()) } else { Err(refusal) },
-    )
+    let judged = secrecy.answer(offer, first).map(|_| ()).map_err(Refusal::secrecy);
+    judged.or_else(|refusal| match audio.any(|media| secrecy.answer(offer, media).is_ok()) {
+        true => Ok(()),
+        false => Err(refusal),
+    })
 }
 
 /// What is taken of a stream's formats.
@@ -230,9 +297,11 @@ fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), 
         return Err(Refusal::new(304, "no audio offered"));
     }
     if !secrecy::is_known(&media.protocol) {
-        return Err(Refusal::new(302, "only RTP/AVP and RTP/SAVP are supported"));
+        return Err(Refusal::new(302, "only RTP/AVP, RTP/SAVP and UDP/TLS/RTP/SAVPF are supported"));
     }
     match sdp.connection_of(media) {
+        // A browser's address is found by ICE; this one is any of its candidates, or none.
+        _ if webrtc::has_ice(sdp, media) => Ok(()),
         Some(Host::Address(address)) if address.is_multicast() => {
             Err(Refusal::new(330, "multicast is not available"))
         }
@@ -264,11 +333,12 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         // A name is not looked up: packets tell where they come from.
         Some(Host::Name(_)) | None => None,
     };
-    // RFC 3264 §8.4: 0.0.0.0 is "send me nothing", whatever the direction says.
-    let nowhere = address.is_some_and(|address| address.is_unspecified());
+    // RFC 3264 §8.4: 0.0.0.0 is "send me nothing", whatever the direction says; under ICE it is "not known yet".
+    let unknown = address.is_some_and(|address| address.is_unspecified());
+    let nowhere = unknown && !webrtc::has_ice(theirs, media);
     let hold = nowhere || !their_direction.receives();
     let session = media::Session {
-        remote: address.filter(|_| !nowhere).map(|address| SocketAddr::new(address, media.port)),
+        remote: address.filter(|_| !unknown).map(|address| SocketAddr::new(address, media.port)),
         codec: choice.codec,
         payload_type: choice.payload_type,
         dtmf: choice.dtmf,
@@ -277,6 +347,7 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         receive: local.direction.receives() && their_direction.sends(),
         symmetric: true,
         srtp: None,
+        transport: media::Transport::default(),
     };
     Agreed { session, their_direction, hold }
 }
@@ -354,7 +425,8 @@ fn description(local: &Local, media: Vec<Media>, time: (u64, u64)) -> SessionDes
 
 /// The `m=` line that refuses an offered media: port 0, the rest as offered (RFC 3264 §6).
 fn refused(offered: &Media) -> Media {
-    Media { port: 0, ports: 1, connection: None, attributes: Vec::new(), ..offered.clone() }
+    let attributes = webrtc::mid(offered).into_iter().collect();
+    Media { port: 0, ports: 1, connection: None, attributes, ..offered.clone() }
 }
 
 fn add_format(media: &mut Media, payload_type: u8, encoding: &str) {

@@ -51,6 +51,16 @@ impl Switch {
                     tracing::warn!(call = %of.id, ?silent, "no audio comes from a party: look at NAT and firewalls");
                 }
             }
+            Event::Certificate { fingerprint } => self.fingerprint = Some(fingerprint),
+            Event::Secured { stream, suite } => {
+                tracing::debug!(port = stream.port, suite = suite.name(), "DTLS has brought keys");
+            }
+            Event::Unsecured { stream, why } => {
+                let call = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg)).map(|leg| leg.call);
+                if let Some(call) = call {
+                    tracing::warn!(%call, %why, "a party's audio cannot be secured: it stays silent");
+                }
+            }
             Event::Closed { stream, stats } => {
                 if self.by_stream.remove(&stream).is_some() {
                     self.closing = self.closing.saturating_sub(1);

@@ -47,11 +47,13 @@ use crate::switch::leg::LegState;
 use crate::switch::negotiate;
 use crate::switch::negotiate::Refusal;
 use crate::switch::outgoing::is_private;
+use crate::switch::outgoing::is_web;
 use crate::switch::route;
 use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
 use crate::switch::secrecy::Secrecy;
+use crate::switch::service::Service;
 use crate::time::Now;
 
 /// A key that comes by RFC 4733 and by INFO within this long is one key.
@@ -98,6 +100,8 @@ impl Switch {
                     self.trunk_response(now, &trunk, status, response.as_ref());
                 } else if let Some((trunk, address)) = self.health_checks.remove(&transaction) {
                     self.health_answer(now, &trunk, address, status);
+                } else if self.answer_told(now, transaction, status) {
+                    // A phone that was told to answer a call.
                 } else if let Some(dialog) = dialog {
                     self.notify_response(now, transaction, dialog, status, response.as_ref());
                 } else {
@@ -141,7 +145,8 @@ impl Switch {
         let dialled = self.dialled(&admitted, request);
         let srtp = self.srtp_of(&admitted, request, &dialled);
         if let Some(offer) = &offer {
-            negotiate::protected(offer, &Secrecy::new(srtp, false, [0; 32]))
+            let secrecy = Secrecy::new(srtp.unwrap_or_default(), false, [0; 32]);
+            negotiate::protected(offer, &secrecy.with_dtls(self.fingerprint, false))
                 .map_err(|refusal| (488, vec![("Warning", refusal.header())]))?;
         }
         match self.allowed_target(now, request, &admitted, &dialled) {
@@ -166,7 +171,13 @@ impl Switch {
     ) -> Result<Target, (u16, Extra)> {
         let by_gruu = self.gruu_target(admitted, &request.uri);
         let target = by_gruu.unwrap_or_else(|| self.target(admitted, dialled));
-        let target = target.map_err(|status| (status, Vec::new()))?;
+        let target = match (target, admitted) {
+            // A person who dials a code hears what is wrong with it.
+            (Err(404), Admitted::Device { company, .. }) if dialled.starts_with(['*', '#']) => {
+                Target::Service { company: company.clone(), service: Service::Wrong }
+            }
+            (target, _) => target.map_err(|status| (status, Vec::new()))?,
+        };
         self.screen_call(now, admitted, request, &target)?;
         match self.within_limits(now, admitted, target) {
             Target::Barred { status, why, .. } if !self.may_announce() => Err((status, charges::reason(why))),
@@ -174,8 +185,8 @@ impl Switch {
         }
     }
 
-    /// Whether the audio of a caller is to be encrypted. An emergency call is not refused for want of it.
-    fn srtp_of(&self, admitted: &Admitted, request: &Request, dialled: &str) -> SrtpPolicy {
+    /// Whether the audio of a caller is to be encrypted, if it is said. An emergency call is not refused for want of it.
+    fn srtp_of(&self, admitted: &Admitted, request: &Request, dialled: &str) -> Option<SrtpPolicy> {
         let policy = match admitted {
             Admitted::Trunk(trunk) => self.config.trunks.get(trunk).map(|of| of.srtp),
             Admitted::Device { company, .. } => {
@@ -183,11 +194,13 @@ impl Switch {
                 let mut names = names.filter_map(|text| Credentials::parse(&text).ok()).map(|c| c.username);
                 let of = self.config.companies.get(company);
                 of.and_then(|of| names.find_map(|name| of.devices.get(&DeviceId::from(&*name))))
-                    .map(|of| of.srtp)
+                    .and_then(|of| of.srtp)
             }
         };
-        match policy.unwrap_or_default() {
-            SrtpPolicy::Required if number::is_emergency(dialled) => SrtpPolicy::Optional,
+        match policy {
+            Some(SrtpPolicy::Required | SrtpPolicy::Dtls) if number::is_emergency(dialled) => {
+                Some(SrtpPolicy::Optional)
+            }
             policy => policy,
         }
     }
@@ -274,8 +287,10 @@ impl Switch {
         let mut leg = Leg::new(call, dialog, LegState::Incoming);
         leg.offer = offer;
         leg.trunk = trunk.clone();
-        leg.srtp = self.srtp_of(admitted, request, dialled);
+        let srtp = self.srtp_of(admitted, request, dialled);
+        leg.srtp = srtp.unwrap_or_default();
         leg.private = self.endpoint.hop(dialog).is_some_and(|hop| is_private(hop.transport));
+        leg.browser = srtp.is_none() && self.endpoint.hop(dialog).is_some_and(|hop| is_web(hop.transport));
         leg.channel = trunk.as_ref().map(|trunk| self.take_channel(trunk, &company));
         let rules = trunk.as_ref().and_then(|trunk| self.config.trunks.get(trunk));
         let copies = rules.map(|trunk| header_rules::copied(&trunk.headers, &request.headers));

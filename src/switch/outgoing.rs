@@ -7,7 +7,6 @@ use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::Number;
 use crate::model::id::UserKey;
-use crate::model::srtp::SrtpPolicy;
 use crate::model::trunk::DiversionForm;
 use crate::model::trunk::Trunk;
 use crate::sip::DialogId;
@@ -74,6 +73,16 @@ pub(crate) fn is_private(transport: Transport) -> bool {
     matches!(transport, Transport::Tls | Transport::Wss)
 }
 
+/// Whether a transport is spoken by browsers, whose audio is DTLS-SRTP found by ICE.
+pub(crate) fn is_web(transport: Transport) -> bool {
+    matches!(transport, Transport::Ws | Transport::Wss)
+}
+
+/// Whether a contact is a browser's, be it behind a proxy that speaks WebSocket for us (RFC 7118 §5.2).
+fn is_web_contact(contact: &Uri) -> bool {
+    contact.transport().is_some_and(|transport| ["ws", "wss"].iter().any(|web| transport.eq_ignore_ascii_case(web)))
+}
+
 impl Switch {
     /// Sends an INVITE to a registered phone along the first of its flows; the leg keeps the others.
     #[expect(clippy::too_many_arguments, reason = "each says something else about one leg")]
@@ -102,8 +111,9 @@ impl Switch {
         let to = format!("sip:{}@{}", binding.record.device, company.domain);
         let to = Uri::parse(&to).ok()?;
         let codecs = negotiate::codecs(&self.config.server.codecs);
-        let srtp = company.devices.get(&binding.record.device).map_or_else(SrtpPolicy::default, |of| of.srtp);
+        let srtp = company.devices.get(&binding.record.device).and_then(|of| of.srtp);
         let private = is_private(binding.hop.transport);
+        let browser = srtp.is_none() && (is_web(binding.hop.transport) || is_web_contact(&uri));
         let of = self.calls.get(&call)?;
         let mut edits = of.copies.clone();
         edits.extend(of.attempts.get(&attempt).map(|of| of.headers.clone()).unwrap_or_default());
@@ -125,8 +135,9 @@ impl Switch {
         let leg = Leg {
             attempt: Some(attempt),
             user: Some(user.clone()),
-            srtp,
+            srtp: srtp.unwrap_or_default(),
             private,
+            browser,
             confirm,
             flows,
             ..self.outgoing(call)

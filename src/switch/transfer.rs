@@ -409,7 +409,14 @@ impl Switch {
     }
 
     /// Moves `party` out of the call `from` into `into`, in the place of `replaced`.
-    fn take_place(&mut self, now: Now, into: CallId, replaced: LegId, from: CallId, party: LegId) -> bool {
+    pub(crate) fn take_place(
+        &mut self,
+        now: Now,
+        into: CallId,
+        replaced: LegId,
+        from: CallId,
+        party: LegId,
+    ) -> bool {
         let facts = self.facts_of(from, party);
         let in_place = self
             .calls
@@ -417,13 +424,22 @@ impl Switch {
             .is_some_and(|of| !of.ending && (of.caller == replaced || of.callee == Some(replaced)));
         let Some(left) = self.calls.get_mut(&from).filter(|_| in_place) else { return false };
         note_talk(left, now);
+        let waited_since = left.waited_since;
         let Some(leg) = self.legs.get_mut(&party) else { return false };
         leg.call = into;
         leg.attempt = None;
+        self.mix_follows(from, into);
         if let Some(of) = self.calls.get_mut(&into).filter(|of| of.caller == replaced) {
             let dialled = std::mem::replace(&mut of.facts, facts).dialled;
             of.facts.dialled = dialled;
             of.facts.answered = true;
+            // In a queue the party's own wait decides the place.
+            if let Some(since) = waited_since.filter(|since| of.waited_since.is_none_or(|own| *since < own)) {
+                of.waited_since = Some(since);
+                if of.waiting.is_some() {
+                    self.queue_input(now, queue::Input::WaitedSince { entry: into, since });
+                }
+            }
         }
         self.swap_leg(now, into, replaced, party)
     }
@@ -454,6 +470,7 @@ impl Switch {
                 self.set_base(caller, Base::Music(music));
             }
             None if rings => self.ring_caller(now, call),
+            None if self.seat_again(call) => {}
             None => self.set_base(caller, Base::Silence),
         }
         self.update_busy(now, call);

@@ -134,6 +134,7 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             let key = Master::new(suite, &[rng.below(2) as u8; 46]).expect("enough for any suite");
             Keys { send: key.clone(), receive: key }
         }),
+        transport: sentral::media::Transport::default(),
     };
     match rng.below(14) {
         0..3 => Command::Open { stream, session },

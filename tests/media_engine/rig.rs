@@ -46,6 +46,7 @@ pub(crate) fn session(remote: SocketAddr, codec: Codec) -> Session {
         receive: true,
         symmetric: true,
         srtp: None,
+        transport: sentral::media::Transport::default(),
     }
 }
 

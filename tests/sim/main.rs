@@ -12,9 +12,11 @@
 )]
 
 mod answer_window;
+mod apps;
 mod call_back;
 mod callback;
 mod calls;
+mod click_to_answer;
 mod contacts;
 mod diagnosis;
 mod events;
@@ -28,6 +30,7 @@ mod mobile;
 mod mobile_swarm;
 mod pair;
 mod park;
+mod pauses;
 mod personal;
 mod phone;
 mod pickup;
@@ -36,9 +39,11 @@ mod races;
 mod record_prompt;
 mod registration;
 mod returns;
+mod rooms;
 mod secrecy;
 #[path = "../seeds/mod.rs"]
 mod seeds;
+mod supervise;
 mod swarm;
 mod switchboard;
 mod transfer;

@@ -85,6 +85,8 @@ pub struct Phone {
     pub redirect: Option<String>,
     /// Further headers of its INVITEs and refusals.
     pub extra: sip::Extra,
+    /// Further headers of its 180s.
+    pub ringing: sip::Extra,
     /// Bodies of the NOTIFYs that came.
     pub notified: Vec<String>,
     /// Requests that came, but for calls and what belongs to them; NOTIFYs among them.
@@ -129,6 +131,7 @@ impl Phone {
             answer: Answer::After(Duration::from_secs(1)),
             redirect: None,
             extra: Vec::new(),
+            ringing: Vec::new(),
             notified: Vec::new(),
             received: Vec::new(),
             reply: 200,
@@ -166,6 +169,13 @@ impl Phone {
     /// Registers another contact of the same device.
     pub fn register_as(&mut self, now: Now, expires: u32, contact: String) {
         self.send_register(now, vec![("Expires", expires.to_string())], Some(contact));
+    }
+
+    /// Registers as an app that can be woken (RFC 8599).
+    pub fn register_app(&mut self, now: Now, expires: u32) {
+        let push = "pn-provider=fcm;pn-prid=token-1;pn-param=no.prove";
+        let contact = format!("<sip:{}@{};{push}>;expires={expires}", self.name, self.address);
+        self.send_register(now, vec![("Contact", contact)], None);
     }
 
     /// Registers so many contacts in one request.
@@ -498,9 +508,9 @@ impl Phone {
                         let body = self.sdp(audio, "sendrecv");
                         self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
                     }
-                    Answer::Ring => self.endpoint.ring(now, dialog, 180, Vec::new(), None),
+                    Answer::Ring => self.endpoint.ring(now, dialog, 180, self.ringing.clone(), None),
                     Answer::After(after) => {
-                        self.endpoint.ring(now, dialog, 180, Vec::new(), None);
+                        self.endpoint.ring(now, dialog, 180, self.ringing.clone(), None);
                         self.due.push((now.mono + after, dialog));
                     }
                 }

@@ -78,6 +78,8 @@ pub struct Stream {
     pub keys: String,
     /// Its own keys are not passed on.
     pub keeps_keys: bool,
+    /// Sounds that it had played into the mix that it is in.
+    pub sounds: usize,
     recording: Option<(Instant, RecordId, Instant)>,
 }
 
@@ -599,6 +601,7 @@ impl World {
                     played: Vec::new(),
                     keys: String::new(),
                     keeps_keys: false,
+                    sounds: 0,
                     recording: None,
                 };
                 assert!(self.streams.keys().all(|open| open.port != stream.port), "a port is opened once");
@@ -626,6 +629,7 @@ impl World {
                 let began = self.now.mono;
                 self.stream(stream).recording = Some((began + max, record, began));
             }
+            Command::PlayInMix { stream, .. } => self.stream(stream).sounds += 1,
             Command::StopRecord { stream } => {
                 let now = self.now.mono;
                 if let Some((at, ..)) = self.stream(stream).recording.as_mut() {

@@ -6,6 +6,7 @@ use sentral::sdp;
 use sentral::sdp::SessionDescription;
 use sentral::switch::negotiate::Agreed;
 use sentral::switch::negotiate::Direction;
+use sentral::switch::negotiate::Lines;
 use sentral::switch::negotiate::Local;
 use sentral::switch::negotiate::Refusal;
 use sentral::switch::negotiate::agreed;
@@ -25,6 +26,8 @@ fn local() -> Local {
         version: 3,
         direction: Direction::SendRecv,
         secrecy: Secrecy::off(),
+        inside: None,
+        lines: Lines::default(),
     }
 }
 

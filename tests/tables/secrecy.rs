@@ -6,6 +6,7 @@ use sentral::model::srtp::SrtpPolicy;
 use sentral::sdp;
 use sentral::sdp::SessionDescription;
 use sentral::switch::negotiate::Direction;
+use sentral::switch::negotiate::Lines;
 use sentral::switch::negotiate::Local;
 use sentral::switch::negotiate::agreed;
 use sentral::switch::negotiate::answer;
@@ -27,6 +28,8 @@ fn local(policy: SrtpPolicy, private: bool) -> Local {
         version: 1,
         direction: Direction::SendRecv,
         secrecy: Secrecy::new(policy, private, [7; 32]),
+        inside: None,
+        lines: Lines::default(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::media::Codec;
 use crate::media::Event;
 use crate::media::StreamId;
 use crate::media::codec::Converter;
+use crate::media::dtls::Errand;
 use crate::media::engine::record::Chunk;
 use crate::media::rtp::Header;
 use crate::media::srtp::Srtp;
@@ -22,6 +23,8 @@ pub struct Output {
     pub chunks: Vec<Chunk>,
     /// For the engines of other threads.
     pub links: Vec<Link>,
+    /// For the worker that shakes hands.
+    pub errands: Vec<Errand>,
     /// Packets that came or were to go, and did not.
     pub dropped: Dropped,
 }
@@ -68,6 +71,9 @@ impl Dropped {
 
 struct Placed {
     port: u16,
+    /// It is RTCP, whichever port it leaves from.
+    report: bool,
+    /// It leaves from the port above.
     rtcp: bool,
     to: SocketAddr,
     range: Range<usize>,
@@ -76,9 +82,9 @@ struct Placed {
 /// A datagram to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'b> {
-    /// The stream's even port; RTCP leaves from the port above it.
+    /// The stream's even port; RTCP leaves from the port above it, unless it is multiplexed.
     pub port: u16,
-    /// Whether it is RTCP.
+    /// Whether it leaves from the RTCP port.
     pub rtcp: bool,
     /// Where to.
     pub to: SocketAddr,
@@ -162,7 +168,7 @@ impl Output {
         let at = self.bytes.len();
         self.bytes.resize(at + length, 0);
         let told = fill(&mut self.bytes[at..]);
-        self.packets.push(Placed { port, rtcp: false, to, range: start..at + length });
+        self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..at + length });
         told
     }
 
@@ -181,21 +187,28 @@ impl Output {
         if let Some(converter) = converter {
             converter.convert(&mut self.bytes[end - payload.len()..]);
         }
-        self.packets.push(Placed { port, rtcp: false, to, range: start..end });
+        self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..end });
     }
 
-    /// Adds an RTCP packet.
-    pub fn rtcp(&mut self, port: u16, to: SocketAddr, bytes: &[u8]) {
+    /// Adds an RTCP packet; with `mux` it leaves from the RTP port.
+    pub fn rtcp(&mut self, (port, mux): (u16, bool), to: SocketAddr, bytes: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        self.packets.push(Placed { port, rtcp: true, to, range: start..self.bytes.len() });
+        self.packets.push(Placed { port, report: true, rtcp: !mux, to, range: start..self.bytes.len() });
+    }
+
+    /// Adds a datagram of ICE or DTLS, which is never protected further.
+    pub fn plain(&mut self, port: u16, to: SocketAddr, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..self.bytes.len() });
     }
 
     /// Protects the packet that was added last, where the stream is protected. One that cannot be is not sent.
     pub fn protect(&mut self, srtp: Option<&mut Srtp>) {
         let (Some(srtp), Some(last)) = (srtp, self.packets.last_mut()) else { return };
         let start = last.range.start;
-        let done = match last.rtcp {
+        let done = match last.report {
             true => srtp.protect_rtcp(&mut self.bytes, start),
             false => srtp.protect(&mut self.bytes, start),
         };

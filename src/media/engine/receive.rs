@@ -1,6 +1,7 @@
 //! What comes: checked, counted, heard for keys, recorded, and passed on to whoever listens, on arrival.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 use std::time::Instant;
 
 use crate::media::Event;
@@ -12,6 +13,8 @@ use crate::media::engine::Engine;
 use crate::media::engine::output::Kind;
 use crate::media::engine::output::Link;
 use crate::media::engine::output::Passed;
+use crate::media::engine::secure;
+use crate::media::engine::secure::Class;
 use crate::media::rtcp;
 use crate::media::rtp;
 use crate::media::stream::Stream;
@@ -28,6 +31,24 @@ impl Engine {
     /// valid RTP of the session, or not of its source, is counted and dropped.
     pub fn rtp(&mut self, now: Instant, port: u16, from: SocketAddr, datagram: &mut [u8]) {
         let elapsed = self.elapsed(now);
+        let ms = elapsed.as_millis() as u64;
+        match secure::class(datagram) {
+            Class::Rtp => self.audio(elapsed, port, from, datagram),
+            Class::Rtcp if self.at(port).is_some_and(|stream| stream.session.transport.rtcp_mux) => {
+                self.report(elapsed, port, from, datagram);
+            }
+            Class::Stun => self.stun(port, from, datagram, ms),
+            Class::Dtls => self.dtls(port, from, datagram),
+            Class::Rtcp | Class::Unknown => {
+                if let Some(stream) = self.at(port) {
+                    stream.dropped += 1;
+                    self.out.dropped.malformed += 1;
+                }
+            }
+        }
+    }
+
+    fn audio(&mut self, elapsed: Duration, port: u16, from: SocketAddr, datagram: &mut [u8]) {
         let ms = elapsed.as_millis() as u64;
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
         let Some((kind, header, range)) = open(stream, datagram) else {
@@ -127,12 +148,22 @@ impl Engine {
     }
 
     /// Takes a datagram that came to the port above a stream's RTP port. Only the host whose RTP we hear, or
-    /// before that the one that SDP named, is listened to.
+    /// before that the one that SDP named, is listened to; nobody where RTCP is multiplexed.
     pub fn rtcp(&mut self, now: Instant, port: u16, from: SocketAddr, datagram: &[u8]) {
         let elapsed = self.elapsed(now);
+        match self.at(port) {
+            Some(stream) if stream.session.transport.rtcp_mux => stream.dropped += 1,
+            Some(_) => self.report(elapsed, port, from, datagram),
+            None => {}
+        }
+    }
+
+    fn report(&mut self, elapsed: Duration, port: u16, from: SocketAddr, datagram: &[u8]) {
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
         let mut opened = [0; RTCP_MAX];
+        let awaits_keys = stream.awaits_keys();
         let heard = match &mut stream.srtp {
+            None if awaits_keys => None,
             None => rtcp::parse(datagram, stream.outgoing.ssrc()),
             Some(srtp) => opened.get_mut(..datagram.len()).and_then(|opened| {
                 opened.copy_from_slice(datagram);
@@ -158,16 +189,15 @@ impl Engine {
 
 /// What a datagram is to this stream, and of a protected stream what it holds; `None` for what is of no use.
 fn open(stream: &mut Stream, datagram: &mut [u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
-    let Some(srtp) = &mut stream.srtp else { return classify(stream, datagram) };
+    let Some(srtp) = &mut stream.srtp else {
+        return classify(stream, datagram).filter(|_| !stream.awaits_keys());
+    };
     let length = srtp.unprotect(datagram)?;
     classify(stream, &datagram[..length])
 }
 
 /// What a datagram is to this stream; `None` for what it has no use for.
 fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
-    if rtp::is_rtcp(datagram) {
-        return None; // multiplexing (RFC 5761) is never negotiated
-    }
     let (header, range) = rtp::parse(datagram)?;
     let kind = match header.payload_type {
         kind if kind == stream.session.payload_type => Kind::Audio(stream.session.codec),

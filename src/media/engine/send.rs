@@ -65,6 +65,7 @@ impl Engine {
         for at in 0..self.checks.due(turn) {
             let Some(port) = self.checks.port(turn, at) else { continue };
             let Some(mut stream) = self.streams[usize::from(port >> 1)].take() else { continue };
+            Engine::look_after_consent(&mut stream, self.ms);
             if self.ms >= stream.report_ms {
                 self.send_report(&mut stream, false);
                 stream.report_ms = self.next_report();

@@ -59,14 +59,16 @@ impl Suite {
         self.key_bytes() + self.salt_bytes()
     }
 
-    pub(super) fn key_bytes(self) -> usize {
+    /// Octets of a master key.
+    pub(in crate::media) fn key_bytes(self) -> usize {
         match self {
             Suite::AeadAes128Gcm | Suite::AesCm128HmacSha1_80 | Suite::AesCm128HmacSha1_32 => 16,
             Suite::AeadAes256Gcm | Suite::AesCm256HmacSha1_80 | Suite::AesCm256HmacSha1_32 => 32,
         }
     }
 
-    pub(super) fn salt_bytes(self) -> usize {
+    /// Octets of a master salt.
+    pub(in crate::media) fn salt_bytes(self) -> usize {
         if self.is_gcm() { 12 } else { 14 }
     }
 
@@ -101,7 +103,7 @@ impl Master {
     }
 
     /// What it is for.
-    pub(super) fn suite(&self) -> Suite {
+    pub fn suite(&self) -> Suite {
         self.suite
     }
 

@@ -15,6 +15,7 @@ mod missed;
 mod print;
 mod queues;
 mod report;
+mod rooms;
 mod serve;
 mod simulate;
 mod status;
@@ -99,6 +100,8 @@ enum Verb {
     Board(board::Args),
     /// People and what they have set for themselves: forwarding, absence, do not disturb
     Users(users::Args),
+    /// Conference rooms: who is in them; mutes, locks, lets people go
+    Rooms(rooms::Args),
     /// Messages of voicemail boxes, and who of a team sees to them
     Voicemail(voicemail::Args),
     /// Callers of queues whom nobody has answered
@@ -204,6 +207,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Agents(args) => agents::run(args, &context),
         Verb::Board(args) => board::run(args, &context),
         Verb::Users(args) => users::run(args, &context),
+        Verb::Rooms(args) => rooms::run(args, &context),
         Verb::Voicemail(args) => voicemail::run(args, &context),
         Verb::Missed(args) => missed::run(args, &context),
         Verb::Devices(args) => devices::run(args, &context),
@@ -265,6 +269,12 @@ mod tests {
             "sentral -o json calls",
             "sentral status --data /var/lib/sentral",
             "sentral calls hangup 0-5f3a",
+            "sentral calls whisper 0-5f3a --by tor",
+            "sentral calls join fjord kari",
+            "sentral rooms --company fjord",
+            "sentral rooms mute fjord styret 0-5f3a",
+            "sentral rooms lock fjord styret",
+            "sentral rooms end fjord styret",
             "sentral queues --watch --company fjord",
             "sentral devices sync kari --company fjord --reboot",
             "sentral agents login fjord kari queue:salg",

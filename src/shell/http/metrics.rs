@@ -111,6 +111,9 @@ pub fn count(change: &Change) {
         | Change::BusyCallback { .. }
         | Change::HotDesk { .. }
         | Change::PersonalSet { .. }
+        | Change::AppKnown { .. }
+        | Change::PinTries { .. }
+        | Change::VoicemailSigns { .. }
         | Change::MessageHandled { .. }
         | Change::GreetingSet { .. }
         | Change::PinSet { .. }

@@ -1,10 +1,12 @@
-//! Media's world: sockets and the 1 ms slots, files of the media bank, recordings.
+//! Media's world: sockets and the 1 ms slots, handshakes, files of the media bank, recordings.
 //!
 //! `crate::media` computes; what is here moves its packets, feeds it clips and writes what it records.
 
 pub mod bank;
 mod pace;
+pub mod handshake;
 pub mod recorder;
 mod strain;
 pub mod sys;
 pub mod thread;
+pub mod worker;

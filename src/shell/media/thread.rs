@@ -37,10 +37,13 @@ use tracing::warn;
 use crate::media::Command;
 use crate::media::Event;
 use crate::media::bank::Bank;
+use crate::media::dtls::Answer;
+use crate::media::dtls::Errand;
 use crate::media::engine::Engine;
 use crate::media::engine::output::Link;
 use crate::media::engine::record::Chunk;
 use crate::rand::Rng;
+use crate::shell::media::handshake::Identity;
 use crate::shell::media::pace::Pace;
 use crate::shell::media::recorder;
 use crate::shell::media::strain::Depths;
@@ -50,6 +53,7 @@ use crate::shell::media::sys::Alarm;
 use crate::shell::media::sys::Beat;
 use crate::shell::media::sys::Epoll;
 use crate::shell::media::sys::EventFd;
+use crate::shell::media::worker;
 
 /// Batches of orders that may wait for a thread. A thread takes all of them each millisecond.
 const ORDERS_MAX: usize = 8192;
@@ -91,6 +95,7 @@ pub struct MediaThreads {
     stopping: Arc<AtomicBool>,
     running: Vec<JoinHandle<()>>,
     recorder: JoinHandle<()>,
+    hands: JoinHandle<()>,
 }
 
 /// The way to a thread.
@@ -100,10 +105,32 @@ struct Way {
     doorbell: Arc<Doorbell>,
 }
 
+impl Way {
+    /// Hands an order over; blocks while the thread is thousands of them behind. One that is gone takes nothing; its
+    /// end has been logged.
+    fn order(&self, order: Order) {
+        self.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
+        let _ = self.orders.send(order);
+        self.doorbell.ring();
+    }
+
+    /// Hands an order over if there is room.
+    fn try_order(&self, order: Order) -> bool {
+        self.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
+        let taken = self.orders.try_send(order).is_ok();
+        if !taken {
+            self.doorbell.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.doorbell.ring();
+        taken
+    }
+}
+
 #[derive(Debug)]
 enum Order {
     Commands(Vec<Command>),
     Link(Link),
+    Handshake(Answer),
 }
 
 #[derive(Debug)]
@@ -154,6 +181,14 @@ pub fn start(
         ways.push(Way { orders: sender, doorbell });
         receivers.push(receiver);
     }
+    let identity = Identity::new()?;
+    events(vec![Event::Certificate { fingerprint: identity.fingerprint() }]);
+    let threads = ways.clone();
+    let (errands, hands) = worker::start(identity, move |answer| {
+        if let Some(way) = threads.get(usize::from(answer.stream().thread)) {
+            way.order(Order::Handshake(answer));
+        }
+    })?;
     let mut running = Vec::new();
     for (at, (pairs, orders)) in shares.into_iter().zip(receivers).enumerate() {
         let thread = at as u8;
@@ -176,6 +211,8 @@ pub fn start(
             ways: ways.clone(),
             chunks: chunks.clone(),
             waiting: VecDeque::new(),
+            errands: errands.clone(),
+            errands_waiting: VecDeque::new(),
             pace: Pace::default(),
             strain: Strain::new(thread, Instant::now()),
             events: events.clone(),
@@ -186,7 +223,7 @@ pub fn start(
             .context("cannot start a media thread")?;
         running.push(running_one);
     }
-    Ok(MediaThreads { ways, stopping, running, recorder })
+    Ok(MediaThreads { ways, stopping, running, recorder, hands })
 }
 
 impl MediaThreads {
@@ -198,10 +235,7 @@ impl MediaThreads {
             let end = rest.iter().position(|command| thread_of(command) != thread).unwrap_or(rest.len());
             let later = rest.split_off(end);
             if let Some(way) = self.ways.get(thread) {
-                // A thread that is gone takes nothing; its end has been logged.
-                way.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
-                let _ = way.orders.send(Order::Commands(rest));
-                way.doorbell.ring();
+                way.order(Order::Commands(rest));
             }
             rest = later;
         }
@@ -214,7 +248,7 @@ impl MediaThreads {
             way.doorbell.ring();
         }
         drop(self.ways);
-        for thread in self.running.into_iter().chain([self.recorder]) {
+        for thread in self.running.into_iter().chain([self.recorder, self.hands]) {
             if thread.join().is_err() {
                 warn!("a media thread had panicked");
             }
@@ -347,6 +381,9 @@ struct Worker<E> {
     chunks: SyncSender<Chunk>,
     /// Chunks that the recorder had no room for.
     waiting: VecDeque<Chunk>,
+    errands: SyncSender<Errand>,
+    /// Beginnings and ends that the worker had no room for.
+    errands_waiting: VecDeque<Errand>,
     pace: Pace,
     strain: Strain,
     events: E,
@@ -393,8 +430,9 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
     /// Waits until the next slot that has something to do, or a packet, or an order.
     fn sleep(&mut self, now: Instant) -> io::Result<usize> {
         self.due = self.engine.next_tick();
-        let recorder = (!self.waiting.is_empty()).then(|| now + RECORDER_AGAIN);
-        let until = self.due.into_iter().chain(recorder).min();
+        let owing = !self.waiting.is_empty() || !self.errands_waiting.is_empty();
+        let again = owing.then(|| now + AGAIN);
+        let until = self.due.into_iter().chain(again).min();
         let ready = if self.pace.gathers() {
             self.beat.wait(now, self.due)?;
             self.epoll.wait(Some(Duration::ZERO))?
@@ -458,6 +496,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
                     }
                 }
                 Order::Link(link) => self.engine.link(now, link),
+                Order::Handshake(answer) => self.engine.handshake(now, answer),
             }
         }
     }
@@ -499,12 +538,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         for link in out.links.drain(..) {
             if let Some(way) = self.ways.get(usize::from(link.thread())) {
                 // A thread that is so far behind loses packets; blocking here would stop every call.
-                way.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
-                if way.orders.try_send(Order::Link(link)).is_err() {
-                    way.doorbell.waiting.fetch_sub(1, Ordering::Relaxed);
-                    out.dropped.thread_behind += 1;
-                }
-                way.doorbell.ring();
+                out.dropped.thread_behind += u64::from(!way.try_order(Order::Link(link)));
             }
         }
         for chunk in out.chunks.drain(..) {
@@ -521,14 +555,26 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
                 break;
             }
         }
+        for errand in out.errands.drain(..) {
+            // A datagram is repeated by its sender; beginnings and ends are not.
+            if self.errands_waiting.is_empty() || !matches!(errand, Errand::Datagram { .. }) {
+                self.errands_waiting.push_back(errand);
+            }
+        }
+        while let Some(errand) = self.errands_waiting.pop_front() {
+            if let Err(TrySendError::Full(errand)) = self.errands.try_send(errand) {
+                self.errands_waiting.push_front(errand);
+                break;
+            }
+        }
         if !out.events.is_empty() {
             (self.events)(std::mem::take(&mut out.events));
         }
     }
 }
 
-/// When to try again after the recorder had no room.
-const RECORDER_AGAIN: Duration = Duration::from_millis(100);
+/// When to try again after the recorder or the worker had no room.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads off what came while nobody used the port.
 fn drain(socket: &UdpSocket) {

@@ -20,6 +20,7 @@ use rusqlite::params;
 
 use crate::model::cdr::Cdr;
 use crate::model::change::Change;
+use crate::model::change::PinOf;
 use crate::model::event::Event;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
@@ -69,6 +70,11 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE pin (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE missed (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
 ",
+    "
+    CREATE TABLE pin_tries (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE app (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE voicemail_signs (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
 ];
 /// The tables of state, all of one shape.
 const STATE_TABLES: &[&str] = &[
@@ -88,6 +94,9 @@ const STATE_TABLES: &[&str] = &[
     "greeting",
     "pin",
     "missed",
+    "pin_tries",
+    "voicemail_signs",
+    "app",
 ];
 /// Call records given at most at a time.
 const CDRS_MAX: usize = 100_000;
@@ -337,6 +346,10 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::Bound { binding } => {
             Effect::Put(place("binding", &[&binding.domain, binding.device.as_str(), &binding.key()]))
         }
+        Change::AppKnown { domain, device, push, known, .. } => {
+            let place = place("app", &[domain, device.as_str(), &push.prid]);
+            if *known { Effect::Put(place) } else { Effect::Delete(place) }
+        }
         Change::Unbound { domain, device, contact, .. } => {
             Effect::Delete(place("binding", &[domain, device.as_str(), contact]))
         }
@@ -357,6 +370,19 @@ fn effect(change: &Change) -> Effect<'_> {
         }
         Change::PersonalSet { user, setting, .. } => {
             Effect::Put(place("personal", &[user.company.as_str(), user.user.as_str(), setting.name()]))
+        }
+        Change::PinTries { of, times, .. } => {
+            let (kind, company, name) = match of {
+                PinOf::Service(user) => ("service", &user.company, user.user.as_str()),
+                PinOf::Desk(user) => ("desk", &user.company, user.user.as_str()),
+                PinOf::Mailbox(mailbox) => ("mailbox", &mailbox.company, mailbox.mailbox.as_str()),
+            };
+            let place = place("pin_tries", &[kind, company.as_str(), name]);
+            if *times > 0 { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::VoicemailSigns { user, signs, .. } => {
+            let place = place("voicemail_signs", &[user.company.as_str(), user.user.as_str()]);
+            if *signs > 0 { Effect::Put(place) } else { Effect::Delete(place) }
         }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
         Change::MessageMarked { mailbox, id, state } => {

@@ -59,6 +59,22 @@ pub enum Input {
         /// All that is known.
         facts: Facts,
     },
+    /// A line rings other contacts of an agent than the agent's own.
+    LineReach {
+        /// Who.
+        agent: AgentKey,
+        /// Where.
+        line: LineKey,
+        /// Whether any of these can be rung; none when the line rings the agent's own.
+        reachable: Option<bool>,
+    },
+    /// A waiting caller is somebody else from here on, who has waited for longer.
+    WaitedSince {
+        /// Which.
+        entry: CallId,
+        /// Since when.
+        since: Instant,
+    },
     /// An agent logs in or out.
     Login {
         /// Who.

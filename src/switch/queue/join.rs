@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use crate::model::event::Fields;
 use crate::model::id::CallId;
@@ -100,6 +101,24 @@ impl Queues {
         self.arm_callback_offer(now, caller.entry);
         self.welcome(now, caller.entry);
         self.review_staff(now, &key);
+        self.dirty.insert(key);
+    }
+
+    /// A waiting caller has waited for longer than was known: whoever asked for them has put them through.
+    pub(super) fn on_waited_since(&mut self, now: Now, call: CallId, since: Instant) {
+        let Some(entry) = self.entries.get_mut(&call).filter(|entry| since < entry.place.since) else {
+            return;
+        };
+        let Some(line) = self.lines.get_mut(&entry.line) else { return };
+        if line.order.remove(&entry.place).is_none() {
+            return;
+        }
+        entry.place.since = since;
+        line.order.insert(entry.place, call);
+        let (key, place) = (entry.line.clone(), line.rank(&entry.place));
+        let fields = Fields { place: Some(place), ..Fields::default() };
+        self.tell_with(call, &key, "queue.moved", format!("waited_longer: place {place}"), fields);
+        self.arm_tier(now, call);
         self.dirty.insert(key);
     }
 

@@ -195,6 +195,8 @@ impl Queues {
             Input::Login { agent, line, logged_in, by } => self.on_login(now, &agent, line, logged_in, &by),
             Input::Pause { agent, reason, until, by } => self.on_pause(now, &agent, reason, until, by),
             Input::WrapUpEnd { agent } => self.end_wrap_up(now, &agent),
+            Input::LineReach { agent, line, reachable } => self.on_line_reach(now, &agent, &line, reachable),
+            Input::WaitedSince { entry, since } => self.on_waited_since(now, entry, since),
             Input::WrapUpExtend { agent } => self.extend_wrap_up(now, &agent),
             Input::Take { entry, agent } => self.on_take(now, entry, &agent, false),
             Input::Grab { entry, agent } => self.on_take(now, entry, &agent, true),

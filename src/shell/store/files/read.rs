@@ -24,8 +24,12 @@ pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// Whether audio is encrypted.
-pub(super) const SRTP: &[(&str, SrtpPolicy)] =
-    &[("off", SrtpPolicy::Off), ("optional", SrtpPolicy::Optional), ("required", SrtpPolicy::Required)];
+pub(super) const SRTP: &[(&str, SrtpPolicy)] = &[
+    ("off", SrtpPolicy::Off),
+    ("optional", SrtpPolicy::Optional),
+    ("required", SrtpPolicy::Required),
+    ("dtls", SrtpPolicy::Dtls),
+];
 
 /// Written languages.
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("nb", Language::Nb), ("en", Language::En)];

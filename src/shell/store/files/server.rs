@@ -15,6 +15,7 @@ use crate::model::server::Hep;
 use crate::model::server::Limits;
 use crate::model::server::MailServer;
 use crate::model::server::MailTls;
+use crate::model::server::Push;
 use crate::model::server::Server;
 use crate::model::server::Sms;
 use crate::model::server::Tls;
@@ -59,6 +60,7 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.codes = codes(file.take("codes"), &server.codes);
     server.webhooks = webhooks(file.take("events"));
     server.sms = sms(file.take("sms"));
+    server.push = push(file.take("push"));
     login(file.table("login"));
     server.mail = mail(file.table("mail"));
     server.hep = hep(file.table("hep"));
@@ -264,6 +266,7 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("pause", &mut codes.pause),
         ("unpause", &mut codes.unpause),
         ("wrap_up_end", &mut codes.wrap_up_end),
+        ("wrap_up_extend", &mut codes.wrap_up_extend),
         ("voicemail", &mut codes.voicemail),
         ("toggle", &mut codes.toggle),
         ("echo", &mut codes.echo),
@@ -272,12 +275,16 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("transfer", &mut codes.keys.transfer),
         ("consult", &mut codes.keys.consult),
         ("back", &mut codes.keys.back),
+        ("join", &mut codes.keys.join),
         ("pickup", &mut codes.pickup),
         ("park", &mut codes.park),
         ("intercom", &mut codes.intercom),
         ("call_back", &mut codes.call_back),
         ("call_back_cancel", &mut codes.call_back_cancel),
         ("take_over", &mut codes.take_over),
+        ("listen", &mut codes.listen),
+        ("whisper", &mut codes.whisper),
+        ("barge", &mut codes.barge),
         ("own_call", &mut codes.own_call),
         ("hot_desk", &mut codes.hot_desk),
         ("record_prompt", &mut codes.record_prompt),
@@ -313,6 +320,18 @@ fn service_code(value: Value<'_>) -> Option<Option<Arc<str>>> {
         return None;
     }
     Some(Some(text.into()))
+}
+
+/// How sleeping apps are woken.
+pub(super) fn push(section: Option<Value<'_>>) -> Option<Push> {
+    let mut table = section?.table()?;
+    let webhook = table.take("webhook");
+    if webhook.is_none() {
+        table.missing("webhook");
+    }
+    let wait = table.take("wait").and_then(|value| read::duration(value, SECOND..=SECOND * 20));
+    table.finish();
+    Some(Push { webhook: webhook.and_then(read::hook)?, wait: wait.unwrap_or(SECOND * 6) })
 }
 
 /// How text messages are sent.

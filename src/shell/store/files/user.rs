@@ -216,7 +216,7 @@ pub(super) fn devices(section: Option<Value<'_>>) -> BTreeMap<DeviceId, Device> 
             mac: table.take("mac").and_then(mac),
             password: table.take("password").and_then(Value::secret),
             from: from.into_iter().filter_map(read::address).collect(),
-            srtp: table.word("srtp", read::SRTP).unwrap_or_default(),
+            srtp: table.word("srtp", read::SRTP),
             hot_desk: table.flag("hot_desk").unwrap_or(false),
             site: table.take("site").and_then(read::reference),
         };
