@@ -171,8 +171,17 @@ pub fn start(
     let alarm = Alarm::new().context("cannot make a timer")?;
     epoll.add(&alarm, ALARM).context("cannot watch a timer")?;
     let waiting = vec![None; parts.udp.len() + 1];
-    let signaling =
-        Signaling { parts, inbox, mouth, epoll, alarm, replies: HashMap::new(), next: 0, ended: false, waiting };
+    let signaling = Signaling {
+        parts,
+        inbox,
+        mouth,
+        epoll,
+        alarm,
+        replies: HashMap::new(),
+        next: 0,
+        ended: false,
+        waiting,
+    };
     thread::Builder::new()
         .name("signaling".into())
         .spawn(move || signaling.run(first))

@@ -37,7 +37,12 @@ impl Switch {
             Event::Recorded { record, length, error, .. } => self.recorded(now, record, length, error),
             Event::Short { thread, late, busy_percent } => {
                 if !self.overload.pressed() {
-                    tracing::warn!(thread, ?late, busy_percent, "a media thread is short of time: new calls get 503");
+                    tracing::warn!(
+                        thread,
+                        ?late,
+                        busy_percent,
+                        "a media thread is short of time: new calls get 503"
+                    );
                 }
                 self.overload.media_short(now.mono);
             }

@@ -193,7 +193,8 @@ impl Field {
             }
             self.listen(heard);
         }
-        let short = |batch: Vec<Event>| batch.iter().filter(|event| matches!(event, Event::Short { .. })).count();
+        let short =
+            |batch: Vec<Event>| batch.iter().filter(|event| matches!(event, Event::Short { .. })).count();
         heard.short += self.events.try_iter().map(short).sum::<usize>() as u64;
     }
 
@@ -202,7 +203,8 @@ impl Field {
         for socket in &self.sockets {
             while let Ok((length, from)) = socket.recv_from(&mut space) {
                 let Some((header, _)) = rtp::parse(&space[..length]) else { continue };
-                let Some(phone) = self.phones.get_mut(usize::from(self.by_port[usize::from(from.port() >> 1)]))
+                let Some(phone) =
+                    self.phones.get_mut(usize::from(self.by_port[usize::from(from.port() >> 1)]))
                 else {
                     continue;
                 };
@@ -230,7 +232,8 @@ impl Field {
     /// What the media thread has used of its processor.
     pub(crate) fn used(&self) -> Duration {
         let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-        let named = |task: &PathBuf| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "media-0\n");
+        let named =
+            |task: &PathBuf| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "media-0\n");
         let task = tasks.flatten().map(|task| task.path()).find(named).expect("it runs");
         let figures = std::fs::read_to_string(task.join("schedstat")).expect("Linux");
         let nanoseconds = figures.split(' ').next().and_then(|text| text.parse().ok());

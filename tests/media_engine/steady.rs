@@ -76,7 +76,8 @@ fn real_threads_allocate_nothing_for_a_packet_played_relayed_or_protected() {
 #[test]
 #[ignore = "takes minutes and wants the machine to itself: tests/soak"]
 fn real_threads_keep_their_time_with_thousands_of_streams() {
-    let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600).min(600);
+    let seconds =
+        std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600).min(600);
     let data = tempfile::tempdir().expect("a folder");
     let plan = Plan { played: 1600, pairs: 150, protected: 50, ..Plan::on((10_000, 14_999)) };
     let mut field = Field::new(data.path().to_owned(), plan);
@@ -129,10 +130,7 @@ fn real_threads_tell_when_they_are_short_of_time() {
 #[ignore = "wants the machine to itself: tests/soak"]
 fn real_threads_cost_of_a_packet() {
     let nobody = Plan::on((10_000, 10_999));
-    let rows = [
-        ("played", Plan { played: 200, ..nobody }),
-        ("relayed", Plan { pairs: 100, ..nobody }),
-    ];
+    let rows = [("played", Plan { played: 200, ..nobody }), ("relayed", Plan { pairs: 100, ..nobody })];
     let protected = Suite::ALL.map(|suite| ("protected", Plan { protected: 100, suite, ..nobody }));
     for (what, plan) in rows.into_iter().chain(protected) {
         let data = tempfile::tempdir().expect("a folder");

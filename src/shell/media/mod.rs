@@ -3,8 +3,8 @@
 //! `crate::media` computes; what is here moves its packets, feeds it clips and writes what it records.
 
 pub mod bank;
-mod pace;
 pub mod handshake;
+mod pace;
 pub mod recorder;
 mod strain;
 pub mod sys;

@@ -117,7 +117,8 @@ impl Strain {
         }
         let awake = window.saturating_sub(self.asleep);
         let busy_percent = (awake.as_micros() * 100 / window.as_micros()).min(100) as u32;
-        let Told { late_ticks, buckets, count, lateness_us, dropped: reasons, busy, streams, orders, chunks } = &self.told;
+        let Told { late_ticks, buckets, count, lateness_us, dropped: reasons, busy, streams, orders, chunks } =
+            &self.told;
         late_ticks.increment(u64::from(self.late_slots));
         count.increment(u64::from(self.slots));
         lateness_us.increment(self.lateness.as_micros() as u64);
@@ -140,7 +141,8 @@ impl Strain {
             busy_percent: busy_percent as u8,
         });
         (self.began, self.asleep, self.slots, self.late_slots) = (now, Duration::ZERO, 0, 0);
-        (self.latest, self.lateness, self.by_lateness) = (Duration::ZERO, Duration::ZERO, [0; BOUNDS_MS.len()]);
+        (self.latest, self.lateness, self.by_lateness) =
+            (Duration::ZERO, Duration::ZERO, [0; BOUNDS_MS.len()]);
         event
     }
 }

@@ -177,7 +177,8 @@ pub fn start(
     for _ in 0..count {
         let (sender, receiver) = sync_channel(ORDERS_MAX);
         let event = EventFd::new().context("cannot make an eventfd")?;
-        let doorbell = Arc::new(Doorbell { event, rung: AtomicBool::new(false), waiting: AtomicUsize::new(0) });
+        let doorbell =
+            Arc::new(Doorbell { event, rung: AtomicBool::new(false), waiting: AtomicUsize::new(0) });
         ways.push(Way { orders: sender, doorbell });
         receivers.push(receiver);
     }
@@ -434,7 +435,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         let again = owing.then(|| now + AGAIN);
         let until = self.due.into_iter().chain(again).min();
         let ready = if self.pace.gathers() {
-            self.beat.wait(now, self.due)?;
+            self.beat.wait(now)?;
             self.epoll.wait(Some(Duration::ZERO))?
         } else if until.is_some_and(|until| until <= now) {
             self.epoll.wait(Some(Duration::ZERO))?
