@@ -102,7 +102,9 @@ impl Fingerprint {
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.hash.name())?;
-        for (octet, sign) in self.digest[..self.hash.octets()].iter().zip([' '].into_iter().chain([':'; DIGEST_MAX])) {
+        for (octet, sign) in
+            self.digest[..self.hash.octets()].iter().zip([' '].into_iter().chain([':'; DIGEST_MAX]))
+        {
             write!(f, "{sign}{octet:02X}")?;
         }
         Ok(())
@@ -180,7 +182,9 @@ impl Answer {
     /// Whose answer it is.
     pub fn stream(&self) -> StreamId {
         match self {
-            Answer::Datagram { stream, .. } | Answer::Keys { stream, .. } | Answer::Failed { stream, .. } => *stream,
+            Answer::Datagram { stream, .. } | Answer::Keys { stream, .. } | Answer::Failed { stream, .. } => {
+                *stream
+            }
         }
     }
 }
@@ -237,7 +241,8 @@ mod tests {
         let suite = Suite::AesCm128HmacSha1_80;
         let server = keys(suite, &exported, Role::Passive).unwrap();
         let client = keys(suite, &exported, Role::Active).unwrap();
-        let octets = |key: std::ops::Range<u8>, salt: std::ops::Range<u8>| key.chain(salt).collect::<Vec<u8>>();
+        let octets =
+            |key: std::ops::Range<u8>, salt: std::ops::Range<u8>| key.chain(salt).collect::<Vec<u8>>();
         assert_eq!(server.receive.bytes(), octets(0..16, 32..46));
         assert_eq!(server.send.bytes(), octets(16..32, 46..60));
         assert_eq!((client.send, client.receive), (server.receive, server.send));

@@ -59,6 +59,14 @@ impl Slots {
         Place { period, phase: phase.unwrap_or(0) }
     }
 
+    /// The place of this period, 10 or 20 ms, where it crowds least: for what is a crowd of its own.
+    pub fn sparest(&self, period: u8) -> Place {
+        let load = |phase: &u8| -> usize {
+            self.slots.iter().skip(usize::from(*phase)).step_by(usize::from(period)).map(Vec::len).sum()
+        };
+        Place { period, phase: (0..period).min_by_key(load).unwrap_or(0) }
+    }
+
     /// Puts a stream in; it must not be in already.
     pub fn insert(&mut self, place: Place, port: u16) {
         for slot in self.turns(place) {

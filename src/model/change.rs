@@ -28,6 +28,7 @@ use crate::model::mailbox::MessageState;
 use crate::model::mailbox::Occasion;
 use crate::model::missed::Missed;
 use crate::model::personal::Setting;
+use crate::model::recording::RecordingView;
 
 /// Who or what changed an agent's or toggle's state.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -440,6 +441,34 @@ pub enum Change {
         /// Which.
         id: Arc<str>,
     },
+    /// A recording of a call began.
+    RecordingBegun {
+        /// The recording.
+        recording: RecordingView,
+    },
+    /// The file of a recording is complete.
+    RecordingEnded {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        id: Arc<str>,
+        /// How long.
+        length_ms: u64,
+    },
+    /// A recording was deleted; its file goes with it.
+    RecordingDeleted {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        id: Arc<str>,
+    },
+    /// Recordings have been kept long enough; their files go with them.
+    RecordingsExpired {
+        /// Whose.
+        company: CompanyId,
+        /// Those that began before this.
+        before: Timestamp,
+    },
     /// A trunk came up or went down.
     Trunk {
         /// Which.
@@ -452,6 +481,19 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether the store keeps it in tables of its own: call records and recordings.
+    pub fn is_kept(&self) -> bool {
+        matches!(
+            self,
+            Change::CallEnded { .. }
+                | Change::CallMedia { .. }
+                | Change::RecordingBegun { .. }
+                | Change::RecordingEnded { .. }
+                | Change::RecordingDeleted { .. }
+                | Change::RecordingsExpired { .. }
+        )
+    }
+
     /// Whether the store keeps it and gives it back at the next start.
     pub fn is_state(&self) -> bool {
         match self {
@@ -488,6 +530,10 @@ impl Change {
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }
+            | Change::RecordingBegun { .. }
+            | Change::RecordingEnded { .. }
+            | Change::RecordingDeleted { .. }
+            | Change::RecordingsExpired { .. }
             | Change::Trunk { .. } => false,
         }
     }

@@ -224,6 +224,8 @@ impl<'a> Checker<'a> {
             ("consult", &codes.keys.consult),
             ("back", &codes.keys.back),
             ("join", &codes.keys.join),
+            ("record", &codes.keys.record),
+            ("record_pause", &codes.keys.record_pause),
         ];
         let keys = keys.map(|(name, code)| (name, code.as_deref().unwrap_or_default()));
         for (name, code) in keys {

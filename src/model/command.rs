@@ -52,6 +52,20 @@ pub enum Command {
         /// Which.
         call: CallId,
     },
+    /// About the recording of a call.
+    Record {
+        /// Which.
+        call: CallId,
+        /// What.
+        order: RecordOrder,
+    },
+    /// Deletes a recording and its file.
+    DeleteRecording {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        id: Arc<str>,
+    },
     /// Queues and ring groups with waiting callers and agents.
     Queues {
         /// Only of this company.
@@ -206,6 +220,20 @@ pub enum Command {
         /// Who.
         user: UserId,
     },
+}
+
+/// An order about the recording of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordOrder {
+    /// Begins.
+    Start,
+    /// Ends.
+    Stop,
+    /// Takes nothing for a while.
+    Pause,
+    /// Takes again.
+    Resume,
 }
 
 /// An order about the messages of a box.
@@ -463,6 +491,9 @@ pub struct CallView {
     /// SIP Call-IDs of its legs that are up, the caller's first.
     #[serde(default)]
     pub call_ids: Vec<String>,
+    /// `on` or `paused` when it is recorded.
+    #[serde(default)]
+    pub recording: Option<String>,
 }
 
 /// A queue or ring group.

@@ -31,6 +31,7 @@ use crate::model::mailbox::Mailbox;
 use crate::model::parking::Parking;
 use crate::model::prompt::Media;
 use crate::model::queue::Queue;
+use crate::model::recording::Recordings;
 use crate::model::ring_group::RingGroup;
 use crate::model::room::Room;
 use crate::model::room::Supervision;
@@ -43,7 +44,7 @@ use crate::model::service_number::ServiceNumber;
 use crate::model::user::Device;
 use crate::model::user::User;
 
-/// Which queue calls are recorded.
+/// Which calls are recorded, where neither queue nor user says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Record {
     /// None.
@@ -53,6 +54,8 @@ pub enum Record {
     Queues,
     /// All.
     All,
+    /// Those that somebody of ours wants recorded.
+    OnDemand,
 }
 
 /// Who may transfer by keys while talking.
@@ -150,6 +153,8 @@ pub struct Company {
     pub block: Classes,
     /// The server's, overridden.
     pub fraud: Fraud,
+    /// How calls are recorded, and how long that is kept: the server's, overridden.
+    pub recordings: Recordings,
     /// Extension → where it leads: users, queues, groups, mailboxes, toggles are found here.
     pub extensions: HashMap<Number, Extension>,
 }

@@ -11,6 +11,7 @@ use crate::model::class::Tariff;
 use crate::model::fraud::Fraud;
 use crate::model::fraud::Guard;
 use crate::model::id::WebhookId;
+use crate::model::recording::Recordings;
 
 /// Spoken and written language.
 #[derive(
@@ -97,8 +98,8 @@ pub struct Server {
     pub codecs: Vec<CodecName>,
     /// How long events of the log are kept.
     pub events_keep: Duration,
-    /// How long recordings are kept.
-    pub keep_recordings: Duration,
+    /// How calls are recorded, and how long that is kept; a company may override it.
+    pub recordings: Recordings,
     /// Web listener (loaded and checked; served by a later version).
     pub web_listen: Option<SocketAddr>,
     /// Where `/metrics` is served.
@@ -158,7 +159,7 @@ impl Default for Server {
             media_ports: (20000, 21999),
             codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
             events_keep: Duration::from_secs(400 * 86_400),
-            keep_recordings: Duration::from_secs(30 * 86_400),
+            recordings: Recordings::default(),
             web_listen: None,
             metrics_listen: None,
             log_level: "info".into(),
@@ -182,7 +183,7 @@ impl Default for Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CodecName {
-    /// Opus, 48 kHz (accepted in configuration; offered by a later version).
+    /// Opus, up to 48 kHz.
     Opus,
     /// G.722, 16 kHz.
     G722,
@@ -190,6 +191,8 @@ pub enum CodecName {
     Pcma,
     /// G.711 µ-law, 8 kHz.
     Pcmu,
+    /// Samples as they are, 16 kHz; for tests.
+    L16,
 }
 
 /// Upper limits; reaching one is an ordinary answer (503, 413 …). `[limits]` in `server.toml`.
@@ -325,12 +328,23 @@ pub struct KeyCodes {
     pub back: Option<Arc<str>>,
     /// Joins whoever waits and whoever is talked with.
     pub join: Option<Arc<str>>,
+    /// Begins to record the call, or ends that.
+    pub record: Option<Arc<str>>,
+    /// Takes nothing of the call for a while, or again.
+    pub record_pause: Option<Arc<str>>,
 }
 
 impl Default for KeyCodes {
     fn default() -> KeyCodes {
         let code = |text: &str| Some(Arc::from(text));
-        KeyCodes { transfer: code("**"), consult: code("*2"), back: code("*1"), join: code("*3") }
+        KeyCodes {
+            transfer: code("**"),
+            consult: code("*2"),
+            back: code("*1"),
+            join: code("*3"),
+            record: code("*5"),
+            record_pause: code("*6"),
+        }
     }
 }
 

@@ -53,8 +53,8 @@ pub struct Post {
 pub(crate) enum For {
     /// A call that waits: the names it knows.
     Call(CallId, Vec<Arc<str>>),
-    /// An app that is to be woken for a call.
-    Push(CallId, crate::model::id::CompanyId),
+    /// An app that is to be woken for a call, or told something.
+    Push(Option<CallId>, crate::model::id::CompanyId),
     /// A text message, of a call that goes on or of none.
     Sms(Option<CallId>, crate::model::id::CompanyId),
 }
@@ -143,12 +143,13 @@ impl Switch {
         true
     }
 
-    /// Has an app woken; none when the webhook is not configured, or was down just now.
+    /// Has an app woken, or told something; none when the webhook is not configured, or was down just now.
     pub(crate) fn post_push(
         &mut self,
         now: Now,
         company: &Company,
-        call: CallId,
+        kind: &str,
+        call: Option<CallId>,
         webhook: &str,
         data: Value,
         timeout: Duration,
@@ -157,7 +158,7 @@ impl Switch {
         if !self.circuits.may_ask(&url, now.mono) {
             return None;
         }
-        let post = self.post(now, "push.wake", Some(call), url.clone(), secret, data, timeout);
+        let post = self.post(now, kind, call, url.clone(), secret, data, timeout);
         Some(self.ask(Ask::Post(post), Asked::Posted { url, of: For::Push(call, company.id.clone()) }))
     }
 
@@ -243,7 +244,7 @@ impl Switch {
             For::Push(call, company) => {
                 let failed = answer.err();
                 if failed.is_none() {
-                    self.decide(now, &company, Some(call), "app.pushed", "accepted");
+                    self.decide(now, &company, call, "app.pushed", "accepted");
                 }
                 self.push_answered(now, id, failed);
             }

@@ -76,6 +76,7 @@ impl Switch {
             && self.whispers.is_empty()
             && self.keying.is_empty()
             && self.recordings.is_empty()
+            && self.tapes.is_empty()
             && self.early_body.is_empty()
             && self.in_call.is_empty()
             && self.spending.is_idle()
@@ -99,7 +100,7 @@ impl Switch {
             self.by_dialog.len(),
             self.by_stream.len(),
             self.offers.len(),
-            self.recordings.len(),
+            self.recordings.len() + self.tapes.len(),
             self.early_body.len(),
             self.in_call.len(),
             self.closing,

@@ -1,6 +1,6 @@
 //! Telling an agent whom the system has put on pause, since nobody notices by themselves that calls stay away.
 //!
-//! Their phones get a text (MESSAGE, RFC 3428), an agent who is rung on the mobile a text message when the company can
+//! Their phones get a text (MESSAGE, RFC 3428), their sleeping apps a push, an agent who is rung on the mobile a text message when the company can
 //! send any; and as long as the pause lasts, every service code and service number begins by saying so
 //! (`switch::pausing`). What was sent is an event.
 
@@ -30,6 +30,10 @@ impl Switch {
         let phones = self.page_user(now, agent, &text);
         if phones > 0 {
             ways.push(format!("message to {phones}"));
+        }
+        let apps = self.push_text(now, agent, &text);
+        if apps > 0 {
+            ways.push(format!("push to {apps}"));
         }
         if self.text_mobile(now, agent, phones == 0, &text) {
             ways.push("sms".to_owned());

@@ -150,17 +150,12 @@ impl Switch {
         }
         let Some(codec) = local.codecs.first().copied() else { return Err(Refusal::no_media()) };
         let session = Session {
-            remote: None,
             codec,
-            payload_type: codec.static_payload_type(),
-            dtmf: None,
-            packet_ms: 20,
+            payload_type: codec.payload_type(),
             // Before their answer is known, what comes may be encrypted, and nothing may go out in the clear.
             send: !local.secrecy.offers(),
             receive: !local.secrecy.offers(),
-            symmetric: true,
-            srtp: None,
-            transport: crate::media::Transport::default(),
+            ..Session::default()
         };
         let body = self.make_offer(caller).ok_or_else(Refusal::no_media)?;
         if let Some(leg) = self.legs.get_mut(&caller) {
@@ -172,7 +167,8 @@ impl Switch {
 
     /// The winner of all that rang talks with the caller.
     pub(crate) fn connect(&mut self, now: Now, call: CallId, winner: LegId) {
-        self.give_up_attempts(now, call, Some(winner), &reasons::elsewhere());
+        let elsewhere = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_attempts(now, call, Some(winner), &elsewhere);
         let codec = self.legs.get(&winner).and_then(Leg::codec);
         if let Some(of) = self.calls.get_mut(&call) {
             of.callee = Some(winner);
@@ -304,12 +300,13 @@ impl Switch {
         if served.is_some() {
             self.queue_input(now, queue::Input::TalkEnded { entry: call });
         }
+        self.stop_taping(call);
         self.note_message(now, call);
         self.stop_recording(call);
         // What was recorded and not kept before the call ended is not wanted.
         self.judge_recording(now, call, false);
         let reason = match (ending.by, ending.extra.is_empty()) {
-            (EndedBy::Caller, true) => reasons::caller_gone(),
+            (EndedBy::Caller, true) => reasons::caller_gone(self.language_of_phones(call)),
             (EndedBy::Caller | EndedBy::Callee | EndedBy::System, _) => ending.extra.clone(),
         };
         self.give_up_attempts(now, call, None, &reason);
@@ -356,10 +353,12 @@ impl Switch {
 
     /// Ends a call whose caller goes on in another.
     pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
-        self.give_up_attempts(now, call, None, &reasons::elsewhere());
+        let elsewhere = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_attempts(now, call, None, &elsewhere);
         self.leave_room(now, call);
         self.mix_over(now, call);
         self.end_segments(now, call);
+        self.stop_taping(call);
         self.timers.clear(&Timer::Program(call));
         let Some(mut of) = self.calls.remove(&call) else { return };
         for user in std::mem::take(&mut of.busy) {
@@ -429,6 +428,7 @@ impl Switch {
             }
         }
         self.review_segments(now, call);
+        self.review_recording(now, call);
         self.watch_call(call);
     }
 

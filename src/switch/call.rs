@@ -26,6 +26,7 @@ use crate::model::user::Rings;
 use crate::sip::Extra;
 use crate::sip::invite::HeaderEdit;
 use crate::switch::AskId;
+use crate::switch::call_recording::Taping;
 use crate::switch::consult::Consultation;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
@@ -70,6 +71,8 @@ pub(crate) struct Call {
     pub(crate) recording: Option<RecordId>,
     /// The last finished recording, until it is kept or dropped.
     pub(crate) recorded: Option<RecordId>,
+    /// The recording of the call, and what else is known about recording it.
+    pub(crate) tape: Taping,
     /// When the caller was connected with somebody.
     pub(crate) talking_since: Option<Instant>,
     /// Our users' parts of the talk that goes on.
@@ -187,6 +190,7 @@ impl Call {
             codec: None,
             rtp: (0, 0),
             rtp_lost: 0,
+            recordings: Vec::new(),
         };
         Call {
             id: begin.id,
@@ -202,6 +206,7 @@ impl Call {
             playing: None,
             recording: None,
             recorded: None,
+            tape: Taping::default(),
             talking_since: None,
             segments: Vec::new(),
             served_by: None,

@@ -97,7 +97,7 @@ impl Switch {
             of.legs.remove(&leg);
         }
         // The phone must have let go of the old call before it is asked to take the new one at once.
-        self.give_up_leg(now, leg, reasons::elsewhere());
+        self.give_up_leg(now, leg, reasons::elsewhere(self.language_of_phones(call)));
         let mut ways = vec![flows.tried];
         ways.extend(flows.left);
         let anew = self.invite_device(now, call, attempt, &user, ways, flows.shown, alerting, confirm);

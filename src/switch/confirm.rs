@@ -100,7 +100,8 @@ impl Switch {
         let answered = now.mono.checked_sub(CONFIRM_WITHIN).unwrap_or(now.mono);
         let signs = is_mobile(of) && of.heard.shows_voicemail(answered);
         let mobile = is_mobile(of);
-        self.endpoint.bye(now, dialog, reasons::not_confirmed());
+        let reason = reasons::not_confirmed(self.language_of_phones(call));
+        self.endpoint.bye(now, dialog, reason);
         if let Some(user) = user.filter(|_| mobile) {
             let times = self.suspects.entry(user.clone()).or_insert(0);
             let before = *times;

@@ -176,7 +176,8 @@ impl Switch {
         let Some(of) = self.calls.get(&call).filter(|of| !of.ending && ending.by == EndedBy::Caller) else {
             return false;
         };
-        let Some(about) = of.consultation.as_ref().map(|consultation| consultation.about) else {
+        let asks = of.consultation.as_ref().filter(|consultation| consultation.asker == Asker::Caller);
+        let Some(about) = asks.map(|consultation| consultation.about) else {
             return false;
         };
         let answered = of.served_by.is_some() && of.callee.is_some();
@@ -194,6 +195,8 @@ impl Switch {
         if !self.take_place(now, call, leg, about, party) {
             return false;
         }
+        // Its dialog was over already.
+        self.forget_leg(now, leg);
         self.dissolve(now, about);
         let why = match answered {
             true => "key_consult: hung up, put through to the agent",
@@ -205,7 +208,7 @@ impl Switch {
 
     /// The user's leg is in the call of who waits again.
     fn back_to_party(&mut self, now: Now, from: CallId, about: CallId, leg: LegId, status: u16) {
-        self.let_go(from, leg);
+        self.forget_consulted(from, leg);
         self.timers.clear(&Timer::Program(from));
         self.forget_keys(leg);
         if let Some(of) = self.legs.get_mut(&leg) {
@@ -228,7 +231,7 @@ impl Switch {
         if !self.calls.contains_key(&about) {
             return;
         }
-        self.let_go(from, target);
+        self.forget_consulted(from, target);
         if let Some(of) = self.legs.get_mut(&target) {
             of.call = about;
         }
@@ -263,7 +266,7 @@ impl Switch {
     }
 
     /// A leg of a call that is over goes on in another.
-    fn let_go(&mut self, call: CallId, leg: LegId) {
+    fn forget_consulted(&mut self, call: CallId, leg: LegId) {
         let Some(of) = self.calls.get_mut(&call) else { return };
         if of.callee == Some(leg) {
             of.callee = None;

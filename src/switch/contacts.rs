@@ -235,7 +235,8 @@ impl Switch {
             of.legs.remove(&leg);
             of.outcomes.push(480);
         }
-        self.give_up_leg(now, leg, reasons::no_answer());
+        let reason = reasons::no_answer(self.language_of_phones(call));
+        self.give_up_leg(now, leg, reason);
         self.attempt_goes_on(now, call, attempt);
     }
 }

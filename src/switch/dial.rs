@@ -311,14 +311,16 @@ impl Switch {
         self.timers.clear(&Timer::RangOut(leg));
         self.spending.answered(leg, now.mono);
         self.endpoint.ack(now, dialog, None);
-        let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
+        let unwanted = (cancelled && !self.stands_again(leg))
+            || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
         let body = self.legs.get(&leg).map(|of| final_body(of, response)).unwrap_or_default();
         let usable = !unwanted && self.take_answer(leg, &body).is_ok();
         if !usable {
+            let language = self.language_of_leg(leg);
             let reason = match (unwanted, self.calls.get(&call)) {
                 (false, _) => no_common_codec(),
-                (true, Some(of)) if !of.ending => reasons::elsewhere(),
-                (true, _) => reasons::caller_gone(),
+                (true, Some(of)) if !of.ending => reasons::elsewhere(language),
+                (true, _) => reasons::caller_gone(language),
             };
             self.endpoint.bye(now, dialog, reason);
             self.leg_failed(now, leg, 488);
@@ -387,7 +389,8 @@ impl Switch {
         let outcomes = std::mem::take(&mut of.outcomes);
         let legs: Vec<LegId> = std::mem::take(&mut of.legs).into_iter().collect();
         for leg in legs {
-            self.give_up_leg(now, leg, reasons::no_answer());
+            let reason = reasons::no_answer(self.language_of_phones(call));
+            self.give_up_leg(now, leg, reason);
         }
         self.drop_attempt(call, attempt);
         match purpose {
@@ -415,7 +418,8 @@ impl Switch {
         let others: Vec<LegId> = of.legs.iter().copied().filter(|leg| *leg != winner).collect();
         of.legs.retain(|leg| *leg == winner);
         for leg in others {
-            self.give_up_leg(now, leg, reasons::elsewhere());
+            let reason = reasons::elsewhere(self.language_of_phones(call));
+            self.give_up_leg(now, leg, reason);
         }
     }
 
@@ -461,11 +465,13 @@ impl Switch {
                 // The leg stays until its final answer: a 200 that crosses the CANCEL is acknowledged and ended.
                 of.state = LegState::Cancelled;
                 of.attempt = None;
-                let dialog = of.dialog;
+                let (dialog, late) = (of.dialog, of.late.is_some());
                 self.watch_leg(leg);
                 self.timers.clear(&Timer::RangOut(leg));
                 self.free_channel(leg);
-                self.close_media(leg);
+                if !late {
+                    self.close_media(leg);
+                }
                 self.endpoint.cancel(now, dialog, reason);
             }
             LegState::Cancelled => {}

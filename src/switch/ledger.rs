@@ -249,6 +249,10 @@ impl Switch {
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }
+            | Change::RecordingBegun { .. }
+            | Change::RecordingEnded { .. }
+            | Change::RecordingDeleted { .. }
+            | Change::RecordingsExpired { .. }
             | Change::DevicePassword { .. }
             | Change::BusyCallback { .. }
             | Change::HotDesk { .. }

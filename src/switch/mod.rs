@@ -16,6 +16,7 @@ mod bridge;
 mod busy_callback;
 mod calendar;
 mod call;
+mod call_recording;
 mod callback;
 mod channels;
 mod charges;
@@ -32,6 +33,7 @@ mod event;
 pub mod explain;
 pub mod figures;
 pub mod flow;
+mod format;
 mod gate;
 pub mod greeting;
 pub mod gruu;
@@ -43,14 +45,17 @@ pub mod hot_desk;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod in_line;
 mod inbox;
 mod intercom;
 mod keys;
+mod late;
 mod ledger;
 mod leg;
 pub mod letter;
 mod location;
 pub mod mailbox;
+pub mod mailboxes;
 mod mix;
 pub mod negotiate;
 mod on_change;
@@ -63,6 +68,7 @@ mod outgoing;
 mod overload;
 mod pager;
 mod park;
+mod parties;
 pub mod pausing;
 mod peers;
 pub mod people;
@@ -120,11 +126,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::media::dtls::Fingerprint;
 use crate::media::ClipName;
 use crate::media::Codec;
 use crate::media::RecordId;
 use crate::media::StreamId;
+use crate::media::dtls::Fingerprint;
 use crate::model::Config;
 use crate::model::change::Change;
 use crate::model::id::CallId;
@@ -166,7 +172,7 @@ use crate::switch::ledger::Ledger;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
-use crate::switch::mailbox::Mailboxes;
+use crate::switch::mailboxes::Mailboxes;
 use crate::switch::mix::Mixed;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
@@ -216,6 +222,8 @@ enum Timer {
     GoOn(CallId),
     /// A whisper has lasted long enough.
     Whisper(LegId),
+    /// The parties of a call have not heard to the end that it is recorded.
+    Announced(CallId),
     /// A contact's delay within an attempt is over.
     Contact(CallId, AttemptId),
     /// Apps have had long enough to wake.
@@ -302,6 +310,8 @@ pub struct Switch {
     /// Kept places of queues that are being served.
     callbacks: callback::Callbacks,
     recordings: HashMap<RecordId, PendingRecording>,
+    /// Recordings of calls whose files are not complete.
+    tapes: HashMap<RecordId, call_recording::Tape>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
     subscriptions: Subscriptions,
@@ -388,6 +398,7 @@ impl Switch {
             wrong_pins: BTreeMap::new(),
             callbacks: callback::Callbacks::default(),
             recordings: HashMap::new(),
+            tapes: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),
             publications: Publications::default(),
@@ -509,6 +520,7 @@ impl Switch {
             Timer::Keys(leg) => self.keys_timeout(now, leg),
             Timer::GoOn(call) => self.run_program(now, call, flow::action::Event::Start),
             Timer::Whisper(leg) => self.whisper_over(now, leg),
+            Timer::Announced(call) => self.announcement_cut(now, call),
             Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
             Timer::Waking => self.waking_timeout(now),
             Timer::RangOut(leg) => self.rang_out(now, leg),
@@ -530,6 +542,7 @@ impl Switch {
                 }
                 self.forget_old_missed(now);
                 self.forget_old_apps(now);
+                self.delete_old_recordings(now);
             }
             Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {

@@ -65,6 +65,10 @@ impl Switch {
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }
+            | Change::RecordingBegun { .. }
+            | Change::RecordingEnded { .. }
+            | Change::RecordingDeleted { .. }
+            | Change::RecordingsExpired { .. }
             | Change::Trunk { .. } => {}
         }
     }

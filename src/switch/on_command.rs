@@ -51,6 +51,12 @@ impl Switch {
                     ))
                 }
             }
+            Command::Record { call, order } => self.command_recording(now, call, order),
+            Command::DeleteRecording { company, id } => {
+                self.decide(now, &company, None, "recording.deleted", &format!("order: {id}"));
+                self.tell(Change::RecordingDeleted { company, id });
+                Answer::Done
+            }
             Command::Queues { company } => Answer::Queues { queues: self.queue_views(now, company.as_ref()) },
             Command::Agents { company } => {
                 let mut agents = self.queues.agent_views(now, company.as_ref());
@@ -246,6 +252,7 @@ impl Switch {
                 age_s: u64::try_from(now.utc.duration_since(call.cdr.started).as_secs()).unwrap_or(0),
                 codec: self.legs.get(&call.caller).and_then(|leg| leg.codec()).map(|c| c.name().to_owned()),
                 call_ids: call_ids.remove(&call.id).unwrap_or_default(),
+                recording: call.tape.state().map(str::to_owned),
             })
             .collect()
     }

@@ -80,7 +80,9 @@ pub(crate) fn is_web(transport: Transport) -> bool {
 
 /// Whether a contact is a browser's, be it behind a proxy that speaks WebSocket for us (RFC 7118 §5.2).
 fn is_web_contact(contact: &Uri) -> bool {
-    contact.transport().is_some_and(|transport| ["ws", "wss"].iter().any(|web| transport.eq_ignore_ascii_case(web)))
+    contact
+        .transport()
+        .is_some_and(|transport| ["ws", "wss"].iter().any(|web| transport.eq_ignore_ascii_case(web)))
 }
 
 impl Switch {
@@ -111,7 +113,8 @@ impl Switch {
         let to = format!("sip:{}@{}", binding.record.device, company.domain);
         let to = Uri::parse(&to).ok()?;
         let codecs = negotiate::codecs(&self.config.server.codecs);
-        let srtp = company.devices.get(&binding.record.device).and_then(|of| of.srtp);
+        let device = company.devices.get(&binding.record.device);
+        let (srtp, dtmf) = device.map_or_else(Default::default, |of| (of.srtp, of.dtmf));
         let private = is_private(binding.hop.transport);
         let browser = srtp.is_none() && (is_web(binding.hop.transport) || is_web_contact(&uri));
         let of = self.calls.get(&call)?;
@@ -136,6 +139,7 @@ impl Switch {
             attempt: Some(attempt),
             user: Some(user.clone()),
             srtp: srtp.unwrap_or_default(),
+            dtmf,
             private,
             browser,
             confirm,
@@ -201,6 +205,7 @@ impl Switch {
             attempt: Some(attempt),
             user: out.user.clone(),
             srtp: trunk.srtp,
+            dtmf: trunk.dtmf,
             private: is_private(gateway.hop.transport),
             trunk: Some(id.clone()),
             confirm: out.confirm,

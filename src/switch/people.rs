@@ -584,6 +584,9 @@ impl Switch {
         let moved = self.legs.get_mut(&leg)?;
         moved.call = into;
         moved.user = user;
+        if self.calls.get(&into).is_some_and(|of| of.tape.state().is_none()) {
+            self.hand_over_recording(now, from, into);
+        }
         self.dissolve(now, from);
         Some(leg)
     }

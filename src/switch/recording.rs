@@ -82,6 +82,9 @@ impl Switch {
 
     /// A recording's file is complete.
     pub(crate) fn recorded(&mut self, now: Now, record: RecordId, length: Duration, error: Option<Arc<str>>) {
+        if self.taped(now, record, length, error.as_ref()) {
+            return;
+        }
         if let Some(error) = error {
             tracing::error!(%error, "a message could not be recorded: is the disk full, the data folder writable?");
         }

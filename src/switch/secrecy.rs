@@ -93,7 +93,8 @@ impl Secrecy {
     /// What our descriptions say of DTLS and ICE.
     fn ours(&self) -> Option<Ours> {
         let fingerprint = self.fingerprint?;
-        let word = |name: &str| self.octets(name).iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+        let word =
+            |name: &str| self.octets(name).iter().map(|octet| format!("{octet:02x}")).collect::<String>();
         let (ufrag, password) = (word("ice-ufrag"), word("ice-pwd"));
         let (ufrag, password) = (ufrag[..8].into(), password[..32].into());
         Some(Ours { fingerprint, ufrag, password, role: self.role })
@@ -252,7 +253,9 @@ fn is_secure(protocol: &str) -> bool {
 
 /// Whether audio of this protocol can be carried at all.
 pub fn is_known(protocol: &str) -> bool {
-    webrtc::is_dtls(protocol) || is_secure(protocol) || ["RTP/AVP", "RTP/AVPF"].iter().any(|known| protocol.eq_ignore_ascii_case(known))
+    webrtc::is_dtls(protocol)
+        || is_secure(protocol)
+        || ["RTP/AVP", "RTP/AVPF"].iter().any(|known| protocol.eq_ignore_ascii_case(known))
 }
 
 /// Their key, when its suite is known and its length right.

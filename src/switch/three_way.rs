@@ -77,7 +77,7 @@ impl Switch {
             of.consultation = Some(Consultation { about, by: user.clone(), asker, target: None });
         }
         self.set_base(other.party, Base::Silence);
-        self.hang_up_leg(now, other.leg, reasons::elsewhere());
+        self.hang_up_leg(now, other.leg, reasons::elsewhere(self.language_of_phones(about)));
         self.update_busy(now, about);
         Ok(())
     }

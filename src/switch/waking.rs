@@ -221,6 +221,27 @@ impl Switch {
         self.set_waking_timer();
     }
 
+    /// Has the sleeping apps of a user show a text; how many.
+    pub(crate) fn push_text(&mut self, now: Now, user: &UserKey, text: &str) -> usize {
+        let Some(company) = self.config.companies.get(&user.company).cloned() else { return 0 };
+        let Some(push) = &company.push else { return 0 };
+        let mut told = 0;
+        for (aor, target) in self.sleeping(user) {
+            let data = json!({
+                "company": company.id.as_str(),
+                "user": user.user.as_str(),
+                "device": aor.device.as_str(),
+                "provider": &*target.provider,
+                "prid": &*target.prid,
+                "param": target.param.as_deref(),
+                "text": text,
+            });
+            let asked = self.post_push(now, &company, "push.text", None, &push.webhook, data, push.wait);
+            told += usize::from(asked.is_some());
+        }
+        told
+    }
+
     /// Has an app woken; the name under which the webhook's answer comes, unless it is left alone.
     fn push(
         &mut self,
@@ -248,7 +269,7 @@ impl Switch {
             "line": line,
         });
         let webhook = company.push.as_ref()?.webhook.clone();
-        let asked = self.post_push(now, &company, call, &webhook, data, wait);
+        let asked = self.post_push(now, &company, "push.wake", Some(call), &webhook, data, wait);
         let fields = Fields { agent: Some(user.user.clone()), ..Fields::default() };
         let (event, why) = match asked {
             Some(_) => ("app.waking", format!("push: the app of {} is woken", user.user)),

@@ -28,7 +28,7 @@ use sentral::switch::flow::action::Presence;
 use sentral::switch::flow::action::Toggles;
 use sentral::switch::flow::action::World;
 use sentral::switch::identity;
-use sentral::switch::mailbox::Mailboxes;
+use sentral::switch::mailboxes::Mailboxes;
 use sentral::switch::personal::People;
 use sentral::time::Timestamp;
 use std::collections::BTreeMap;
@@ -373,6 +373,7 @@ impl Bench {
             Action::WrapUpEnd => "wrap-up end".into(),
             Action::WrapUpExtend => "wrap-up extend".into(),
             Action::People(deed) => format!("{deed:?}"),
+            Action::Room(deed) => format!("{deed:?}"),
             Action::KeepPlace { number } => format!("keep place {number}"),
             Action::FlipToggle(toggle) => format!("flip {toggle}"),
             Action::ToggleUntil { toggle, until } => format!("on {toggle} until {until}"),

@@ -147,6 +147,7 @@ pub(crate) fn queue(agents: &[&str]) -> Queue {
             whisper: None,
             confirm: Confirm::Auto,
         },
+        recording: None,
         overflow: None,
         timeout: None,
         full: None,
@@ -218,6 +219,7 @@ pub(crate) fn config(queues: &[(&str, Queue)], groups: &[(&str, RingGroup)]) -> 
         services: BTreeMap::new(),
         service_pin: false,
         feature_keys: Default::default(),
+        recordings: Default::default(),
     };
     Arc::new(Config {
         companies: [(company.id.clone(), Arc::new(company))].into_iter().collect(),

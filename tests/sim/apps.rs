@@ -109,6 +109,41 @@ fn a_webhook_that_fails_is_not_waited_for_and_a_caller_who_leaves_rings_nobody()
 }
 
 #[test]
+fn an_agent_whose_app_sleeps_on_is_paused_and_told_by_push() {
+    let text = company("").replace(
+        "agents = [\"kari\"]",
+        "agents = [\"kari\"]\nauto_pause = { after = 1, on = [\"unreachable\"] }",
+    );
+    let mut world = World::at(526, noon(), config(&text));
+    world.systems.insert(PUSH.into(), Ok("{}".into()));
+    let app = world.phone("kari");
+    world.phones[app].register_app(world.now, 60);
+    world.run(70 * S);
+    let carrier = world.carrier();
+    let call = world.phones[carrier].call(world.now, SALES, false);
+    world.run(8 * S);
+    world.phones[carrier].end(world.now, call);
+    world.run(S);
+    assert_eq!(decided(&world, "agent.told"), ["sent: push to 1"]);
+    assert!(world.posts.iter().any(|post| post.body.contains("push.text") && post.body.contains("*43")));
+    world.finish();
+}
+
+#[test]
+fn a_token_that_the_provider_has_forgotten_is_used_no_more() {
+    let (mut world, _, carrier) = asleep(527, "");
+    world.systems.insert(PUSH.into(), Err(Unanswered::Status(410)));
+    world.phones[carrier].call(world.now, "+4736000101", false);
+    world.run(S);
+    assert_eq!(world.posts.len(), 1);
+    assert_eq!(state(&mut world), "unreachable");
+    world.phones[carrier].call(world.now, "+4736000101", false);
+    world.run(S);
+    assert_eq!(world.posts.len(), 1);
+    world.finish();
+}
+
+#[test]
 fn an_app_that_logs_out_is_forgotten() {
     let (mut world, app, carrier) = asleep(525, "");
     world.phones[app].register_app(world.now, 60);

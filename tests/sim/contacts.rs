@@ -195,12 +195,18 @@ fn a_mobile_stops_ringing_before_its_operator_takes_the_call() {
             company: "prove".into(),
             user: "ola".into(),
             reason: Some("lunch".into()),
+            until: None,
         });
         call(&mut world, carrier);
         let rung = mobile(&mut world, carrier);
         world.run(S * long - 300 * MS);
         assert_eq!(world.phones[carrier].lines[&rung].stage, Stage::Ringing);
-        world.order(Command::Pause { company: "prove".into(), user: "ola".into(), reason: None });
+        world.order(Command::Pause {
+            company: "prove".into(),
+            user: "ola".into(),
+            reason: None,
+            until: None,
+        });
         world.run(600 * MS);
         let line = &world.phones[carrier].lines[&rung];
         assert_eq!(line.stage, Stage::Over(487));

@@ -25,6 +25,7 @@ use sentral::sip::endpoint::Settings;
 use sentral::sip::header::Contacts;
 use sentral::sip::header::NameAddr;
 use sentral::sip::invite::Invite;
+use sentral::sip::message::Name;
 use sentral::time::Now;
 
 /// What a phone does with a call that comes.
@@ -101,6 +102,8 @@ pub struct Phone {
     pub granted: Vec<(String, String)>,
     /// Protocol and key of its SRTP, if it speaks that.
     pub srtp: Option<(&'static str, &'static str)>,
+    /// Offers and takes telephone-events.
+    pub events: bool,
     /// Session descriptions of the answers that it got.
     pub answers: Vec<String>,
     /// Its TCP connection to the server, if it does not speak UDP.
@@ -139,6 +142,7 @@ impl Phone {
             registered: None,
             granted: Vec::new(),
             srtp: None,
+            events: true,
             answers: Vec::new(),
             connection: None,
             lines: HashMap::new(),
@@ -543,7 +547,16 @@ impl Phone {
                 self.log(dialog, status.to_string());
                 self.over(dialog, status);
             }
-            Event::Bye { dialog, .. } | Event::NotAcked { dialog } | Event::Gone { dialog } => {
+            Event::Bye { dialog, request } => {
+                self.log(dialog, "bye".into());
+                // Why, where it is told.
+                request
+                    .headers
+                    .all(&Name::from("Reason"))
+                    .for_each(|reason| self.log(dialog, reason.into_owned()));
+                self.over(dialog, 0);
+            }
+            Event::NotAcked { dialog } | Event::Gone { dialog } => {
                 self.log(dialog, "bye".into());
                 self.over(dialog, 0);
             }
@@ -599,9 +612,13 @@ impl Phone {
             Some((protocol, key)) => (protocol, format!("a=crypto:5 AES_CM_128_HMAC_SHA1_80 {key}|2^31\r\n")),
             None => ("RTP/AVP", String::new()),
         };
+        let (format, events) = match self.events {
+            true => (" 101", "a=rtpmap:101 telephone-event/8000\r\n"),
+            false => ("", ""),
+        };
         Body::sdp(format!(
-            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8 101\r\n\
-             a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n{crypto}a={direction}\r\n"
+            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8{format}\r\n\
+             a=rtpmap:8 PCMA/8000\r\n{events}{crypto}a={direction}\r\n"
         ))
     }
 }

@@ -5,12 +5,19 @@ use std::ops::Range;
 
 use crate::media::Codec;
 use crate::media::Event;
+use crate::media::MixId;
+use crate::media::PlayItem;
 use crate::media::StreamId;
+use crate::media::Voice;
 use crate::media::codec::Converter;
 use crate::media::dtls::Errand;
 use crate::media::engine::record::Chunk;
+use crate::media::mix::Format;
 use crate::media::rtp::Header;
 use crate::media::srtp::Srtp;
+
+/// Of the headers that we write: no lists, no extensions.
+const HEADER_BYTES: usize = 12;
 
 /// Everything that is to go out. Whoever fetches empties it.
 #[derive(Default)]
@@ -109,6 +116,49 @@ pub enum Link {
         /// To whom.
         listener: StreamId,
     },
+    /// To a mix's thread: a stream is in it, or changes.
+    Join {
+        /// Which mix.
+        mix: MixId,
+        /// Which stream.
+        stream: StreamId,
+        /// What it is sent.
+        format: Format,
+        /// Who hears it.
+        voice: Voice,
+    },
+    /// To a mix's thread: a stream is no longer in it.
+    Leave {
+        /// Which mix.
+        mix: MixId,
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// To a mix's thread: what one of its streams has received.
+    Said {
+        /// Which mix.
+        mix: MixId,
+        /// What it is.
+        passed: Passed,
+        /// Its payload.
+        payload: Box<[u8]>,
+    },
+    /// To a mix's thread: what all in it are to hear.
+    PlayInMix {
+        /// Which mix.
+        mix: MixId,
+        /// What.
+        items: Vec<PlayItem>,
+    },
+    /// To the listener's thread: a packet of the mix that it is in.
+    Mixed {
+        /// To whom.
+        listener: StreamId,
+        /// Which mix.
+        mix: MixId,
+        /// Its payload.
+        payload: Box<[u8]>,
+    },
     /// To the listener's thread: a packet of its peer.
     Packet {
         /// To whom.
@@ -125,7 +175,11 @@ impl Link {
     pub fn thread(&self) -> u8 {
         match self {
             Link::Listen { source, .. } | Link::Unlisten { source, .. } => source.thread,
-            Link::Packet { listener, .. } => listener.thread,
+            Link::Packet { listener, .. } | Link::Mixed { listener, .. } => listener.thread,
+            Link::Join { mix, .. }
+            | Link::Leave { mix, .. }
+            | Link::Said { mix, .. }
+            | Link::PlayInMix { mix, .. } => mix.thread,
         }
     }
 }
@@ -139,6 +193,8 @@ pub enum Kind {
     Event,
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
+    /// Something that is kept from those who listen.
+    Kept,
 }
 
 /// A received packet on its way to those who listen.
@@ -178,7 +234,7 @@ impl Output {
         (port, to): (u16, SocketAddr),
         header: &Header,
         payload: &[u8],
-        converter: Option<&mut Converter>,
+        converter: Option<Converter>,
     ) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&header.bytes());
@@ -202,6 +258,12 @@ impl Output {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..self.bytes.len() });
+    }
+
+    /// The payload of the RTP packet that was added last, before it is protected.
+    pub fn last_payload(&self) -> &[u8] {
+        let range = self.packets.last().map_or(0..0, |last| last.range.clone());
+        self.bytes.get(range.start + HEADER_BYTES..range.end).unwrap_or_default()
     }
 
     /// Protects the packet that was added last, where the stream is protected. One that cannot be is not sent.

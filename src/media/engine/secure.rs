@@ -143,7 +143,9 @@ impl Engine {
     pub fn handshake(&mut self, now: Instant, answer: Answer) {
         self.tick(now);
         let id = answer.stream();
-        let Some(stream) = self.stream(id).filter(|stream| stream.session.transport.dtls.is_some()) else { return };
+        let Some(stream) = self.stream(id).filter(|stream| stream.session.transport.dtls.is_some()) else {
+            return;
+        };
         match answer {
             Answer::Datagram { bytes, .. } => {
                 if let Some(to) = stream.latch.handshake_destination() {

@@ -84,7 +84,16 @@ pub enum Sender {
 impl Latch {
     /// Sends to `remote`, until a packet comes if `symmetric`, else always; under ICE to nobody yet.
     pub fn new(rules: Rules) -> Latch {
-        Latch { rules, source: None, heard_ms: 0, guess: None, left: None, rtcp: None, pair: None, sealed: false }
+        Latch {
+            rules,
+            source: None,
+            heard_ms: 0,
+            guess: None,
+            left: None,
+            rtcp: None,
+            pair: None,
+            sealed: false,
+        }
     }
 
     /// What was negotiated has changed; another address lets go of the source.
@@ -176,6 +185,11 @@ impl Latch {
             self.rtcp = Some(from);
         }
         known
+    }
+
+    /// Whom we hear.
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.source.map(|(source, _)| source)
     }
 
     /// Where RTP goes.
@@ -329,7 +343,11 @@ mod tests {
         let mut latch = latch(at(1, 4000), true);
         latch.receive(at(1, 4000), 0);
         latch.modify(rules(1), 100);
-        assert_eq!(packets(&mut latch, at(3, 1), 110, 9), Sender::Stranger, "the same address keeps the source");
+        assert_eq!(
+            packets(&mut latch, at(3, 1), 110, 9),
+            Sender::Stranger,
+            "the same address keeps the source"
+        );
         latch.modify(rules(2), 200);
         assert_eq!(latch.destination(), Some(at(2, 4000)));
         assert_eq!(packets(&mut latch, at(1, 4000), 210, 9), Sender::Stranger);
@@ -365,7 +383,13 @@ mod tests {
 
     #[test]
     fn under_ice_its_pair_alone_counts_and_nothing_goes_out_without_keys() {
-        let rules = Rules { remote: Some(at(1, 4000)), symmetric: true, rtcp_mux: true, ice: true, ..Rules::default() };
+        let rules = Rules {
+            remote: Some(at(1, 4000)),
+            symmetric: true,
+            rtcp_mux: true,
+            ice: true,
+            ..Rules::default()
+        };
         let mut latch = Latch::new(rules);
         assert_eq!(latch.destination(), None);
         assert_eq!(packets(&mut latch, at(1, 4000), 0, 9), Sender::Stranger, "not even who SDP names");

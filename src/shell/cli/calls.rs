@@ -1,11 +1,12 @@
 //! `sentral calls`: calls that are up or being set up; `calls hangup` ends one, `listen`, `whisper` and `barge` let a
-//! supervisor take part in one, `join` makes two of a user's calls one.
+//! supervisor take part in one, `join` makes two of a user's calls one, `record` records one.
 
 use crate::model::board;
 use crate::model::cdr::Direction;
 use crate::model::command::Answer;
 use crate::model::command::CallView;
 use crate::model::command::Command;
+use crate::model::command::RecordOrder;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
@@ -23,6 +24,8 @@ Examples:
   sentral calls answer fjord kari                  what rings at kari's phone is answered
   sentral calls listen 0-64f0a1b2c3d4e --by tor
   sentral calls join fjord kari
+  sentral calls record start 0-64f0a1b2c3d4e
+  sentral calls record pause 0-64f0a1b2c3d4e
   sentral -o json calls | jq '.calls | length'")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -62,6 +65,14 @@ enum Order {
         /// Who
         user: UserId,
     },
+    /// Records a call, or no longer; a paused one is silent until it is resumed
+    Record {
+        /// What
+        #[arg(value_enum)]
+        what: Taping,
+        /// As shown by `sentral calls`
+        id: CallId,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,6 +82,14 @@ struct Part {
     /// The supervisor
     #[arg(long, value_name = "USER")]
     by: UserId,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Taping {
+    Start,
+    Stop,
+    Pause,
+    Resume,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -92,6 +111,16 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
             let done = format!("the calls of {user} are joined");
             let answer = context.client.ask(&Command::Join { company, user })?;
             context.done(&answer, &done)
+        }
+        Some(Order::Record { what, id }) => {
+            let (order, done) = match what {
+                Taping::Start => (RecordOrder::Start, "is being recorded, once its parties have been told"),
+                Taping::Stop => (RecordOrder::Stop, "is no longer recorded"),
+                Taping::Pause => (RecordOrder::Pause, "is not recorded for now"),
+                Taping::Resume => (RecordOrder::Resume, "is recorded again"),
+            };
+            let answer = context.client.ask(&Command::Record { call: id, order })?;
+            context.done(&answer, &format!("call {id} {done}"))
         }
         None => {
             let answer = context.client.ask(&Command::Calls)?;
@@ -139,9 +168,10 @@ fn text(calls: &[CallView]) -> String {
                 print::or_dash(&call.with.join(", ")),
                 print::clock(call.age_s),
                 print::or_dash(call.codec.as_deref().unwrap_or_default()),
+                print::or_dash(call.recording.as_deref().unwrap_or_default()),
             ]
         })
         .collect();
-    let headings = ["ID", "COMPANY", "DIRECTION", "FROM", "TO", "STATE", "AT", "WITH", "AGE", "CODEC"];
+    let headings = ["ID", "COMPANY", "DIRECTION", "FROM", "TO", "STATE", "AT", "WITH", "AGE", "CODEC", "REC"];
     print::table(headings, &rows, "no calls")
 }

@@ -14,6 +14,7 @@ mod hours;
 mod missed;
 mod print;
 mod queues;
+mod recordings;
 mod report;
 mod rooms;
 mod serve;
@@ -120,6 +121,8 @@ enum Verb {
     Simulate(simulate::Args),
     /// Call records, newest first
     Cdr(cdr::Args),
+    /// Recordings of calls: which there are, where their files lie; deletes one
+    Recordings(recordings::Args),
     /// What queues, people, numbers and menus did
     Report(report::Args),
     /// Tells every decision about a call, with its reason
@@ -217,6 +220,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Config(args) => config::run(args, &context),
         Verb::Simulate(args) => simulate::run(args, &context),
         Verb::Cdr(args) => cdr::run(args, &context),
+        Verb::Recordings(args) => recordings::run(args, &context),
         Verb::Report(args) => report::run(args, &context),
         Verb::Why(args) => why::run(&args, &context),
         Verb::WhyNot(args) => why_not::run(args, &context),
@@ -275,6 +279,11 @@ mod tests {
             "sentral rooms mute fjord styret 0-5f3a",
             "sentral rooms lock fjord styret",
             "sentral rooms end fjord styret",
+            "sentral calls record start 0-5f3a",
+            "sentral calls record pause 0-5f3a",
+            "sentral recordings --company fjord --since 7d",
+            "sentral recordings path 0-5f3a-1",
+            "sentral recordings delete 0-5f3a-1",
             "sentral queues --watch --company fjord",
             "sentral devices sync kari --company fjord --reboot",
             "sentral agents login fjord kari queue:salg",

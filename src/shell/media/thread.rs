@@ -544,7 +544,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         }
         for chunk in out.chunks.drain(..) {
             // The audio of a disk that cannot follow is left out; the recorder leaves silence for it.
-            if self.waiting.len() < CHUNKS_MAX || !matches!(chunk, Chunk::Audio { .. }) {
+            if self.waiting.len() < CHUNKS_MAX || !chunk.is_audio() {
                 self.waiting.push_back(chunk);
             } else {
                 out.dropped.disk_behind += 1;

@@ -29,6 +29,7 @@ use crate::model::mailbox::Handling;
 use crate::model::mailbox::MessageState;
 use crate::shell::store::events;
 use crate::shell::store::journal::Line;
+use crate::shell::store::recordings;
 
 /// Steps from version to version of the schema; `user_version` counts those taken. Only ever add to its end.
 const MIGRATIONS: &[&str] = &[
@@ -75,6 +76,7 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE app (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE voicemail_signs (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
 ",
+    recordings::SCHEMA,
 ];
 /// The tables of state, all of one shape.
 const STATE_TABLES: &[&str] = &[
@@ -139,6 +141,7 @@ enum Effect<'a> {
     Put(Place),
     Delete(Place),
     Mark(Place, Mark<'a>),
+    Recording,
     Log(&'a Event),
     Nothing,
 }
@@ -199,6 +202,7 @@ impl Database {
                     pending.insert(place, None);
                 }
                 Effect::Mark(place, what) => mark(&transaction, &mut pending, place, &what)?,
+                Effect::Recording => recordings::apply(&transaction, &self.data, change)?,
                 Effect::Log(event) => log.push(event),
                 Effect::Nothing => {}
             }
@@ -402,6 +406,10 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::MissedCleared { company, id, .. } => Effect::Delete(place("missed", &[company.as_str(), id])),
         Change::MessageDeleted { mailbox, id } => Effect::Delete(message(mailbox, id)),
         Change::Decision(event) => Effect::Log(event),
+        Change::RecordingBegun { .. }
+        | Change::RecordingEnded { .. }
+        | Change::RecordingDeleted { .. }
+        | Change::RecordingsExpired { .. } => Effect::Recording,
         Change::CallStarted { .. }
         | Change::CallLeg { .. }
         | Change::CallAnswered { .. }

@@ -39,7 +39,7 @@ use crate::switch::hours;
 use crate::switch::hours::ByHand;
 use crate::switch::hours::HoursState;
 use crate::switch::hours::table::Table;
-use crate::switch::mailbox::Mailboxes;
+use crate::switch::mailboxes::Mailboxes;
 use crate::switch::people::Deed;
 use crate::switch::people::Said;
 use crate::switch::personal::People;

@@ -68,13 +68,6 @@ pub enum Input {
         /// Whether any of these can be rung; none when the line rings the agent's own.
         reachable: Option<bool>,
     },
-    /// A waiting caller is somebody else from here on, who has waited for longer.
-    WaitedSince {
-        /// Which.
-        entry: CallId,
-        /// Since when.
-        since: Instant,
-    },
     /// An agent logs in or out.
     Login {
         /// Who.
@@ -134,6 +127,15 @@ pub enum Input {
         entry: CallId,
         /// On which number.
         number: Number,
+    },
+    /// Somebody else waits in a caller's place: who called for them has put them through.
+    Replaced {
+        /// Whose place.
+        entry: CallId,
+        /// Since when they have waited before, in whichever queue.
+        waited_since: Option<Instant>,
+        /// Their number; none when hidden.
+        number: Option<Number>,
     },
     /// The call that carries an offered call-back from here on.
     CarriedBy {

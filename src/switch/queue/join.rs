@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::model::event::Fields;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
+use crate::model::id::Number;
 use crate::model::queue::JoinPolicy;
 use crate::model::queue::Strategy;
 use crate::switch::queue::AgentState;
@@ -104,20 +105,27 @@ impl Queues {
         self.dirty.insert(key);
     }
 
-    /// A waiting caller has waited for longer than was known: whoever asked for them has put them through.
-    pub(super) fn on_waited_since(&mut self, now: Now, call: CallId, since: Instant) {
-        let Some(entry) = self.entries.get_mut(&call).filter(|entry| since < entry.place.since) else {
+    /// Somebody else waits in a caller's place, which is theirs by the longer wait of the two.
+    pub(super) fn on_replaced(
+        &mut self,
+        now: Now,
+        call: CallId,
+        (waited_since, number): (Option<Instant>, Option<Number>),
+    ) {
+        let Some(entry) = self.entries.get_mut(&call).filter(|entry| entry.callback.is_none()) else {
             return;
         };
-        let Some(line) = self.lines.get_mut(&entry.line) else { return };
-        if line.order.remove(&entry.place).is_none() {
-            return;
-        }
+        entry.number = number;
+        let Some(since) = waited_since.filter(|since| *since < entry.place.since) else { return };
+        let before = entry.place;
         entry.place.since = since;
-        line.order.insert(entry.place, call);
-        let (key, place) = (entry.line.clone(), line.rank(&entry.place));
-        let fields = Fields { place: Some(place), ..Fields::default() };
-        self.tell_with(call, &key, "queue.moved", format!("waited_longer: place {place}"), fields);
+        let (place, key, waits) = (entry.place, entry.line.clone(), entry.stage == Stage::Waiting);
+        let Some(line) = self.lines.get_mut(&key).filter(|_| waits) else { return };
+        line.order.remove(&before);
+        line.order.insert(place, call);
+        let rank = line.rank(&place);
+        let fields = Fields { place: Some(rank), ..Fields::default() };
+        self.tell_with(call, &key, "queue.moved", format!("waited_longer: place {rank}"), fields);
         self.arm_tier(now, call);
         self.dirty.insert(key);
     }

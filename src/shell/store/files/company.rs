@@ -119,6 +119,7 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         hot_desk_until: about.take("hot_desk_until").and_then(time_of_day),
         block: about.take("block").map(fraud::classes).unwrap_or_default(),
         fraud: fraud::fraud(file.table("fraud"), &server.fraud),
+        recordings: server::recordings(file.table("recordings"), &server.recordings),
         extensions: HashMap::new(),
         zone,
     };
@@ -131,7 +132,12 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
     (company, unsure)
 }
 
-const RECORD: &[(&str, Record)] = &[("off", Record::Off), ("queues", Record::Queues), ("all", Record::All)];
+const RECORD: &[(&str, Record)] = &[
+    ("off", Record::Off),
+    ("queues", Record::Queues),
+    ("all", Record::All),
+    ("on_demand", Record::OnDemand),
+];
 
 /// An organisation number, kept as nine digits.
 fn orgnr(value: Value<'_>) -> Option<Arc<str>> {

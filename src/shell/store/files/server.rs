@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::media::TapeForm;
 use crate::model::id::WebhookId;
+use crate::model::recording::Recordings;
 use crate::model::server::Codes;
 use crate::model::server::Hep;
 use crate::model::server::Limits;
@@ -58,6 +60,7 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.guard = fraud::guard(file.table("guard"));
     server.tariff = fraud::tariff(file.table("prices"), file.table("classes"));
     server.codes = codes(file.take("codes"), &server.codes);
+    server.recordings = recordings(file.table("recordings"), &server.recordings);
     server.webhooks = webhooks(file.take("events"));
     server.sms = sms(file.take("sms"));
     server.push = push(file.take("push"));
@@ -170,11 +173,35 @@ fn media(mut table: Table<'_>, server: &mut Server) {
     if let Some(codecs) = table.take("codecs").and_then(read::codecs) {
         server.codecs = codecs;
     }
+    // As it was written before there was [recordings].
     if let Some(keep) = table.take("record").and_then(|value| read::duration(value, DAY..=DAY * 3_650)) {
-        server.keep_recordings = keep;
+        server.recordings.keep = Some(keep);
     }
     table.finish();
 }
+
+/// How calls are recorded: what is written, else as `under` has it.
+pub(super) fn recordings(mut table: Table<'_>, under: &Recordings) -> Recordings {
+    let keep = table.take("keep").and_then(|value| read::duration_or_never(value, DAY..=DAY * 3_650));
+    let told = table.take("announce");
+    let recordings = Recordings {
+        keep: keep.unwrap_or(under.keep),
+        form: table.word("format", FORMS).unwrap_or(under.form),
+        announce: told.map_or(under.announce, |told| told.as_flag() != Some(false)),
+        announcement: match told.filter(|told| told.as_flag().is_none()) {
+            Some(media) => read::reference(media),
+            None => under.announcement.clone(),
+        },
+        private: match table.take("private") {
+            Some(value) => value.one_or_more().into_iter().filter_map(read::public_number).collect(),
+            None => under.private.clone(),
+        },
+    };
+    table.finish();
+    recordings
+}
+
+const FORMS: &[(&str, TapeForm)] = &[("wav", TapeForm::Wav), ("opus", TapeForm::Opus)];
 
 /// A range of RTP ports: each call takes an even one and the odd one above it.
 fn ports(value: Value<'_>) -> Option<(u16, u16)> {
@@ -276,6 +303,8 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("consult", &mut codes.keys.consult),
         ("back", &mut codes.keys.back),
         ("join", &mut codes.keys.join),
+        ("record", &mut codes.keys.record),
+        ("record_pause", &mut codes.keys.record_pause),
         ("pickup", &mut codes.pickup),
         ("park", &mut codes.park),
         ("intercom", &mut codes.intercom),
