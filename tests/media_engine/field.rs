@@ -3,6 +3,8 @@
 //! All phones are a handful of sockets, told apart by the port of the stream that they talk to. One thread plays
 //! them all, in turns of half a millisecond.
 
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,8 +45,16 @@ pub(crate) struct Plan {
     pub(crate) played: usize,
     /// Pairs that talk.
     pub(crate) pairs: usize,
-    /// Pairs that talk protected.
+    /// Pairs that talk protected, and how.
     pub(crate) protected: usize,
+    pub(crate) suite: Suite,
+}
+
+impl Plan {
+    /// Nobody, on these ports.
+    pub(crate) fn on(ports: (u16, u16)) -> Plan {
+        Plan { ports, played: 0, pairs: 0, protected: 0, suite: Suite::ALL[0] }
+    }
 }
 
 pub(crate) struct Field {
@@ -56,6 +66,7 @@ pub(crate) struct Field {
     by_port: Vec<u16>,
     start: Instant,
     turn: u32,
+    suite: Suite,
 }
 
 struct Phone {
@@ -124,6 +135,7 @@ impl Field {
             by_port: vec![u16::MAX; 1 << 15],
             start: Instant::now(),
             turn: 0,
+            suite: plan.suite,
         };
         for (at, port) in ports.into_iter().take(plan.played + talking).enumerate() {
             let stream = StreamId { thread: 0, port, generation: 1 };
@@ -132,7 +144,7 @@ impl Field {
             field.phones.push(Phone {
                 stream,
                 talks: at >= plan.played,
-                srtp: protected.then(|| Srtp::new(keys(1, 2))),
+                srtp: protected.then(|| Srtp::new(keys(plan.suite, 1, 2))),
                 sequence: 0,
                 heard: None,
             });
@@ -147,7 +159,7 @@ impl Field {
             let phone = &self.phones[at];
             let stream = phone.stream;
             let remote = self.sockets[at % SOCKETS].local_addr().expect("bound");
-            let srtp = phone.srtp.as_ref().map(|_| keys(2, 1));
+            let srtp = phone.srtp.as_ref().map(|_| keys(self.suite, 2, 1));
             let base = if phone.talks {
                 // Pairs begin at an even place: the played are made so.
                 Base::Peer(self.phones[at ^ 1].stream)
@@ -175,8 +187,7 @@ impl Field {
                 let phone = &mut self.phones[at];
                 if phone.talks {
                     phone.talk(&mut datagram);
-                    let to = ("127.0.0.1".parse().map(|ip: std::net::IpAddr| (ip, phone.stream.port)))
-                        .expect("an address");
+                    let to = (Ipv4Addr::LOCALHOST, phone.stream.port);
                     heard.sent += u64::from(self.sockets[at % SOCKETS].send_to(&datagram, to).is_ok());
                 }
             }
@@ -218,6 +229,17 @@ impl Field {
         }
     }
 
+    /// What the media thread has used of its processor.
+    pub(crate) fn used(&self) -> Duration {
+        let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+        let named =
+            |task: &PathBuf| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "media-0\n");
+        let task = tasks.flatten().map(|task| task.path()).find(named).expect("it runs");
+        let figures = std::fs::read_to_string(task.join("schedstat")).expect("Linux");
+        let nanoseconds = figures.split(' ').next().and_then(|text| text.parse().ok());
+        Duration::from_nanos(nanoseconds.expect("a number"))
+    }
+
     pub(crate) fn end(self) {
         self.threads.stop();
     }
@@ -236,8 +258,8 @@ impl Phone {
     }
 }
 
-fn keys(send: u8, receive: u8) -> Keys {
-    let master = |octet| Master::new(Suite::ALL[0], &[octet; 46]).expect("enough for any suite");
+fn keys(suite: Suite, send: u8, receive: u8) -> Keys {
+    let master = |octet| Master::new(suite, &[octet; 46]).expect("enough for any suite");
     Keys { send: master(send), receive: master(receive) }
 }
 
@@ -246,7 +268,7 @@ fn socket() -> UdpSocket {
     // Less than asked for will do where streams are few.
     let _ = socket.set_recv_buffer_size(8 << 20);
     socket.set_nonblocking(true).expect("set");
-    let any: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     socket.bind(&any.into()).expect("bound");
     socket.into()
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::field::Field;
 use crate::field::Heard;
 use crate::field::Plan;
+use sentral::media::srtp::Suite;
 
 /// Counts what threads allocate, but for those that say that they are the test's own.
 struct Counting;
@@ -57,7 +58,7 @@ static COUNTING: Counting = Counting;
 fn real_threads_allocate_nothing_for_a_packet_played_relayed_or_protected() {
     OURS.set(true);
     let data = tempfile::tempdir().expect("a folder");
-    let plan = Plan { ports: (34_200, 34_599), played: 40, pairs: 20, protected: 10 };
+    let plan = Plan { played: 40, pairs: 20, protected: 10, ..Plan::on((34_200, 34_599)) };
     let mut field = Field::new(data.path().to_owned(), plan);
     field.open();
     let mut heard = Heard::new();
@@ -78,7 +79,7 @@ fn real_threads_keep_their_time_with_thousands_of_streams() {
     let seconds =
         std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600).min(600);
     let data = tempfile::tempdir().expect("a folder");
-    let plan = Plan { ports: (36_000, 40_999), played: 1600, pairs: 150, protected: 50 };
+    let plan = Plan { played: 1600, pairs: 150, protected: 50, ..Plan::on((10_000, 14_999)) };
     let mut field = Field::new(data.path().to_owned(), plan);
     field.open();
     field.play(Duration::from_secs(10), &mut Heard::new());
@@ -114,7 +115,7 @@ fn real_threads_keep_their_time_with_thousands_of_streams() {
 #[ignore = "takes all of the machine: tests/soak"]
 fn real_threads_tell_when_they_are_short_of_time() {
     let data = tempfile::tempdir().expect("a folder");
-    let plan = Plan { ports: (41_000, 59_999), played: 9000, pairs: 0, protected: 0 };
+    let plan = Plan { played: 9000, ..Plan::on((10_000, 31_999)) };
     let mut field = Field::new(data.path().to_owned(), plan);
     field.open();
     let mut heard = Heard::new();
@@ -122,6 +123,28 @@ fn real_threads_tell_when_they_are_short_of_time() {
     println!("{} played, {} lost, told {} times", heard.played, heard.lost, heard.short);
     assert!(heard.short > 10, "450,000 packets a second are more than a thread sends");
     field.end();
+}
+
+/// What a packet costs the media thread, the kernel's part included.
+#[test]
+#[ignore = "wants the machine to itself: tests/soak"]
+fn real_threads_cost_of_a_packet() {
+    let nobody = Plan::on((10_000, 10_999));
+    let rows = [("played", Plan { played: 200, ..nobody }), ("relayed", Plan { pairs: 100, ..nobody })];
+    let protected = Suite::ALL.map(|suite| ("protected", Plan { protected: 100, suite, ..nobody }));
+    for (what, plan) in rows.into_iter().chain(protected) {
+        let data = tempfile::tempdir().expect("a folder");
+        let mut field = Field::new(data.path().to_owned(), plan);
+        field.open();
+        field.play(Duration::from_secs(2), &mut Heard::new());
+        let (mut heard, before) = (Heard::new(), field.used());
+        field.play(Duration::from_secs(5), &mut heard);
+        let (used, packets) = (field.used() - before, heard.played + heard.relayed);
+        let suite = if plan.protected > 0 { format!(" with {:?}", plan.suite) } else { String::new() };
+        println!("{what}{suite}: {:.2} µs, {packets} packets", used.as_secs_f64() * 1e6 / packets as f64);
+        assert!(packets > 45_000, "ten thousand a second");
+        field.end();
+    }
 }
 
 fn resident_kib() -> u64 {

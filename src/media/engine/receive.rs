@@ -49,6 +49,7 @@ impl Engine {
             Class::Rtcp | Class::Unknown => {
                 if let Some(stream) = self.at(port) {
                     stream.dropped += 1;
+                    self.out.dropped.malformed += 1;
                 }
             }
         }

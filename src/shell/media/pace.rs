@@ -5,9 +5,10 @@ use std::time::Instant;
 
 /// Decides whether to let packets gather before waking for them.
 ///
-/// A wake-up costs as much as several packets. Where they come by ones and twos and often, it is worth to look only
-/// once a millisecond; where they come in bunches or seldom, waking at once costs little more. While gathering,
-/// waking at once is tried again each second.
+/// A wake-up costs as much as several packets. Where they come by a few and often, it is worth to look only once a
+/// millisecond; where they come in bunches or seldom, waking at once costs little more. While gathering, waking at once
+/// is tried again each second. The looks begin right after packets have come: those that come by a clock of whole
+/// milliseconds, as of other exchanges, are then met soon after.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     since: Option<Instant>,
@@ -36,9 +37,9 @@ impl Pace {
         if window < Pace::WINDOW {
             return;
         }
-        // More than 2,000 wakes a second with fewer than four packets each.
-        let often = u128::from(self.wakes) * 1_000_000 > 2000 * window.as_micros();
-        let few = self.packets < 4 * self.wakes;
+        // More than 1,400 wakes a second with fewer than eight packets each.
+        let often = u128::from(self.wakes) * 1_000_000 > 1400 * window.as_micros();
+        let few = self.packets < 8 * self.wakes;
         self.gathering = match self.gathering {
             0 if often && few => Pace::TRIAL,
             left => left.saturating_sub(1),
@@ -60,6 +61,7 @@ mod tests {
             pace.gathers()
         };
         assert!(run(100, 1), "10,000 wakes a second for one packet each");
+        assert!(run(600, 6), "1,600 for six");
         assert!(!run(1000, 10), "bunches");
         assert!(!run(20_000, 1), "seldom");
     }

@@ -237,22 +237,18 @@ impl Beat {
         Ok(Beat { fds: [File::from(timer()?), File::from(timer()?)], turn: 0, at: None })
     }
 
-    /// Waits for the next beat. Beats begin whole milliseconds before or after `slot`, so that slots are on time; the
-    /// beats that nobody waited for are left out.
+    /// Waits for the next beat: a millisecond after the last, or after `now` when that has passed already.
     ///
     /// # Errors
     /// When the system refuses, which is a fault of ours.
-    pub fn wait(&mut self, now: Instant, slot: Option<Instant>) -> io::Result<()> {
+    pub fn wait(&mut self, now: Instant) -> io::Result<()> {
         let at = match self.at.filter(|at| *at > now) {
             Some(at) => at,
             None => {
-                let left = slot.map_or(Duration::ZERO, |slot| slot.saturating_duration_since(now));
-                let first = Duration::from_nanos((left.as_nanos() % Beat::PERIOD.as_nanos()) as u64);
-                let first = if first.is_zero() { Beat::PERIOD } else { first };
                 self.turn = 0;
-                set_timer(&self.fds[0], Some(first))?;
-                set_timer(&self.fds[1], Some(first + Beat::PERIOD))?;
-                now + first
+                set_timer(&self.fds[0], Some(Beat::PERIOD))?;
+                set_timer(&self.fds[1], Some(2 * Beat::PERIOD))?;
+                now + Beat::PERIOD
             }
         };
         let mut timer = &self.fds[self.turn];
@@ -380,9 +376,9 @@ mod tests {
         let mut beat = Beat::new().expect("timerfd");
         let start = Instant::now();
         for _ in 0..20 {
-            beat.wait(Instant::now(), Some(start + Duration::from_micros(5_300))).expect("waits");
+            beat.wait(Instant::now()).expect("waits");
         }
-        assert!(start.elapsed() >= Duration::from_micros(19_300), "{:?}", start.elapsed());
+        assert!(start.elapsed() >= Duration::from_millis(20), "{:?}", start.elapsed());
     }
 
     #[test]

@@ -105,6 +105,27 @@ struct Way {
     doorbell: Arc<Doorbell>,
 }
 
+impl Way {
+    /// Hands an order over; blocks while the thread is thousands of them behind. One that is gone takes nothing; its
+    /// end has been logged.
+    fn order(&self, order: Order) {
+        self.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
+        let _ = self.orders.send(order);
+        self.doorbell.ring();
+    }
+
+    /// Hands an order over if there is room.
+    fn try_order(&self, order: Order) -> bool {
+        self.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
+        let taken = self.orders.try_send(order).is_ok();
+        if !taken {
+            self.doorbell.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.doorbell.ring();
+        taken
+    }
+}
+
 #[derive(Debug)]
 enum Order {
     Commands(Vec<Command>),
@@ -166,8 +187,7 @@ pub fn start(
     let threads = ways.clone();
     let (errands, hands) = worker::start(identity, move |answer| {
         if let Some(way) = threads.get(usize::from(answer.stream().thread)) {
-            let _ = way.orders.send(Order::Handshake(answer));
-            way.doorbell.ring();
+            way.order(Order::Handshake(answer));
         }
     })?;
     let mut running = Vec::new();
@@ -219,10 +239,7 @@ impl MediaThreads {
             let end = rest.iter().position(|command| thread_of(command) != thread).unwrap_or(rest.len());
             let later = rest.split_off(end);
             if let Some(way) = self.ways.get(thread) {
-                // A thread that is gone takes nothing; its end has been logged.
-                way.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
-                let _ = way.orders.send(Order::Commands(rest));
-                way.doorbell.ring();
+                way.order(Order::Commands(rest));
             }
             rest = later;
         }
@@ -434,11 +451,11 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
     /// Waits until the next slot that has something to do, or a packet, or an order.
     fn sleep(&mut self, now: Instant) -> io::Result<usize> {
         self.due = self.engine.next_tick();
-        let recorder = (!self.waiting.is_empty()).then(|| now + RECORDER_AGAIN);
-        let due = self.due.into_iter().chain(self.patient_due).min();
-        let until = due.into_iter().chain(recorder).min();
+        let owing = !self.waiting.is_empty() || !self.errands_waiting.is_empty();
+        let again = owing.then(|| now + AGAIN);
+        let until = self.due.into_iter().chain(self.patient_due).chain(again).min();
         let ready = if self.pace.gathers() {
-            self.beat.wait(now, due)?;
+            self.beat.wait(now)?;
             self.epoll.wait(Some(Duration::ZERO))?
         } else if until.is_some_and(|until| until <= now) {
             self.epoll.wait(Some(Duration::ZERO))?
@@ -583,12 +600,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         for link in out.links.drain(..) {
             if let Some(way) = self.ways.get(usize::from(link.thread())) {
                 // A thread that is so far behind loses packets; blocking here would stop every call.
-                way.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
-                if way.orders.try_send(Order::Link(link)).is_err() {
-                    way.doorbell.waiting.fetch_sub(1, Ordering::Relaxed);
-                    out.dropped.thread_behind += 1;
-                }
-                way.doorbell.ring();
+                out.dropped.thread_behind += u64::from(!way.try_order(Order::Link(link)));
             }
         }
         for chunk in out.chunks.drain(..) {
@@ -630,8 +642,8 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// Packets that one stream of a mix may have sent since the last look; more wait for the next.
 const PATIENT_ROUNDS: usize = 4;
 
-/// When to try again after the recorder had no room.
-const RECORDER_AGAIN: Duration = Duration::from_millis(100);
+/// When to try again after the recorder or the worker had no room.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Reads off what came while nobody used the port.
 fn drain(socket: &UdpSocket) {
