@@ -63,12 +63,16 @@ fn real_threads_allocate_nothing_for_a_packet_played_relayed_or_protected() {
     field.open();
     let mut heard = Heard::new();
     field.play(Duration::from_millis(500), &mut heard);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    // Reports are made from 2.5 s on; they take a buffer each five seconds.
-    field.play(Duration::from_millis(1500), &mut heard);
-    let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    // Reports are made from 2.5 s on; they take a buffer each five seconds. A machine that is busy with something else
+    // makes the thread tell so, which takes one too, but hardly three times in a row.
+    let windows = [0; 3].map(|_| {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        field.play(Duration::from_millis(500), &mut heard);
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    });
+    let packets = heard.played + heard.relayed;
     assert!(heard.played > 1000 && heard.relayed > 1000, "{} and {}", heard.played, heard.relayed);
-    assert_eq!(allocated, 0, "allocations for {} packets", heard.played + heard.relayed);
+    assert!(windows.contains(&0), "allocations for {packets} packets: {windows:?}");
     field.end();
 }
 
@@ -77,7 +81,7 @@ fn real_threads_allocate_nothing_for_a_packet_played_relayed_or_protected() {
 #[ignore = "takes minutes and wants the machine to itself: tests/soak"]
 fn real_threads_keep_their_time_with_thousands_of_streams() {
     let seconds =
-        std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(600).min(600);
+        std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(600).min(600);
     let data = tempfile::tempdir().expect("a folder");
     let plan = Plan { played: 1600, pairs: 150, protected: 50, ..Plan::on((10_000, 14_999)) };
     let mut field = Field::new(data.path().to_owned(), plan);
