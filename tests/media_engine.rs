@@ -554,10 +554,13 @@ fn a_recording_ends_with_silence_whether_it_is_sent_or_not() {
 fn silence_is_told_once_and_again_only_after_sound() {
     let mut rig = Rig::new();
     rig.open(A, session(ANN, Codec::Pcma));
-    rig.run(20_000);
     let quiet = |rig: &Rig| rig.events.iter().filter(|event| matches!(event, Event::Quiet { .. })).count();
+    rig.run(3000);
+    assert_eq!(quiet(&rig), 1, "within three seconds");
+    rig.run(17_000);
     assert_eq!(quiet(&rig), 1);
     rig.receive(A, ANN, header(8, 1, 0), &[1; 160]);
+    assert_eq!(rig.events.last(), Some(&Event::Restored { stream: A }));
     rig.run(20_000);
     assert_eq!(quiet(&rig), 2);
     rig.command(Command::Modify {
@@ -567,6 +570,30 @@ fn silence_is_told_once_and_again_only_after_sound() {
     rig.receive(A, ANN, header(8, 2, 160), &[1; 160]);
     rig.run(20_000);
     assert_eq!(quiet(&rig), 2, "who need not send is not missed");
+}
+
+#[test]
+fn a_stream_tells_its_figures_while_it_lasts() {
+    let mut rig = Rig::bridged(Codec::Pcma, Codec::G722);
+    for at in 0..150u16 {
+        if at % 10 != 9 {
+            rig.receive(A, ANN, header(8, at, u32::from(at) * 160), &[0x80; 160]);
+        }
+        rig.run(20);
+    }
+    let told = |of: StreamId| {
+        let figures = rig.events.iter().rev().find_map(|event| match event {
+            Event::Figures { stream, stats } if *stream == of => Some(*stats),
+            _ => None,
+        });
+        figures.expect("every other second")
+    };
+    let (a, b) = (told(A), told(B));
+    assert_eq!((a.codec, a.from, a.converted_from), (Some(Codec::Pcma), Some(ANN), None));
+    assert!((8..=15).contains(&a.lost) && a.received > 85, "{a:?}");
+    assert!(a.mos.is_some_and(|mos| (250..380).contains(&mos)), "a tenth is lost: {a:?}");
+    assert_eq!((b.codec, b.from, b.converted_from), (Some(Codec::G722), None, Some(Codec::Pcma)));
+    assert!(b.sent > 80 && b.mos.is_none() && b.quiet, "{b:?}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Codec {
     pub fn units(self, payload: &[u8]) -> Option<u32> {
         let units = match self {
             Codec::Pcma | Codec::Pcmu | Codec::G722 => payload.len() as u32,
-            Codec::L16 if payload.len() % 2 != 0 => return None,
+            Codec::L16 if !payload.len().is_multiple_of(2) => return None,
             Codec::L16 => payload.len() as u32 / 2,
             Codec::Opus => opus::units(payload)?,
         };

@@ -310,7 +310,7 @@ fn disk(data: &Path) -> Finding {
     let remedy = "free space there, shorten how long recordings and events are kept, or move `data`";
     match free {
         ..DISK_OUT => finding("disk", Verdict::Error, found, remedy),
-        ..DISK_LOW => finding("disk", Verdict::Warning, found, remedy),
+        DISK_OUT..DISK_LOW => finding("disk", Verdict::Warning, found, remedy),
         _ => finding("disk", Verdict::Ok, found, ""),
     }
 }
