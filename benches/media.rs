@@ -1,5 +1,5 @@
-//! What a packet costs in user space: played, relayed, transcoded, encrypted; what encoding and a handshake cost. The kernel's part
-//! is not here: it is the larger by far, and `thread.rs` is built around it.
+//! What a packet costs in user space: played, relayed, transcoded, mixed, encrypted; what encoding and a handshake cost. The
+//! kernel's part is not here: it is the larger by far, and `thread.rs` is built around it.
 
 #![allow(clippy::disallowed_methods)] // a bench begins its engine's time from the clock
 
@@ -13,8 +13,10 @@ use divan::counter::ItemsCount;
 use sentral::media::Base;
 use sentral::media::Codec;
 use sentral::media::Command;
+use sentral::media::MixId;
 use sentral::media::Session;
 use sentral::media::StreamId;
+use sentral::media::Voice;
 use sentral::media::bank::Bank;
 use sentral::media::bank::Clip;
 use sentral::media::codec::Encoder;
@@ -65,7 +67,7 @@ fn packets_relayed(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
         sequence = sequence.wrapping_add(1);
         for at in 0..STREAMS {
             let timestamp = u32::from(sequence) * 160;
-            let payload_type = codec(at).static_payload_type();
+            let payload_type = codec(at).payload_type();
             let header =
                 rtp::Header { marker: false, payload_type, sequence, timestamp, ssrc: u32::from(at) };
             let mut datagram = [0x55; 172];
@@ -74,6 +76,44 @@ fn packets_relayed(bencher: Bencher<'_, '_>, codecs: (Codec, Codec)) {
         }
         let sent = engine.output().packets().count();
         engine.output().clear_packets();
+        sent
+    });
+}
+
+/// A room of so many, in turns of 20 ms: a packet of each comes, three speak, and each is sent one. The cost of each is to
+/// stay the same as rooms grow.
+#[divan::bench(args = [(Codec::Pcma, 3), (Codec::Pcma, 10), (Codec::Pcma, 50), (Codec::Pcma, 200), (Codec::G722, 50)])]
+fn participant_frames_mixed(bencher: Bencher<'_, '_>, (codec, people): (Codec, u16)) {
+    let mix = MixId { thread: 0, number: 1 };
+    let mut engine = engine_of(people, |_| Base::Mix { mix, voice: Voice::All }, |_| codec);
+    let mut now = Instant::now();
+    let said = |at: u16| -> Vec<u8> {
+        let peak = if at < 3 { 6000 } else { 4 };
+        let count = 160 * codec.samples_per_byte() as i32;
+        let samples: Vec<i16> = (0..count).map(|n| ((n * 97 % 200 - 100) * peak / 100) as i16).collect();
+        let mut payload = Vec::new();
+        Encoder::new(codec).encode(&samples, &mut payload);
+        payload
+    };
+    let payloads: Vec<Vec<u8>> = (0..people).map(said).collect();
+    let mut sequence = 0u16;
+    bencher.counter(ItemsCount::new(people)).bench_local(|| {
+        sequence = sequence.wrapping_add(1);
+        for at in 0..people {
+            let timestamp = u32::from(sequence) * 160;
+            let payload_type = codec.payload_type();
+            let header =
+                rtp::Header { marker: false, payload_type, sequence, timestamp, ssrc: u32::from(at) };
+            let mut datagram = [0; 172];
+            datagram[..12].copy_from_slice(&header.bytes());
+            datagram[12..].copy_from_slice(&payloads[usize::from(at)]);
+            engine.rtp(now, stream(at).port, phone(at), &mut datagram);
+        }
+        now += Duration::from_millis(20);
+        engine.tick(now);
+        let sent = engine.output().packets().count();
+        engine.output().clear_packets();
+        engine.output().events.clear();
         sent
     });
 }
@@ -181,27 +221,25 @@ fn phone(at: u16) -> SocketAddr {
 }
 
 fn engine(base: impl Fn(u16) -> Base, codec: impl Fn(u16) -> Codec) -> Engine {
+    engine_of(STREAMS, base, codec)
+}
+
+fn engine_of(streams: u16, base: impl Fn(u16) -> Base, codec: impl Fn(u16) -> Codec) -> Engine {
     let bank = Arc::new(Bank::new());
     bank.insert("music".into(), Arc::new(Clip::from_pcm(&[1000; 80_000], 8000)));
     let mut engine = Engine::new(0, bank, Rng::from_seed(1));
     let now = Instant::now();
-    for at in 0..STREAMS {
+    for at in 0..streams {
         let codec = codec(at);
         let session = Session {
             remote: Some(phone(at)),
             codec,
-            payload_type: codec.static_payload_type(),
-            dtmf: None,
-            packet_ms: 20,
-            send: true,
-            receive: true,
-            symmetric: true,
-            srtp: None,
-            transport: sentral::media::Transport::default(),
+            payload_type: codec.payload_type(),
+            ..Session::default()
         };
         engine.command(now, Command::Open { stream: stream(at), session });
     }
-    for at in 0..STREAMS {
+    for at in 0..streams {
         engine.command(now, Command::Base { stream: stream(at), base: base(at) });
     }
     engine

@@ -109,5 +109,6 @@ fn record(call: u64) -> Cdr {
         codec: Some("PCMA".into()),
         rtp: (0, 0),
         rtp_lost: 0,
+        recordings: Vec::new(),
     }
 }

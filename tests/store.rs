@@ -508,6 +508,7 @@ fn ended(seq: u64) -> Change {
         codec: Some("G722".into()),
         rtp: (3_000, 2_990),
         rtp_lost: 3,
+        recordings: vec!["recordings/fjord/2026/01/01/a.wav".into()],
     };
     Change::CallEnded { cdr: Box::new(cdr) }
 }

@@ -9,6 +9,7 @@ use crate::media::ClipName;
 use crate::media::Codec;
 use crate::media::codec::BYTES_PER_MS;
 use crate::media::codec::Encoder;
+use crate::media::resample::dot;
 use crate::media::tone;
 use crate::media::tone::KEYS;
 use crate::media::tone::Tone;
@@ -16,7 +17,7 @@ use crate::media::tone::Tone;
 /// Clips are padded with silence to whole frames of this many bytes (20 ms).
 const FRAME_BYTES: usize = 20 * BYTES_PER_MS;
 
-/// A recording in every codec, in whole 20 ms frames. Any run of `8 × n` bytes is `n` milliseconds.
+/// A recording in every bytewise codec, in whole 20 ms frames. Any run of `8 × n` bytes is `n` milliseconds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Clip {
     encoded: [Box<[u8]>; 3],
@@ -40,7 +41,7 @@ impl Clip {
             encoder.encode(&[0; 2 * FRAME_BYTES][..missing * codec.samples_per_byte()], &mut bytes);
             bytes.into_boxed_slice()
         };
-        Clip { encoded: Codec::ALL.map(encode), stamp: 0 }
+        Clip { encoded: Codec::BYTEWISE.map(encode), stamp: 0 }
     }
 
     /// The same clip, remembering which state of its file it was made from.
@@ -53,12 +54,13 @@ impl Clip {
         self.stamp
     }
 
-    /// The whole clip as payload bytes: a multiple of 160.
+    /// The whole clip as payload bytes: a multiple of 160. For a codec that is not bytewise its G.722 bytes, from which
+    /// a [`crate::media::stream::voice::Voice`] makes packets.
     pub fn bytes(&self, codec: Codec) -> &[u8] {
         match codec {
             Codec::Pcma => &self.encoded[0],
             Codec::Pcmu => &self.encoded[1],
-            Codec::G722 => &self.encoded[2],
+            Codec::G722 | Codec::Opus | Codec::L16 => &self.encoded[2],
         }
     }
 
@@ -182,19 +184,6 @@ fn window(distance: f64, cutoff: f64, half: f64) -> f64 {
     sinc * (0.42 + 0.5 * turn.cos() + 0.08 * (2.0 * turn).cos())
 }
 
-/// A dot product in eight lanes, which the compiler turns into vector instructions.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0f32; 8];
-    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for lane in 0..8 {
-            lanes[lane] += a[lane] * b[lane];
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
-}
-
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
@@ -226,7 +215,7 @@ mod tests {
         for rate in [8000, 11_025, 16_000, 22_050, 24_000, 44_100, 48_000] {
             let clip = Clip::from_pcm(&sine(1000.0, rate), rate);
             assert_eq!(clip.duration(), Duration::from_secs(1), "{rate}");
-            for codec in Codec::ALL {
+            for codec in Codec::BYTEWISE {
                 let mut samples = vec![0; 8000 * codec.samples_per_byte()];
                 Decoder::new(codec).decode(clip.bytes(codec), &mut samples);
                 let middle = &samples[samples.len() / 4..samples.len() * 3 / 4];

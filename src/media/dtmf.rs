@@ -1,11 +1,10 @@
 //! Keys as telephone-events (RFC 4733): hearing each press once, and sending presses.
 //!
-//! Events above 15 (flash, fax, modem) are not keys and pass unheard. Keys as tones in the audio are not
-//! looked for; they are sent, from clips of the bank, where no telephone-event was negotiated.
+//! Events above 15 (flash, fax, modem) are not keys and pass unheard. Keys as tones in the audio are looked for in
+//! `dtmf_inband`, and sent from clips of the bank, where no telephone-event was negotiated.
 
 use std::collections::VecDeque;
 
-use crate::media::codec::BYTES_PER_MS;
 use crate::media::tone::KEYS;
 
 /// A telephone-event payload (RFC 4733 §2.3).
@@ -38,8 +37,8 @@ impl Payload {
 }
 
 /// A packet of the same key, starting this soon after the end of the last, is a repeat of it with a wrong
-/// timestamp: no finger and no dialler is that quick (30 ms in RTP units).
-const SHORTEST_PAUSE: u32 = 30 * BYTES_PER_MS as u32;
+/// timestamp: no finger and no dialler is that quick (30 ms on a clock of 8 kHz, 5 ms on one of 48 kHz).
+const SHORTEST_PAUSE: u32 = 30 * 8;
 
 /// Some phones move the timestamp on with every report of one press; reports this near in arrival
 /// (milliseconds) with a growing duration are then one press.
@@ -48,6 +47,12 @@ const SAME_PRESS_MS: u64 = 100;
 /// For this long, an event older than the last is a straggler of an earlier press; after it, the sender has
 /// set its clock back.
 const STRAGGLER_MS: u64 = 2000;
+
+/// After the last report of a press that has no end, it counts as going on for this long: two reports at 50 ms.
+const GOES_ON_MS: u64 = 120;
+
+/// After the end of a press its tone may still be in the audio, which comes another way through the phone.
+const TAIL_MS: u64 = 40;
 
 /// Hears each press once, at its first packet, whichever of its packets that is.
 #[derive(Debug, Default)]
@@ -84,6 +89,15 @@ impl Receiver {
         self.last = Some(Press { event, timestamp, duration, ended, at_ms });
         Some(digit)
     }
+
+    /// Whether a key is being pressed at `at_ms`: what its phone sends as audio meanwhile is the key's tone, if it is
+    /// one that sends both, and is not to be passed on a second time.
+    pub fn is_pressed(&self, at_ms: u64) -> bool {
+        self.last.as_ref().is_some_and(|last| {
+            let long = if last.ended { TAIL_MS } else { GOES_ON_MS };
+            at_ms.saturating_sub(last.at_ms) < long
+        })
+    }
 }
 
 impl Press {
@@ -110,9 +124,9 @@ impl Press {
 /// How many keys may wait to be sent; more are dropped.
 const QUEUE_MAX: usize = 32;
 
-/// A press that we make, and the pause after it, in RTP units.
-const PRESS: u16 = 100 * BYTES_PER_MS as u16;
-const PAUSE: u32 = 60 * BYTES_PER_MS as u32;
+/// A press that we make, and the pause after it, in milliseconds.
+const PRESS_MS: u16 = 100;
+const PAUSE_MS: u32 = 60;
 
 /// Sends presses one after the other, a report for each packet of the stream.
 #[derive(Debug, Default)]
@@ -158,11 +172,13 @@ impl Sender {
         self.queue.is_empty() && self.current.is_none()
     }
 
-    /// The turn of a packet at timestamp `now` that stands for `units`; `None` when idle.
-    pub fn turn(&mut self, now: u32, units: u16) -> Option<Turn> {
+    /// The turn of a packet at timestamp `now` that stands for `units` of a clock that has `per_ms` of them in a
+    /// millisecond; `None` when idle.
+    pub fn turn(&mut self, now: u32, units: u16, per_ms: u16) -> Option<Turn> {
         if let Some(sending) = &self.current
             && sending.ends == 3
-            && now.wrapping_sub(sending.timestamp) >= u32::from(sending.duration) + PAUSE
+            && now.wrapping_sub(sending.timestamp)
+                >= u32::from(sending.duration) + PAUSE_MS * u32::from(per_ms)
         {
             self.current = None;
         }
@@ -177,7 +193,7 @@ impl Sender {
             return Some(Turn::Pause);
         }
         // RFC 4733 §2.5.1.4: the final report goes out three times, at the interval of the others.
-        if sending.duration < PRESS {
+        if sending.duration < PRESS_MS * per_ms {
             sending.duration += units;
         } else {
             sending.ends += 1;
@@ -273,7 +289,7 @@ mod tests {
         sender.push(0);
         let mut seen = Vec::new();
         for at in 0..30u32 {
-            if let Some(Turn::Report { payload, timestamp, marker }) = sender.turn(at * 160, 160) {
+            if let Some(Turn::Report { payload, timestamp, marker }) = sender.turn(at * 160, 160, 8) {
                 let payload = Payload::parse(&payload).expect("four bytes");
                 seen.push((payload, timestamp, marker));
             }

@@ -1,15 +1,20 @@
 //! The streams of one media thread: commands and packets in, packets and events out.
 //!
 //! Cut by direction: `receive` takes what comes and passes it on, `send` makes what is due in a slot, `record`
-//! keeps what is recorded, `secure` looks after ICE and DTLS, `output` holds what goes out until the thread fetches it. Time is counted in
-//! milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
+//! keeps what is recorded of one party, `tape` what is recorded of a call, `secure` looks after ICE and DTLS, `output`
+//! holds what goes out until the thread fetches it. Time is counted in milliseconds from the engine's first call. Steady state allocates nothing but a recording's next second.
 
+mod mixes;
 pub mod output;
 pub mod receive;
 pub mod record;
+mod repeat;
+pub(in crate::media) mod reports;
 pub mod secure;
 pub mod send;
+pub mod tape;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -17,19 +22,19 @@ use std::time::Instant;
 use crate::media::Base;
 use crate::media::Command;
 use crate::media::Event;
+use crate::media::MixId;
 use crate::media::PlayId;
 use crate::media::PlayItem;
 use crate::media::RecordId;
 use crate::media::Session;
-use crate::media::Stats;
 use crate::media::StreamId;
 use crate::media::bank::Bank;
 use crate::media::dtmf;
+use crate::media::engine::mixes::Placed;
 use crate::media::engine::output::Link;
 use crate::media::engine::output::Output;
 use crate::media::engine::record::Record;
 use crate::media::engine::secure::Guard;
-use crate::media::rtcp;
 use crate::media::slots::Slots;
 use crate::media::source::Line;
 use crate::media::source::Play;
@@ -56,6 +61,9 @@ const WAITING_MAX: usize = 1024;
 /// we do, which SRTP needs (RFC 3711 §3.3.1).
 const FIRST_SEQUENCE_MAX: u16 = 0x7fff;
 
+/// A stream's figures are told so often, in milliseconds.
+const FIGURES_MS: u64 = 2000;
+
 /// An engine that is called again after a longer pause leaves out what it missed.
 const CATCH_UP_MS: u64 = 60;
 
@@ -72,6 +80,10 @@ impl Command {
             | Command::KeepKeys { stream, .. }
             | Command::Record { stream, .. }
             | Command::StopRecord { stream }
+            | Command::PlayInMix { stream, .. }
+            | Command::Tape { stream, .. }
+            | Command::PauseTape { stream, .. }
+            | Command::StopTape { stream, .. }
             | Command::Close { stream } => *stream,
         }
     }
@@ -95,6 +107,9 @@ pub struct Engine {
     recording: Vec<u16>,
     /// (source, listener) where the source is not open here: it may open yet.
     waiting: Vec<(StreamId, StreamId)>,
+    mixes: Vec<Option<Box<Placed>>>,
+    mixes_by_id: BTreeMap<MixId, u16>,
+    mix_slots: Slots,
     out: Output,
 }
 
@@ -115,6 +130,9 @@ impl Engine {
             checks: Slots::default(),
             recording: Vec::new(),
             waiting: Vec::new(),
+            mixes: Vec::new(),
+            mixes_by_id: BTreeMap::new(),
+            mix_slots: Slots::default(),
             out: Output::default(),
         }
     }
@@ -125,9 +143,11 @@ impl Engine {
         let id = command.stream();
         if let Command::Open { stream, session } = command {
             self.open(stream, session);
+        } else if let Command::StopTape { stream, record, last } = command {
+            self.stop_tape(stream, record, last);
         } else if self.stream(id).is_some() {
             match command {
-                Command::Open { .. } => {} // carried out above
+                Command::Open { .. } | Command::StopTape { .. } => {} // carried out above
                 Command::Modify { session, .. } => self.modify(id, session),
                 Command::Base { base, .. } => self.base(id, base),
                 Command::Play { play, items, repeat, .. } => self.play(id, play, items, repeat),
@@ -138,6 +158,11 @@ impl Engine {
                     self.record(id, record, file, (max, max_silence));
                 }
                 Command::StopRecord { .. } => self.stop_record(id.port),
+                Command::PlayInMix { items, .. } => self.play_in_mix(id, items),
+                Command::Tape { record, file, form, flipped, paused, .. } => {
+                    self.tape(id, tape::Order { record, file, form, flipped, paused });
+                }
+                Command::PauseTape { paused, .. } => self.pause_tape(id, paused),
                 Command::Close { .. } => self.close(id),
             }
         }
@@ -165,7 +190,8 @@ impl Engine {
             }
             !ours
         });
-        let stream = Stream {
+        let units_per_ms = session.codec.units_per_ms();
+        let mut stream = Stream {
             id,
             latch: secure::latch(&session),
             guard: Guard::new(&session),
@@ -176,17 +202,22 @@ impl Engine {
                 bits as u32,
                 (bits >> 32) as u16 & FIRST_SEQUENCE_MAX,
                 self.rng.bits() as u32,
+                units_per_ms,
             ),
             dropped: 0,
             keeps_keys: false,
             keys_in: dtmf::Receiver::default(),
+            tones_in: None,
             keys_out: dtmf::Sender::default(),
             key_tones: None,
             play: None,
             line: Line::Silence,
-            converter: None,
+            duck: None,
+            voice: None,
+            misfits: 0,
             listeners,
             record: None,
+            tape: None,
             place: None,
             in_wheel: false,
             check,
@@ -196,7 +227,10 @@ impl Engine {
             report_ms: self.next_report(),
             rtt_us: None,
             remote_fraction_lost: None,
+            hearing: reports::Hearing::default(),
+            figures_ms: self.ms + FIGURES_MS,
         };
+        stream.settle_tones();
         self.streams[usize::from(id.port >> 1)] = Some(Box::new(stream));
         self.open += 1;
         self.begin_own_handshake(id.port);
@@ -217,7 +251,11 @@ impl Engine {
             stream.keys_out = dtmf::Sender::default();
         }
         let repaced = session.packet_ms != stream.session.packet_ms;
+        stream.outgoing.set_clock(session.codec.units_per_ms(), ms);
+        stream.voice = stream.voice.take().and_then(|voice| voice.modify(&session));
         stream.session = session;
+        stream.duck = None;
+        stream.settle_tones();
         if repaced {
             self.leave_wheel(id.port);
             if let Some(stream) = self.at(id.port) {
@@ -225,6 +263,10 @@ impl Engine {
             }
         }
         self.begin_own_handshake(id.port);
+        if let Some(Line::Mix { mix, voice, .. }) = self.stream(id).map(|stream| &stream.line) {
+            let (mix, voice) = (*mix, *voice);
+            self.join_mix(id, mix, voice);
+        }
         self.settle(id.port);
     }
 
@@ -233,14 +275,27 @@ impl Engine {
         if let Some(old) = old {
             self.unlisten(old, id);
         }
+        let left = self.stream(id).and_then(|stream| stream.mix());
+        let joins = if let Base::Mix { mix, voice } = base { Some((mix, voice)) } else { None };
+        if let Some(left) = left.filter(|left| joins.is_none_or(|(mix, _)| mix != *left)) {
+            self.leave_mix(id, left);
+        }
         let line = Line::new(base, id, &self.bank, self.ms);
         if let Line::Peer(peer) = line {
             self.listen(peer, id);
         }
+        let ms = self.ms;
         if let Some(stream) = self.stream(id) {
+            if matches!(line, Line::Peer(_)) {
+                // From here on two talk, and whoever is silent from here on is told.
+                (stream.alive_ms, stream.quiet_told) = (ms, false);
+            }
             stream.line = line;
-            stream.converter = None;
-            stream.outgoing.interrupt();
+            stream.duck = None;
+            stream.hear_another();
+        }
+        if let Some((mix, voice)) = joins {
+            self.join_mix(id, mix, voice);
         }
         self.settle(id.port);
     }
@@ -266,7 +321,8 @@ impl Engine {
         let Some(stream) = self.stream(id) else { return };
         match stream.session.dtmf {
             Some(_) => stream.keys_out.push(code),
-            None => stream.key_tones.get_or_insert_with(Play::keys).push_key(clip),
+            None if stream.session.tones => stream.key_tones.get_or_insert_with(Play::keys).push_key(clip),
+            None => {}
         }
         self.settle(id.port);
     }
@@ -298,16 +354,20 @@ impl Engine {
         self.stop_record(id.port);
         self.leave_wheel(id.port);
         let Some(mut stream) = self.streams[usize::from(id.port >> 1)].take() else { return };
+        self.give_tape(stream.tape.as_deref_mut());
         self.open -= 1;
         self.checks.remove(stream.check, id.port);
         if let Some(peer) = stream.peer() {
             self.unlisten(peer, id);
         }
+        if let Some(mix) = stream.mix() {
+            self.leave_mix(id, mix);
+        }
         if stream.outgoing.packets() > 0 {
             self.send_report(&mut stream, true);
         }
         self.end_handshake(id, stream.session.transport.dtls);
-        self.out.events.push(Event::Closed { stream: id, stats: stats(&stream) });
+        self.out.events.push(Event::Closed { stream: id, stats: reports::stats(&stream) });
     }
 
     /// Ends every stream, for the end of the thread.
@@ -359,6 +419,7 @@ impl Engine {
                 self.pass(listener, &passed, &payload);
             }
             Link::Listen { .. } | Link::Unlisten { .. } => {} // sent to the wrong thread
+            link => self.link_mix(link),
         }
     }
 
@@ -394,22 +455,6 @@ impl Engine {
         self.ms + 2500 + self.rng.below(5000) as u64
     }
 
-    fn send_report(&mut self, stream: &mut Stream, bye: bool) {
-        let Some(to) = stream.latch.rtcp_destination() else { return };
-        let ntp = rtcp::ntp(Duration::from_millis(self.ms));
-        let about = stream.incoming.report((ntp >> 16) as u32);
-        let sent = (stream.outgoing.packets() > 0).then(|| rtcp::Sent {
-            ntp,
-            timestamp: stream.outgoing.clock(self.ms),
-            packets: stream.outgoing.packets() as u32,
-            bytes: stream.outgoing.bytes() as u32,
-        });
-        let report = rtcp::report(stream.outgoing.ssrc(), &self.cname, sent, about, bye);
-        let mux = stream.session.transport.rtcp_mux;
-        self.out.rtcp((stream.id.port, mux), to, &report);
-        self.out.protect(stream.srtp.as_deref_mut());
-    }
-
     fn at(&mut self, port: u16) -> Option<&mut Stream> {
         self.streams[usize::from(port >> 1)].as_deref_mut()
     }
@@ -442,17 +487,5 @@ impl Engine {
         debug_assert!(self.slots.len() <= self.open, "only open streams are in the wheel");
         debug_assert_eq!(self.checks.len(), self.open, "every open stream is looked after");
         debug_assert!(self.recording.len() <= self.open, "only open streams are recorded");
-    }
-}
-
-fn stats(stream: &Stream) -> Stats {
-    Stats {
-        received: stream.incoming.received(),
-        sent: stream.outgoing.packets(),
-        lost: stream.incoming.lost(),
-        dropped: stream.dropped,
-        jitter: stream.incoming.jitter(),
-        rtt_us: stream.rtt_us,
-        remote_fraction_lost: stream.remote_fraction_lost,
     }
 }

@@ -7,8 +7,17 @@ pub mod bank;
 pub mod codec;
 pub mod dtls;
 pub mod dtmf;
+pub mod dtmf_inband;
+pub mod duck;
+pub mod ear;
 pub mod engine;
 pub mod ice;
+pub mod mix;
+pub mod mixer;
+pub mod mouth;
+pub mod quality;
+pub mod reel;
+pub mod resample;
 pub mod rtcp;
 pub mod rtp;
 pub mod slots;
@@ -31,6 +40,10 @@ pub enum Codec {
     Pcmu,
     /// G.722, static payload type 9, 16 kHz audio on an 8 kHz RTP clock (RFC 3551 §4.5.2), 160 bytes a frame.
     G722,
+    /// Opus, dynamic payload type, 48 kHz RTP clock whatever the audio is (RFC 7587 §4.1), mono here.
+    Opus,
+    /// 16-bit samples in network order, mono, 16 kHz, dynamic payload type (RFC 3551 §4.5.11); for tests.
+    L16,
 }
 
 /// One RTP stream: the socket bound to `port` (RTP) and `port + 1` (RTCP) on a media thread, in its
@@ -45,6 +58,26 @@ pub struct StreamId {
     pub generation: u32,
 }
 
+/// Names one mix of several streams, and the media thread on which it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MixId {
+    /// Media thread.
+    pub thread: u8,
+    /// Given once.
+    pub number: u32,
+}
+
+/// Who hears a stream that is in a mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Everybody else in it.
+    All,
+    /// Nobody.
+    Nobody,
+    /// Only this one.
+    Only(StreamId),
+}
+
 /// Names one playing, so that its end can be told from that of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlayId(pub u64);
@@ -52,6 +85,29 @@ pub struct PlayId(pub u64);
 /// Names one recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId(pub u64);
+
+/// What the recording of a call becomes: two channels, one for each side.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum TapeForm {
+    /// 16-bit PCM.
+    #[default]
+    Wav,
+    /// Opus in Ogg (RFC 7845).
+    Opus,
+}
+
+impl TapeForm {
+    /// Of the file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            TapeForm::Wav => "wav",
+            TapeForm::Opus => "opus",
+        }
+    }
+}
 
 /// Names a clip of the bank; the engine looks it up when a command is carried out.
 pub type ClipName = Arc<str>;
@@ -79,6 +135,12 @@ pub struct Session {
     pub srtp: Option<srtp::Keys>,
     /// What lies between RTP and the sockets.
     pub transport: Transport,
+    /// Without telephone-event, keys are looked for in the audio, and sent as tones.
+    pub tones: bool,
+    /// How the other side wants Opus; of no meaning to other codecs.
+    pub opus: codec::opus::Manner,
+    /// Payload type of comfort noise (RFC 3389), when negotiated: what a peer sends of it is passed on.
+    pub comfort: Option<u8>,
 }
 
 /// What lies between a stream's packets and its sockets, as browsers want it.
@@ -94,6 +156,27 @@ pub struct Transport {
     pub signaling: Option<IpAddr>,
 }
 
+impl Default for Session {
+    /// A-law both ways in packets of 20 ms, to nobody yet.
+    fn default() -> Session {
+        Session {
+            remote: None,
+            codec: Codec::Pcma,
+            payload_type: Codec::Pcma.payload_type(),
+            dtmf: None,
+            packet_ms: 20,
+            send: true,
+            receive: true,
+            symmetric: true,
+            srtp: None,
+            transport: Transport::default(),
+            tones: false,
+            opus: codec::opus::Manner::default(),
+            comfort: None,
+        }
+    }
+}
+
 /// What a stream sends while nothing is played over it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Base {
@@ -103,10 +186,17 @@ pub enum Base {
     Music(ClipName),
     /// A tone for ever.
     Tone(tone::Tone),
-    /// What the other stream receives: relayed on arrival, converted only if codecs differ.
+    /// What the other stream receives: relayed on arrival, heard and said anew only if codecs or packet times differ.
     Peer(StreamId),
     /// What the stream itself receives.
     Echo,
+    /// What the others in a mix say. A mix is there while a stream is in it.
+    Mix {
+        /// Which.
+        mix: MixId,
+        /// Who of them hears this stream.
+        voice: Voice,
+    },
 }
 
 /// An order to a media thread. A command for a stream of an older generation is ignored.
@@ -149,7 +239,7 @@ pub enum Command {
         /// Which.
         stream: StreamId,
     },
-    /// Sends a key as a telephone-event (RFC 4733), or as a tone in the audio when none was negotiated.
+    /// Sends a key as a telephone-event (RFC 4733), or as a tone in the audio where the session has `tones`.
     SendDigit {
         /// Which.
         stream: StreamId,
@@ -180,6 +270,45 @@ pub enum Command {
     StopRecord {
         /// Which.
         stream: StreamId,
+    },
+    /// Plays items once to everybody in the mix that the stream is in, together with what is said. No event.
+    PlayInMix {
+        /// One of those in it.
+        stream: StreamId,
+        /// What, in order.
+        items: Vec<PlayItem>,
+    },
+    /// Records what the stream receives and what it is sent, as one side each, into the file of that name; a recording
+    /// of that name that has left another stream goes on. Answered by `Event::Recorded` after its last `StopTape`.
+    Tape {
+        /// Which.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// File name under the data folder, as when it began.
+        file: Arc<str>,
+        /// What it becomes.
+        form: TapeForm,
+        /// What the stream receives is the right side, else the left.
+        flipped: bool,
+        /// Begins with a pause.
+        paused: bool,
+    },
+    /// Takes nothing for a while, or again; silence stands in the file.
+    PauseTape {
+        /// Which.
+        stream: StreamId,
+        /// Nothing.
+        paused: bool,
+    },
+    /// The recording leaves the stream: for good, or to go on at another. Also for a stream that is closed already.
+    StopTape {
+        /// Which.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// For good.
+        last: bool,
     },
     /// Ends the stream: RTCP BYE, socket unused, `Event::Closed`.
     Close {
@@ -225,14 +354,21 @@ pub enum Event {
     },
     /// A recording has ended and its file is complete (or could not be written).
     Recorded {
-        /// Where.
-        stream: StreamId,
+        /// Where; none when the media ended before its call.
+        stream: Option<StreamId>,
         /// Which.
         record: RecordId,
         /// Audio in the file.
         length: Duration,
         /// What went wrong, told to the operator.
         error: Option<Arc<str>>,
+    },
+    /// A recording that goes on cannot be written, told once; what is in the file so far can be read.
+    NotRecorded {
+        /// Which.
+        record: RecordId,
+        /// Why, for the operator.
+        error: Arc<str>,
     },
     /// The first packet from the other side has come.
     Heard {
@@ -267,12 +403,38 @@ pub enum Event {
         /// For the operator.
         why: Arc<str>,
     },
+    /// Audio comes again from a side that was quiet, or its reports say again that it hears us.
+    Restored {
+        /// Where.
+        stream: StreamId,
+    },
+    /// The other side's reports say that nothing of what we send arrives (told once until it does).
+    Unheard {
+        /// Where.
+        stream: StreamId,
+    },
+    /// What a stream has counted so far; told every other second.
+    Figures {
+        /// Where.
+        stream: StreamId,
+        /// What.
+        stats: Stats,
+    },
     /// A stream is over and its port can be used again.
     Closed {
         /// Where.
         stream: StreamId,
         /// What it counted.
         stats: Stats,
+    },
+    /// A thread is short of time: what it has to send goes out late, or soon will. Told every 100 ms while it is so.
+    Short {
+        /// Thread.
+        thread: u8,
+        /// How late the latest slot of these 100 ms was.
+        late: Duration,
+        /// How much of them it was at work.
+        busy_percent: u8,
     },
 }
 
@@ -293,4 +455,18 @@ pub struct Stats {
     pub rtt_us: Option<u32>,
     /// What the other side reported as lost, out of 256 (last report).
     pub remote_fraction_lost: Option<u8>,
+    /// What the other side talks; none before the stream was opened.
+    pub codec: Option<Codec>,
+    /// What its peer talks, where that has to be heard and said anew in `codec`.
+    pub converted_from: Option<Codec>,
+    /// Where its packets come from.
+    pub from: Option<SocketAddr>,
+    /// Interarrival jitter in microseconds.
+    pub jitter_us: u32,
+    /// Estimated mean opinion score of what the other side sends us, in hundredths; none before anything came.
+    pub mos: Option<u16>,
+    /// Nothing comes although it should.
+    pub quiet: bool,
+    /// It reports that nothing of ours arrives.
+    pub unheard: bool,
 }

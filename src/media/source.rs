@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crate::media::Base;
 use crate::media::Codec;
+use crate::media::MixId;
 use crate::media::PlayId;
 use crate::media::PlayItem;
 use crate::media::StreamId;
+use crate::media::Voice;
 use crate::media::bank::Bank;
 use crate::media::bank::Clip;
 use crate::media::codec::BYTES_PER_MS;
@@ -25,30 +27,44 @@ pub enum Line {
         clip: Arc<Clip>,
         /// Music counts from the engine's start, so that everyone hears the same; tones from their own.
         origin_ms: u64,
+        /// Announcements are heard over it, rather than in its place.
+        music: bool,
     },
     /// What another stream, or for an echo this one, receives.
     Peer(StreamId),
+    /// What is said in a mix; `seat` is its place in the engine and in the mix, when that is one of this thread.
+    Mix {
+        /// Which.
+        mix: MixId,
+        /// Who hears this stream there.
+        voice: Voice,
+        /// None when the mix is another thread's, or full.
+        seat: Option<(u16, u16)>,
+    },
 }
 
 impl Line {
     /// Looks up what `base` names. A clip that is not in the bank, or is empty, is silence.
     pub fn new(base: Base, own: StreamId, bank: &Bank, ms: u64) -> Line {
+        let music = matches!(base, Base::Music(_));
         let (clip, origin_ms) = match base {
             Base::Silence => return Line::Silence,
             Base::Peer(peer) => return Line::Peer(peer),
             Base::Echo => return Line::Peer(own),
+            // Joined by the engine.
+            Base::Mix { mix, voice } => return Line::Mix { mix, voice, seat: None },
             Base::Music(name) => (bank.get(&name), 0),
             Base::Tone(tone) => (Some(bank.tone(tone)), ms),
         };
         match clip.filter(|clip| !clip.bytes(Codec::Pcma).is_empty()) {
-            Some(clip) => Line::Loop { clip, origin_ms },
+            Some(clip) => Line::Loop { clip, origin_ms, music },
             None => Line::Silence,
         }
     }
 
     /// Fills a packet that begins at `ms`; only a loop has anything to fill it with.
     pub fn fill(&self, codec: Codec, ms: u64, packet: &mut [u8]) {
-        if let Line::Loop { clip, origin_ms } = self {
+        if let Line::Loop { clip, origin_ms, .. } = self {
             let at = (ms.saturating_sub(*origin_ms) * BYTES_PER_MS as u64) as usize;
             copy_around(clip.bytes(codec), at, packet);
         }
@@ -126,6 +142,11 @@ impl Play {
             .collect();
         let turns = (repeat != 0 || items.is_empty()).then_some(repeat);
         Play { items, next: 0, played: 0, turns, name: Some(name) }
+    }
+
+    /// Items played once without telling their end; clips that are not in the bank are left out.
+    pub fn once(items: Vec<PlayItem>, bank: &Bank) -> Play {
+        Play { name: None, ..Play::new(PlayId(0), items, 1, bank) }
     }
 
     /// Keys as tones in the audio; add them by [`Play::push_key`].

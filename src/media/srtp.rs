@@ -474,7 +474,7 @@ mod tests {
             let length = theirs.unprotect(&mut came).unwrap();
             assert_eq!(came[..length], plain);
             assert_eq!(theirs.unprotect(&mut sent.clone()), None, "a replay");
-            let report = crate::media::rtcp::report(9, "name", None, None, true);
+            let report = crate::media::rtcp::report(9, "name", None, None, None, true);
             let mut sent = report.clone();
             assert!(ours.protect_rtcp(&mut sent, 0));
             for at in 0..sent.len() {

@@ -6,13 +6,18 @@
 pub mod incoming;
 pub mod latch;
 pub mod outgoing;
+pub mod voice;
 
+use crate::media::MixId;
 use crate::media::Session;
 use crate::media::StreamId;
-use crate::media::codec::Converter;
 use crate::media::dtmf;
+use crate::media::dtmf_inband::Listener;
+use crate::media::duck::Duck;
 use crate::media::engine::record::Record;
+use crate::media::engine::reports::Hearing;
 use crate::media::engine::secure::Guard;
+use crate::media::engine::tape::Tape;
 use crate::media::slots::Place;
 use crate::media::source::Line;
 use crate::media::source::Play;
@@ -20,6 +25,7 @@ use crate::media::srtp::Srtp;
 use crate::media::stream::incoming::Incoming;
 use crate::media::stream::latch::Latch;
 use crate::media::stream::outgoing::Outgoing;
+use crate::media::stream::voice::Voice;
 
 /// Everything about one stream. Made and changed by the engine only.
 pub struct Stream {
@@ -41,6 +47,8 @@ pub struct Stream {
     pub dropped: u64,
     /// Hears keys.
     pub keys_in: dtmf::Receiver,
+    /// Hears keys in the audio, where no telephone-event was negotiated.
+    pub tones_in: Option<Box<Listener>>,
     /// Keys that come are not passed on.
     pub keeps_keys: bool,
     /// Sends keys as telephone-events.
@@ -51,12 +59,18 @@ pub struct Stream {
     pub play: Option<Play>,
     /// What is sent beneath.
     pub line: Line,
-    /// Turns the peer's codec into ours, when they differ.
-    pub converter: Option<Converter>,
+    /// Turns music down beneath what is played.
+    pub duck: Option<Box<Duck>>,
+    /// Makes its packets where bytes cannot be passed on or copied.
+    pub voice: Option<Box<Voice>>,
+    /// Packets of the peer in a row that were of another length than ours.
+    pub misfits: u8,
     /// Whose base is this stream.
     pub listeners: Vec<StreamId>,
     /// What is recorded of it.
     pub record: Option<Record>,
+    /// The recording of its call.
+    pub tape: Option<Box<Tape>>,
     /// Its slot, from its first own packet on.
     pub place: Option<Place>,
     /// Whether it stands in the wheel.
@@ -75,12 +89,31 @@ pub struct Stream {
     pub rtt_us: Option<u32>,
     /// From the other side's reports.
     pub remote_fraction_lost: Option<u8>,
+    /// What the other side says that it hears.
+    pub hearing: Hearing,
+    /// When its figures are told next.
+    pub figures_ms: u64,
 }
 
 impl Stream {
     /// Whether it makes packets of its own in this moment, rather than passing on what comes.
     pub fn generates(&self) -> bool {
-        self.overlaid() || matches!(self.line, Line::Loop { .. })
+        self.overlaid() || matches!(self.line, Line::Loop { .. }) || self.repeats()
+    }
+
+    /// Whether it says anew what its peer says, rather than passing it on.
+    pub fn repeats(&self) -> bool {
+        matches!(self.line, Line::Peer(_)) && self.voice.as_ref().is_some_and(|voice| voice.hears())
+    }
+
+    /// Listens for tones from here on, or no longer, as its session has it.
+    pub fn settle_tones(&mut self) {
+        let wanted = self.session.tones && self.session.dtmf.is_none();
+        match (wanted, &self.tones_in) {
+            (true, None) => self.tones_in = Some(Box::new(Listener::new(self.session.codec))),
+            (false, Some(_)) => self.tones_in = None,
+            (true, Some(_)) | (false, None) => {}
+        }
     }
 
     /// Whether something covers its base.
@@ -93,11 +126,36 @@ impl Stream {
         self.srtp.is_none() && self.session.transport.dtls.is_some()
     }
 
+    /// Its peer is another from here on, or none.
+    pub fn hear_another(&mut self) {
+        if let Some(voice) = &mut self.voice {
+            voice.forget();
+        }
+        self.misfits = 0;
+        self.outgoing.interrupt();
+    }
+
+    /// What its peer says is not passed on for a while.
+    pub fn interrupt(&mut self) {
+        if let Some(ear) = self.voice.as_mut().and_then(|voice| voice.hearing()) {
+            ear.interrupt();
+        }
+        self.outgoing.interrupt();
+    }
+
     /// Whose packets it passes on, if its base is a peer.
     pub fn peer(&self) -> Option<StreamId> {
         match self.line {
             Line::Peer(peer) => Some(peer),
-            Line::Silence | Line::Loop { .. } => None,
+            Line::Silence | Line::Loop { .. } | Line::Mix { .. } => None,
+        }
+    }
+
+    /// The mix that it is in.
+    pub fn mix(&self) -> Option<MixId> {
+        match self.line {
+            Line::Mix { mix, .. } => Some(mix),
+            Line::Silence | Line::Loop { .. } | Line::Peer(_) => None,
         }
     }
 }

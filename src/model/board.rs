@@ -85,6 +85,19 @@ pub enum Order {
         #[serde(default)]
         call: Option<CallId>,
     },
+    /// Has a phone of the user that rings answer.
+    Answer {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+        /// Which call; the one that has rung longest when not given.
+        #[serde(default)]
+        call: Option<CallId>,
+        /// Which phone; when not given one that can be told to, else the first.
+        #[serde(default)]
+        device: Option<DeviceId>,
+    },
     /// Click to call: rings the user's phones, then dials. Answered by `Dialled`.
     Dial {
         /// Whose.

@@ -127,4 +127,7 @@ pub struct Cdr {
     pub rtp: (u64, u64),
     /// RTP packets that the caller sent and we did not get.
     pub rtp_lost: u64,
+    /// Files of its recordings, under the data folder, in the order in which they began.
+    #[serde(default)]
+    pub recordings: Vec<Arc<str>>,
 }

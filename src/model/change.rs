@@ -28,6 +28,7 @@ use crate::model::mailbox::MessageState;
 use crate::model::mailbox::Occasion;
 use crate::model::missed::Missed;
 use crate::model::personal::Setting;
+use crate::model::recording::RecordingView;
 
 /// Who or what changed an agent's or toggle's state.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -86,6 +87,29 @@ impl BindingRecord {
             (Some(_) | None, _) => Arc::clone(&self.contact),
         }
     }
+}
+
+/// Where a PIN is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PinOf {
+    /// At service numbers: a user's.
+    Service(UserKey),
+    /// At shared phones: a user's.
+    Desk(UserKey),
+    /// At a voicemail box.
+    Mailbox(MailboxKey),
+}
+
+/// How an app is woken (RFC 8599 §4): what it has told of itself in its Contact.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PushTarget {
+    /// `pn-provider`: `apns`, `fcm`, `webpush` …
+    pub provider: Arc<str>,
+    /// `pn-prid`: which app on which telephone.
+    pub prid: Arc<str>,
+    /// `pn-param`, for the provider.
+    pub param: Option<Arc<str>>,
 }
 
 /// A place in a queue without a call.
@@ -223,6 +247,19 @@ pub enum Change {
         /// The binding.
         binding: BindingRecord,
     },
+    /// An app may be woken, or no longer.
+    AppKnown {
+        /// SIP domain.
+        domain: Arc<str>,
+        /// Which device it is.
+        device: DeviceId,
+        /// How it is woken.
+        push: PushTarget,
+        /// It may.
+        known: bool,
+        /// When it last registered.
+        at: Timestamp,
+    },
     /// A binding ended.
     Unbound {
         /// SIP domain.
@@ -318,6 +355,24 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// PINs were keyed in wrongly in a row, or a right one after such.
+    PinTries {
+        /// Where.
+        of: PinOf,
+        /// How often; 0 after a right one.
+        times: u32,
+        /// When last.
+        at: Timestamp,
+    },
+    /// A user's mobile answered without anybody pressing a key, or somebody has.
+    VoicemailSigns {
+        /// Whose.
+        user: UserKey,
+        /// How many signs there are that it is voicemail; 0 when it is a person.
+        signs: u8,
+        /// When.
+        at: Timestamp,
+    },
     /// A message was left.
     MessageLeft {
         /// The message.
@@ -386,6 +441,34 @@ pub enum Change {
         /// Which.
         id: Arc<str>,
     },
+    /// A recording of a call began.
+    RecordingBegun {
+        /// The recording.
+        recording: RecordingView,
+    },
+    /// The file of a recording is complete.
+    RecordingEnded {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        id: Arc<str>,
+        /// How long.
+        length_ms: u64,
+    },
+    /// A recording was deleted; its file goes with it.
+    RecordingDeleted {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        id: Arc<str>,
+    },
+    /// Recordings have been kept long enough; their files go with them.
+    RecordingsExpired {
+        /// Whose.
+        company: CompanyId,
+        /// Those that began before this.
+        before: Timestamp,
+    },
     /// A trunk came up or went down.
     Trunk {
         /// Which.
@@ -398,6 +481,19 @@ pub enum Change {
 }
 
 impl Change {
+    /// Whether the store keeps it in tables of its own: call records and recordings.
+    pub fn is_kept(&self) -> bool {
+        matches!(
+            self,
+            Change::CallEnded { .. }
+                | Change::CallMedia { .. }
+                | Change::RecordingBegun { .. }
+                | Change::RecordingEnded { .. }
+                | Change::RecordingDeleted { .. }
+                | Change::RecordingsExpired { .. }
+        )
+    }
+
     /// Whether the store keeps it and gives it back at the next start.
     pub fn is_state(&self) -> bool {
         match self {
@@ -408,12 +504,15 @@ impl Change {
             | Change::LastAgent { .. }
             | Change::Callback { .. }
             | Change::Bound { .. }
+            | Change::AppKnown { .. }
             | Change::Unbound { .. }
             | Change::DevicePassword { .. }
             | Change::ToggleSet { .. }
             | Change::BusyCallback { .. }
             | Change::HotDesk { .. }
             | Change::PersonalSet { .. }
+            | Change::PinTries { .. }
+            | Change::VoicemailSigns { .. }
             | Change::MessageLeft { .. }
             | Change::MessageMarked { .. }
             | Change::MessageHandled { .. }
@@ -431,6 +530,10 @@ impl Change {
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }
+            | Change::RecordingBegun { .. }
+            | Change::RecordingEnded { .. }
+            | Change::RecordingDeleted { .. }
+            | Change::RecordingsExpired { .. }
             | Change::Trunk { .. } => false,
         }
     }

@@ -223,6 +223,9 @@ impl<'a> Checker<'a> {
             ("transfer", &codes.keys.transfer),
             ("consult", &codes.keys.consult),
             ("back", &codes.keys.back),
+            ("join", &codes.keys.join),
+            ("record", &codes.keys.record),
+            ("record_pause", &codes.keys.record_pause),
         ];
         let keys = keys.map(|(name, code)| (name, code.as_deref().unwrap_or_default()));
         for (name, code) in keys {
@@ -389,8 +392,17 @@ impl<'a> Checker<'a> {
 }
 
 /// Codes that extensions of users are dialled behind.
-const TAKES_EXTENSION: [&str; 6] =
-    ["pickup", "intercom", "call_back", "call_back_cancel", "take_over", "hot_desk"];
+const TAKES_EXTENSION: [&str; 9] = [
+    "pickup",
+    "intercom",
+    "call_back",
+    "call_back_cancel",
+    "take_over",
+    "listen",
+    "whisper",
+    "barge",
+    "hot_desk",
+];
 
 /// Norwegian voice emergency numbers.
 const EMERGENCY: [&str; 3] = ["110", "112", "113"];
@@ -403,6 +415,7 @@ fn code_list(codes: &Codes) -> Vec<(&str, &str)> {
         ("pause", &codes.pause),
         ("unpause", &codes.unpause),
         ("wrap_up_end", &codes.wrap_up_end),
+        ("wrap_up_extend", &codes.wrap_up_extend),
         ("voicemail", &codes.voicemail),
         ("toggle", &codes.toggle),
         ("echo", &codes.echo),
@@ -414,6 +427,9 @@ fn code_list(codes: &Codes) -> Vec<(&str, &str)> {
         ("call_back", &codes.call_back),
         ("call_back_cancel", &codes.call_back_cancel),
         ("take_over", &codes.take_over),
+        ("listen", &codes.listen),
+        ("whisper", &codes.whisper),
+        ("barge", &codes.barge),
         ("own_call", &codes.own_call),
         ("hot_desk", &codes.hot_desk),
         ("record_prompt", &codes.record_prompt),

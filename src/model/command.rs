@@ -19,6 +19,7 @@ use crate::model::id::HoursId;
 use crate::model::id::LineId;
 use crate::model::id::MailboxId;
 use crate::model::id::Number;
+use crate::model::id::RoomId;
 use crate::model::id::ToggleId;
 use crate::model::id::UserId;
 use crate::model::mailbox::Message;
@@ -34,6 +35,9 @@ use crate::model::report::WhyAsk;
 use crate::model::report::WhyLine;
 use crate::model::report::WhyNot;
 use crate::model::report::WhyNotAsk;
+use crate::model::room::RoomOrder;
+use crate::model::room::RoomView;
+use crate::model::room::Supervise;
 
 /// An order or a question.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -47,6 +51,20 @@ pub enum Command {
     HangUp {
         /// Which.
         call: CallId,
+    },
+    /// About the recording of a call.
+    Record {
+        /// Which.
+        call: CallId,
+        /// What.
+        order: RecordOrder,
+    },
+    /// Deletes a recording and its file.
+    DeleteRecording {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        id: Arc<str>,
     },
     /// Queues and ring groups with waiting callers and agents.
     Queues {
@@ -77,6 +95,18 @@ pub enum Command {
         user: UserId,
         /// Why.
         reason: Option<Arc<str>>,
+        /// Ends by itself.
+        #[serde(default)]
+        until: Option<Timestamp>,
+    },
+    /// An agent has finished wrapping up, or needs longer.
+    WrapUp {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+        /// By as much as the queue of the last call says; else it ends.
+        longer: bool,
     },
     /// Users with what they have set for themselves.
     Users {
@@ -160,6 +190,50 @@ pub enum Command {
     WhyNot(WhyNotAsk),
     /// No new calls; ends when the last call is over.
     Drain,
+    /// Conference rooms in which somebody is.
+    Rooms {
+        /// Only of this company.
+        company: Option<CompanyId>,
+    },
+    /// An order to a meeting.
+    Room {
+        /// Whose.
+        company: CompanyId,
+        /// Which.
+        room: RoomId,
+        /// What.
+        order: RoomOrder,
+    },
+    /// A supervisor takes part in a call; their phone rings first, unless they do already.
+    Supervise {
+        /// Which.
+        call: CallId,
+        /// Who.
+        by: UserId,
+        /// How.
+        mode: Supervise,
+    },
+    /// Joins the two calls of a user.
+    Join {
+        /// Whose.
+        company: CompanyId,
+        /// Who.
+        user: UserId,
+    },
+}
+
+/// An order about the recording of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordOrder {
+    /// Begins.
+    Start,
+    /// Ends.
+    Stop,
+    /// Takes nothing for a while.
+    Pause,
+    /// Takes again.
+    Resume,
 }
 
 /// An order about the messages of a box.
@@ -235,6 +309,9 @@ pub struct Simulate {
     pub at: Option<Timestamp>,
     /// Keys pressed, one menu after the other.
     pub keys: String,
+    /// Only these agents are logged in, and free; as it is now when none.
+    #[serde(default)]
+    pub logged_in: Option<Vec<UserId>>,
 }
 
 /// The answer to a command.
@@ -323,6 +400,11 @@ pub enum Answer {
         /// Its decisions, in order.
         lines: Vec<WhyLine>,
     },
+    /// To `Rooms`.
+    Rooms {
+        /// By company and room.
+        rooms: Vec<RoomView>,
+    },
     /// To `WhyNot`.
     WhyNot {
         /// By queue or group.
@@ -409,6 +491,9 @@ pub struct CallView {
     /// SIP Call-IDs of its legs that are up, the caller's first.
     #[serde(default)]
     pub call_ids: Vec<String>,
+    /// `on` or `paused` when it is recorded.
+    #[serde(default)]
+    pub recording: Option<String>,
 }
 
 /// A queue or ring group.

@@ -31,17 +31,20 @@ use crate::model::mailbox::Mailbox;
 use crate::model::parking::Parking;
 use crate::model::prompt::Media;
 use crate::model::queue::Queue;
+use crate::model::recording::Recordings;
 use crate::model::ring_group::RingGroup;
+use crate::model::room::Room;
+use crate::model::room::Supervision;
 use crate::model::server::Codes;
 use crate::model::server::Language;
-use crate::model::server::Secret;
+use crate::model::server::Push;
 use crate::model::server::Sms;
 use crate::model::server::Webhook;
 use crate::model::service_number::ServiceNumber;
 use crate::model::user::Device;
 use crate::model::user::User;
 
-/// Which queue calls are recorded.
+/// Which calls are recorded, where neither queue nor user says otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Record {
     /// None.
@@ -51,6 +54,8 @@ pub enum Record {
     Queues,
     /// All.
     All,
+    /// Those that somebody of ours wants recorded.
+    OnDemand,
 }
 
 /// Who may transfer by keys while talking.
@@ -118,18 +123,24 @@ pub struct Company {
     pub mailboxes: BTreeMap<MailboxId, Mailbox>,
     /// Call flows.
     pub flows: BTreeMap<FlowId, Flow>,
-    /// Conference rooms (loaded and checked; joined by a later version).
+    /// Conference rooms.
     pub rooms: BTreeMap<RoomId, Room>,
+    /// Supervision of calls.
+    pub supervision: Supervision,
     /// Where callers are parked.
     pub parking: Option<Parking>,
     /// Caller lists for the `caller` verb (`contacts:<id>`).
     pub contacts: BTreeMap<Arc<str>, Vec<Number>>,
     /// Numbers for everybody by the digits that stand for them; a user's own stand above them.
     pub speed: BTreeMap<Arc<str>, Number>,
+    /// Reasons of pauses by the digit or two that are dialled for them.
+    pub pauses: BTreeMap<Arc<str>, Arc<str>>,
     /// The server's, overridden.
     pub codes: Codes,
     /// How text messages are sent: its own way, else the server's.
     pub sms: Option<Sms>,
+    /// How sleeping apps are woken; else as the server.
+    pub push: Option<Push>,
     /// Webhooks.
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// Destinations open to its flows, and to its users who have no `allow` of their own, besides the usual ones.
@@ -142,6 +153,8 @@ pub struct Company {
     pub block: Classes,
     /// The server's, overridden.
     pub fraud: Fraud,
+    /// How calls are recorded, and how long that is kept: the server's, overridden.
+    pub recordings: Recordings,
     /// Extension → where it leads: users, queues, groups, mailboxes, toggles are found here.
     pub extensions: HashMap<Number, Extension>,
 }
@@ -172,17 +185,4 @@ pub enum Extension {
     To(Destination),
     /// A toggle's extension: calling it flips the toggle.
     Toggle(ToggleId),
-}
-
-/// A conference room.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Room {
-    /// Shown.
-    pub name: Arc<str>,
-    /// Extension.
-    pub ext: Option<Number>,
-    /// Asked of everyone.
-    pub pin: Option<Secret>,
-    /// Makes its holder moderator.
-    pub moderator_pin: Option<Secret>,
 }

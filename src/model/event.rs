@@ -92,6 +92,12 @@ pub struct Fields {
     /// The line's service level at that moment: answered within these milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_ms: Option<u64>,
+    /// File under the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<Arc<str>>,
+    /// Milliseconds of a recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length_ms: Option<u64>,
     /// Agents of the line who were not offered the caller at that moment; at most [`PASSED_MAX`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub passed: Vec<Passed>,
@@ -122,7 +128,7 @@ pub struct Passed {
 }
 
 /// A line as people write it (`queue:salg`), which is short in the log.
-mod line_as_text {
+pub(crate) mod line_as_text {
     use serde::Deserialize as _;
     use serde::Deserializer;
     use serde::Serializer;
@@ -130,14 +136,14 @@ mod line_as_text {
 
     use crate::model::id::LineId;
 
-    pub(super) fn serialize<S: Serializer>(line: &Option<LineId>, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(line: &Option<LineId>, to: S) -> Result<S::Ok, S::Error> {
         match line {
             Some(line) => to.collect_str(line),
             None => to.serialize_none(),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<LineId>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<LineId>, D::Error> {
         let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
         let line = match text.split_once(':') {
             Some(("queue", id)) => LineId::Queue(id.into()),

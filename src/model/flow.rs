@@ -37,7 +37,7 @@ pub enum Destination {
     Voicemail(MailboxId),
     /// `phone:+4736000299`
     Phone(Number),
-    /// `room:styret` (joined by a later version)
+    /// `room:styret`
     Room(RoomId),
     /// `hangup`
     Hangup,
@@ -456,14 +456,65 @@ pub enum Check {
     Orgnr,
     /// A telephone number.
     Phone,
-    /// A pattern of the form `[0-9]{4,6}` (carried out: digits with a count).
+    /// A pattern of the form `[0-9]{4,6}`: digits with a count.
     Digits {
         /// At least.
         min: u32,
         /// At most.
         max: u32,
     },
+    /// Any other regular expression, for all that was keyed in.
+    Pattern(Pattern),
 }
+
+/// A regular expression that keyed-in digits are held against, as a whole.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: Arc<str>,
+    compiled: regex::Regex,
+}
+
+impl Pattern {
+    /// What a compiled expression may take, in bytes. There is room for thousands of alternatives; repetitions of
+    /// repetitions find none.
+    const SIZE_MAX: usize = 64 * 1024;
+
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// In one line what is wrong with it.
+    pub fn new(text: &str) -> Result<Pattern, String> {
+        let compile = |text: &str| {
+            regex::RegexBuilder::new(text)
+                .size_limit(Pattern::SIZE_MAX)
+                .dfa_size_limit(Pattern::SIZE_MAX)
+                .build()
+        };
+        // By itself first: a bracket that closes what the text has not opened must not close ours.
+        match compile(text).and_then(|_| compile(&format!("^(?:{text})$"))) {
+            Ok(compiled) => Ok(Pattern { text: text.into(), compiled }),
+            Err(regex::Error::CompiledTooBig(_)) => Err("it is too large: repeat less".to_owned()),
+            Err(error) => {
+                let told = error.to_string();
+                let last = told.lines().last().unwrap_or_default();
+                Err(last.trim_start_matches("error: ").to_owned())
+            }
+        }
+    }
+
+    /// Whether all of `digits` is what the expression says.
+    pub fn holds(&self, digits: &str) -> bool {
+        self.compiled.is_match(digits)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
 
 /// How a call is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -81,8 +81,10 @@ pub struct OwnDate {
 /// Which dates an own date means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatePattern {
-    /// Every year: month, day. 29 February is skipped in other years.
+    /// Every year: month, day. 29 February is skipped in common years.
     Yearly(i8, i8),
+    /// 29 February, and in common years the day before instead.
+    LeapDay,
     /// Once.
     Once(Date),
 }

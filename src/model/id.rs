@@ -217,6 +217,21 @@ impl fmt::Display for LineKey {
     }
 }
 
+/// A conference room of a company.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct RoomKey {
+    /// Whose.
+    pub company: CompanyId,
+    /// Which.
+    pub room: RoomId,
+}
+
+impl fmt::Display for RoomKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/room:{}", self.company, self.room)
+    }
+}
+
 /// A voicemail box of a company: shared, or a user's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct MailboxKey {

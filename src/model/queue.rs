@@ -9,6 +9,7 @@ use crate::model::id::HoursId;
 use crate::model::id::MediaId;
 use crate::model::id::Number;
 use crate::model::id::UserId;
+use crate::model::recording::Recording;
 use crate::model::user::ContactRule;
 
 /// Which free agents ring next.
@@ -355,6 +356,8 @@ pub struct Queue {
     pub target: Option<Target>,
     /// What agents see.
     pub present: Present,
+    /// Whether its calls are recorded, else as the company has it.
+    pub recording: Option<Recording>,
     /// Default of the exits below.
     pub overflow: Option<Destination>,
     /// Waited too long.

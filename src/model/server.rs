@@ -11,6 +11,7 @@ use crate::model::class::Tariff;
 use crate::model::fraud::Fraud;
 use crate::model::fraud::Guard;
 use crate::model::id::WebhookId;
+use crate::model::recording::Recordings;
 
 /// Spoken and written language.
 #[derive(
@@ -97,8 +98,8 @@ pub struct Server {
     pub codecs: Vec<CodecName>,
     /// How long events of the log are kept.
     pub events_keep: Duration,
-    /// How long recordings are kept.
-    pub keep_recordings: Duration,
+    /// How calls are recorded, and how long that is kept; a company may override it.
+    pub recordings: Recordings,
     /// Web listener (loaded and checked; served by a later version).
     pub web_listen: Option<SocketAddr>,
     /// Where `/metrics` is served.
@@ -127,6 +128,8 @@ pub struct Server {
     pub webhooks: BTreeMap<WebhookId, Webhook>,
     /// How text messages are sent.
     pub sms: Option<Sms>,
+    /// How sleeping apps are woken.
+    pub push: Option<Push>,
 }
 
 impl Default for Server {
@@ -156,7 +159,7 @@ impl Default for Server {
             media_ports: (20000, 21999),
             codecs: vec![CodecName::G722, CodecName::Pcma, CodecName::Pcmu],
             events_keep: Duration::from_secs(400 * 86_400),
-            keep_recordings: Duration::from_secs(30 * 86_400),
+            recordings: Recordings::default(),
             web_listen: None,
             metrics_listen: None,
             log_level: "info".into(),
@@ -171,6 +174,7 @@ impl Default for Server {
             tariff: Tariff::default(),
             webhooks: BTreeMap::new(),
             sms: None,
+            push: None,
         }
     }
 }
@@ -179,7 +183,7 @@ impl Default for Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CodecName {
-    /// Opus, 48 kHz (accepted in configuration; offered by a later version).
+    /// Opus, up to 48 kHz.
     Opus,
     /// G.722, 16 kHz.
     G722,
@@ -187,6 +191,8 @@ pub enum CodecName {
     Pcma,
     /// G.711 µ-law, 8 kHz.
     Pcmu,
+    /// Samples as they are, 16 kHz; for tests.
+    L16,
 }
 
 /// Upper limits; reaching one is an ordinary answer (503, 413 …). `[limits]` in `server.toml`.
@@ -251,12 +257,15 @@ pub struct Codes {
     pub login: Option<Arc<str>>,
     /// Log out, the same way.
     pub logout: Option<Arc<str>>,
-    /// Pause everywhere.
+    /// Pause everywhere: alone, or `code + reason * time`, as in `*421*30` (reason 1 of `[pauses]`, 30 minutes) or
+    /// `*42*1200` (until noon).
     pub pause: Option<Arc<str>>,
     /// End the pause.
     pub unpause: Option<Arc<str>>,
     /// End wrap-up now.
     pub wrap_up_end: Option<Arc<str>>,
+    /// Prolong wrap-up.
+    pub wrap_up_extend: Option<Arc<str>>,
     /// Listen to own voicemail, or `code + mailbox's extension` for a shared box.
     pub voicemail: Option<Arc<str>>,
     /// Flip a toggle: `code + toggle's extension`.
@@ -294,6 +303,12 @@ pub struct Codes {
     pub call_back_cancel: Option<Arc<str>>,
     /// A supervisor takes the call of `code + extension`.
     pub take_over: Option<Arc<str>>,
+    /// A supervisor hears the call of `code + extension`.
+    pub listen: Option<Arc<str>>,
+    /// A supervisor hears it, and is heard by the colleague.
+    pub whisper: Option<Arc<str>>,
+    /// A supervisor joins it.
+    pub barge: Option<Arc<str>>,
     /// Move the own call to this phone.
     pub own_call: Option<Arc<str>>,
     /// Log in at a shared phone: `code + extension`; without one log out.
@@ -311,12 +326,25 @@ pub struct KeyCodes {
     pub consult: Option<Arc<str>>,
     /// Back to the other party.
     pub back: Option<Arc<str>>,
+    /// Joins whoever waits and whoever is talked with.
+    pub join: Option<Arc<str>>,
+    /// Begins to record the call, or ends that.
+    pub record: Option<Arc<str>>,
+    /// Takes nothing of the call for a while, or again.
+    pub record_pause: Option<Arc<str>>,
 }
 
 impl Default for KeyCodes {
     fn default() -> KeyCodes {
         let code = |text: &str| Some(Arc::from(text));
-        KeyCodes { transfer: code("**"), consult: code("*2"), back: code("*1") }
+        KeyCodes {
+            transfer: code("**"),
+            consult: code("*2"),
+            back: code("*1"),
+            join: code("*3"),
+            record: code("*5"),
+            record_pause: code("*6"),
+        }
     }
 }
 
@@ -329,6 +357,7 @@ impl Default for Codes {
             pause: code("*42"),
             unpause: code("*43"),
             wrap_up_end: code("*44"),
+            wrap_up_extend: code("*46"),
             voicemail: code("*99"),
             toggle: code("*50"),
             echo: code("*77"),
@@ -347,6 +376,9 @@ impl Default for Codes {
             call_back: code("*37"),
             call_back_cancel: code("#37"),
             take_over: code("*33"),
+            listen: code("*34"),
+            whisper: code("*35"),
+            barge: code("*36"),
             own_call: code("*11"),
             hot_desk: code("*70"),
             record_prompt: code("*60"),
@@ -426,6 +458,15 @@ pub struct Sms {
     pub webhook: Arc<str>,
     /// Who sends, as the receiver's telephone shows it: up to 11 letters and digits, or a number.
     pub sender: Option<Arc<str>>,
+}
+
+/// How apps are woken that sleep (RFC 8599): what wakes each is posted to a webhook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Push {
+    /// URL or webhook id.
+    pub webhook: Arc<str>,
+    /// How long a call waits for an app to register.
+    pub wait: Duration,
 }
 
 /// A webhook.

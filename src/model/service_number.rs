@@ -22,6 +22,8 @@ pub enum ServiceNumber {
     Unpause,
     /// `service:wrap-up-end`
     WrapUpEnd,
+    /// `service:wrap-up-extend`
+    WrapUpExtend,
     /// `service:toggle:natt`
     Toggle(ToggleId),
     /// `service:voicemail`, `service:voicemail:felles`
@@ -33,7 +35,7 @@ pub enum ServiceNumber {
 pub enum NoService {
     /// There is no such word.
     #[error(
-        "unknown service \"{0}\": write one of menu, login, logout, pause, unpause, wrap-up-end, toggle:ID, voicemail"
+        "unknown service \"{0}\": write one of menu, login, logout, pause, unpause, wrap-up-end, wrap-up-extend, toggle:ID, voicemail"
     )]
     Unknown(String),
     /// Nothing may follow the word, or something must.
@@ -64,7 +66,8 @@ impl FromStr for ServiceNumber {
             ("pause", None) => Ok(ServiceNumber::Pause),
             ("unpause", None) => Ok(ServiceNumber::Unpause),
             ("wrap-up-end", None) => Ok(ServiceNumber::WrapUpEnd),
-            ("menu" | "pause" | "unpause" | "wrap-up-end", Some(_)) => {
+            ("wrap-up-extend", None) => Ok(ServiceNumber::WrapUpExtend),
+            ("menu" | "pause" | "unpause" | "wrap-up-end" | "wrap-up-extend", Some(_)) => {
                 Err(wrong("without anything behind it"))
             }
             _ => Err(NoService::Unknown(word.to_owned())),
@@ -84,6 +87,7 @@ impl fmt::Display for ServiceNumber {
             ServiceNumber::Pause => f.write_str("pause"),
             ServiceNumber::Unpause => f.write_str("unpause"),
             ServiceNumber::WrapUpEnd => f.write_str("wrap-up-end"),
+            ServiceNumber::WrapUpExtend => f.write_str("wrap-up-extend"),
             ServiceNumber::Toggle(id) => write!(f, "toggle:{id}"),
             ServiceNumber::Voicemail(None) => f.write_str("voicemail"),
             ServiceNumber::Voicemail(Some(id)) => write!(f, "voicemail:{id}"),

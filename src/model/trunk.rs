@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::dtmf::KeysBy;
 use crate::model::id::CompanyId;
 use crate::model::id::Number;
 use crate::model::id::TrunkId;
@@ -227,6 +228,8 @@ pub struct Trunk {
     pub early_media: bool,
     /// Changes to the headers of INVITEs.
     pub headers: Vec<HeaderRule>,
+    /// How it sends keys, and is sent them.
+    pub dtmf: KeysBy,
 }
 
 impl Trunk {

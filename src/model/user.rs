@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::class::Classes;
+use crate::model::dtmf::KeysBy;
 use crate::model::flow::Destination;
 use crate::model::id::MediaId;
 use crate::model::id::Number;
 use crate::model::id::PlanId;
 use crate::model::id::SiteId;
 use crate::model::id::UserId;
+use crate::model::recording::Recording;
 use crate::model::server::Language;
 use crate::model::server::Secret;
 use crate::model::srtp::SrtpPolicy;
@@ -32,11 +34,13 @@ pub enum Role {
 /// What of a user rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rings {
-    /// Registered SIP devices.
+    /// Registered SIP devices, apps among them; apps that sleep are woken.
     Devices,
+    /// Registered SIP devices that are no apps.
+    Phones,
     /// The mobile number, through a trunk.
     Mobile,
-    /// The app (rung by a later version).
+    /// Apps only; those that sleep are woken.
     App,
 }
 
@@ -151,6 +155,8 @@ pub struct User {
     pub international: bool,
     /// Destinations open to them besides the usual ones, else the company's.
     pub allow: Option<Classes>,
+    /// Whether their calls are recorded that no queue gives, else as the company has it.
+    pub recording: Option<Recording>,
 }
 
 impl User {
@@ -190,4 +196,6 @@ pub struct Device {
     pub hot_desk: bool,
     /// Where it stands, else where its user sits: for emergency calls.
     pub site: Option<SiteId>,
+    /// How it sends keys, and is sent them.
+    pub dtmf: KeysBy,
 }

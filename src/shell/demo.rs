@@ -122,6 +122,7 @@ async fn act(daemon: &Daemon, caller: Agent, company: &Company, number: &Number)
         -heard.level_db
     )?;
     let simulate = Simulate {
+        logged_in: None,
         number: number.clone(),
         from: Some(Number::new("+4736000777")),
         at: None,

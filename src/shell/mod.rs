@@ -79,6 +79,7 @@ pub struct ServeOptions {
 pub fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let config = load(&options.config)?;
     telemetry::start(&config.server.log_level, config.server.log_json)?;
+    clock::pretend()?;
     let runtime = Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let daemon = Daemon::start(options, config)?;

@@ -25,6 +25,7 @@ use crate::shell::ask::Asker;
 use crate::shell::clock;
 use crate::shell::http::metrics;
 use crate::shell::mail::Mailer;
+use crate::shell::media::sys::Alarm;
 use crate::shell::media::sys::Epoll;
 use crate::shell::media::sys::EventFd;
 use crate::shell::media::thread::MediaThreads;
@@ -55,6 +56,8 @@ const WAIT_TOLD: Duration = Duration::from_millis(5);
 const READY_MAX: usize = 16;
 /// The event's token; sockets have their index.
 const INBOX: u64 = u64::MAX;
+/// The alarm's token.
+const ALARM: u64 = u64::MAX - 1;
 
 /// What the rest of the shell gives to the signalling thread.
 enum Item {
@@ -165,9 +168,20 @@ pub fn start(
         epoll.add(udp.socket(), index as u64).context("cannot watch a UDP socket")?;
     }
     epoll.add(&*mouth.wake, INBOX).context("cannot watch the inbox")?;
+    let alarm = Alarm::new().context("cannot make a timer")?;
+    epoll.add(&alarm, ALARM).context("cannot watch a timer")?;
     let waiting = vec![None; parts.udp.len() + 1];
-    let signaling =
-        Signaling { parts, inbox, mouth, epoll, replies: HashMap::new(), next: 0, ended: false, waiting };
+    let signaling = Signaling {
+        parts,
+        inbox,
+        mouth,
+        epoll,
+        alarm,
+        replies: HashMap::new(),
+        next: 0,
+        ended: false,
+        waiting,
+    };
     thread::Builder::new()
         .name("signaling".into())
         .spawn(move || signaling.run(first))
@@ -179,6 +193,7 @@ struct Signaling {
     inbox: Inbox,
     mouth: Mouth,
     epoll: Epoll,
+    alarm: Alarm,
     replies: HashMap<CommandId, oneshot::Sender<command::Answer>>,
     next: u64,
     ended: bool,
@@ -205,7 +220,7 @@ impl Signaling {
             }
             // Deadlines of a few milliseconds share one wake-up; none of them is that exact.
             let wait = wait.clamp(DEADLINES_TOGETHER, Duration::from_secs(1));
-            let (ready, since) = match self.look(wait, looked) {
+            let (ready, since) = match self.look(now.mono, wait, looked) {
                 Ok(looked) => looked,
                 Err(error) => {
                     tracing::error!(%error, "cannot wait for sockets");
@@ -223,6 +238,7 @@ impl Signaling {
                             self.waiting[inbox] = None;
                         }
                     }
+                    ALARM => {}
                     socket => self.read(socket as usize, since),
                 }
             }
@@ -233,10 +249,11 @@ impl Signaling {
 
     /// Waits until something can be read. Tells how many can, and since when it may have waited: what is there at once
     /// came while other work was done after the last look, anything else wakes us.
-    fn look(&mut self, wait: Duration, last: Instant) -> io::Result<(usize, Instant)> {
+    fn look(&mut self, now: Instant, wait: Duration, last: Instant) -> io::Result<(usize, Instant)> {
+        self.alarm.set(now, Some(now + wait))?;
         match self.epoll.wait(Some(Duration::ZERO))? {
             0 => {
-                let ready = self.epoll.wait(Some(wait))?;
+                let ready = self.epoll.wait(None)?;
                 Ok((ready, clock::now().mono))
             }
             ready => Ok((ready, last)),

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::model::company::Company;
 use crate::model::id::CallId;
+use crate::model::id::Number;
 use crate::model::server::Language;
 use crate::model::server::Secret;
 use crate::switch::Ask;
@@ -52,8 +53,10 @@ pub struct Post {
 pub(crate) enum For {
     /// A call that waits: the names it knows.
     Call(CallId, Vec<Arc<str>>),
-    /// A text message of a call that goes on.
-    Sms(CallId, crate::model::id::CompanyId),
+    /// An app that is to be woken for a call, or told something.
+    Push(Option<CallId>, crate::model::id::CompanyId),
+    /// A text message, of a call that goes on or of none.
+    Sms(Option<CallId>, crate::model::id::CompanyId),
 }
 
 impl Switch {
@@ -92,7 +95,7 @@ impl Switch {
             "tags": tags,
             "exits": names,
         });
-        let post = self.post(now, "flow.ask", call, url.clone(), secret, data, timeout);
+        let post = self.post(now, "flow.ask", Some(call), url.clone(), secret, data, timeout);
         let id = self.ask(Ask::Post(post), Asked::Posted { url, of: For::Call(call, names) });
         if let Some(of) = self.calls.get_mut(&call) {
             of.asking = Some(id);
@@ -103,37 +106,74 @@ impl Switch {
     pub(crate) fn send_sms(&mut self, now: Now, call: CallId, text: &str) {
         let Some(of) = self.calls.get(&call) else { return };
         let id = of.company.clone();
-        let Some(company) = self.config.companies.get(&id) else { return };
+        match of.facts.number.clone().filter(|_| !of.facts.hidden) {
+            Some(to) => drop(self.send_text(now, &id, Some(call), &to, text)),
+            None => self.decide(now, &id, Some(call), "sms.failed", "not_configured"),
+        }
+    }
+
+    /// Has a text message sent for a company, for a call or otherwise; `false` when it is not even tried.
+    pub(crate) fn send_text(
+        &mut self,
+        now: Now,
+        id: &crate::model::id::CompanyId,
+        call: Option<CallId>,
+        to: &Number,
+        text: &str,
+    ) -> bool {
+        let Some(company) = self.config.companies.get(id) else { return false };
         let hook = company.sms.as_ref().and_then(|sms| Some((sms, self.address(company, &sms.webhook)?)));
-        let to = of.facts.number.as_ref().filter(|_| !of.facts.hidden);
-        let (Some((sms, (url, secret))), Some(to)) = (hook, to) else {
-            return self.decide(now, &id, Some(call), "sms.failed", "not_configured");
+        let Some((sms, (url, secret))) = hook else {
+            self.decide(now, id, call, "sms.failed", "not_configured");
+            return false;
         };
         if !self.circuits.may_ask(&url, now.mono) {
-            return self.decide(now, &id, Some(call), "sms.failed", "resting");
+            self.decide(now, id, call, "sms.failed", "resting");
+            return false;
         }
         let data = json!({
             "company": id.as_str(),
-            "call": call.to_string(),
+            "call": call.map(|call| call.to_string()),
             "to": to.as_str(),
             "from": sms.sender.as_deref(),
             "text": text,
         });
         let post = self.post(now, "sms.send", call, url.clone(), secret, data, SMS_TIMEOUT);
-        self.ask(Ask::Post(post), Asked::Posted { url, of: For::Sms(call, id) });
+        self.ask(Ask::Post(post), Asked::Posted { url, of: For::Sms(call, id.clone()) });
+        true
+    }
+
+    /// Has an app woken, or told something; none when the webhook is not configured, or was down just now.
+    pub(crate) fn post_push(
+        &mut self,
+        now: Now,
+        company: &Company,
+        kind: &str,
+        call: Option<CallId>,
+        webhook: &str,
+        data: Value,
+        timeout: Duration,
+    ) -> Option<AskId> {
+        let (url, secret) = self.address(company, webhook)?;
+        if !self.circuits.may_ask(&url, now.mono) {
+            return None;
+        }
+        let post = self.post(now, kind, call, url.clone(), secret, data, timeout);
+        Some(self.ask(Ask::Post(post), Asked::Posted { url, of: For::Push(call, company.id.clone()) }))
     }
 
     fn post(
         &mut self,
         now: Now,
         kind: &str,
-        call: CallId,
+        call: Option<CallId>,
         url: Arc<str>,
         secret: Option<Secret>,
         data: Value,
         timeout: Duration,
     ) -> Post {
-        let id = format!("{call}-{}", self.next_ask + 1);
+        let of = call.map_or_else(|| now.utc.as_microsecond().to_string(), |call| call.to_string());
+        let id = format!("{of}-{}", self.next_ask + 1);
         let body = json!({ "type": kind, "at": now.utc.to_string(), "data": data }).to_string();
         Post { url, id, at: now.utc.as_second(), secret, body, timeout }
     }
@@ -165,7 +205,7 @@ impl Switch {
         };
         let company = match &of {
             For::Call(call, _) => self.calls.get(call).map(|of| of.company.clone()),
-            For::Sms(_, company) => Some(company.clone()),
+            For::Sms(_, company) | For::Push(_, company) => Some(company.clone()),
         };
         let changed = up.and_then(|up| self.circuits.asked(url, up, now.mono));
         if let (Some(open), Some(company)) = (changed, company) {
@@ -201,9 +241,16 @@ impl Switch {
                 };
                 self.run_program(now, call, event);
             }
+            For::Push(call, company) => {
+                let failed = answer.err();
+                if failed.is_none() {
+                    self.decide(now, &company, call, "app.pushed", "accepted");
+                }
+                self.push_answered(now, id, failed);
+            }
             For::Sms(call, company) => match answer {
-                Ok(_) => self.decide(now, &company, Some(call), "sms.sent", "accepted"),
-                Err(why) => self.decide(now, &company, Some(call), "sms.failed", &why.to_string()),
+                Ok(_) => self.decide(now, &company, call, "sms.sent", "accepted"),
+                Err(why) => self.decide(now, &company, call, "sms.failed", &why.to_string()),
             },
         }
     }

@@ -21,6 +21,10 @@ impl Switch {
             self.ports.total(),
             "ports in legs + closing + free = all"
         );
+        #[cfg(debug_assertions)]
+        self.check_meetings();
+        #[cfg(debug_assertions)]
+        self.check_mixes();
         for (id, call) in &self.calls {
             // Nobody calls yet where somebody is to be called back: the agent is rung first.
             let has_caller = call.originate.is_some()
@@ -72,6 +76,7 @@ impl Switch {
             && self.whispers.is_empty()
             && self.keying.is_empty()
             && self.recordings.is_empty()
+            && self.tapes.is_empty()
             && self.early_body.is_empty()
             && self.in_call.is_empty()
             && self.spending.is_idle()
@@ -82,6 +87,8 @@ impl Switch {
             && self.queues.waiting() == 0
             && self.between.parked.is_empty()
             && self.between.takes.is_empty()
+            && self.conferences.is_idle()
+            && self.mixes.is_empty()
     }
 
     /// What is not idle, in words for a failing test.
@@ -93,7 +100,7 @@ impl Switch {
             self.by_dialog.len(),
             self.by_stream.len(),
             self.offers.len(),
-            self.recordings.len(),
+            self.recordings.len() + self.tapes.len(),
             self.early_body.len(),
             self.in_call.len(),
             self.closing,

@@ -150,17 +150,12 @@ impl Switch {
         }
         let Some(codec) = local.codecs.first().copied() else { return Err(Refusal::no_media()) };
         let session = Session {
-            remote: None,
             codec,
-            payload_type: codec.static_payload_type(),
-            dtmf: None,
-            packet_ms: 20,
+            payload_type: codec.payload_type(),
             // Before their answer is known, what comes may be encrypted, and nothing may go out in the clear.
             send: !local.secrecy.offers(),
             receive: !local.secrecy.offers(),
-            symmetric: true,
-            srtp: None,
-            transport: crate::media::Transport::default(),
+            ..Session::default()
         };
         let body = self.make_offer(caller).ok_or_else(Refusal::no_media)?;
         if let Some(leg) = self.legs.get_mut(&caller) {
@@ -172,7 +167,8 @@ impl Switch {
 
     /// The winner of all that rang talks with the caller.
     pub(crate) fn connect(&mut self, now: Now, call: CallId, winner: LegId) {
-        self.give_up_attempts(now, call, Some(winner), &reasons::elsewhere());
+        let elsewhere = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_attempts(now, call, Some(winner), &elsewhere);
         let codec = self.legs.get(&winner).and_then(Leg::codec);
         if let Some(of) = self.calls.get_mut(&call) {
             of.callee = Some(winner);
@@ -204,8 +200,16 @@ impl Switch {
         tracing::info!(%call, "connected");
     }
 
-    /// Each of two legs hears the other, or music while the other holds.
+    /// The two parties of a call hear each other, and whoever else takes part.
     pub(crate) fn join_media(&mut self, a: LegId, b: LegId) {
+        let call = self.legs.get(&a).map(|leg| leg.call);
+        if !call.is_some_and(|call| self.mix_instead(call)) {
+            self.join_two(a, b);
+        }
+    }
+
+    /// Each of two legs hears the other, or music while the other holds.
+    pub(crate) fn join_two(&mut self, a: LegId, b: LegId) {
         let (Some(stream_a), Some(stream_b)) = (self.open_stream(a), self.open_stream(b)) else { return };
         let held = |leg: LegId| self.legs.get(&leg).is_some_and(|leg| leg.on_hold() || leg.holds);
         let (a_holds, b_holds) = (held(a), held(b));
@@ -242,6 +246,9 @@ impl Switch {
 
     /// After a re-INVITE: the other party hears music, or the party again.
     pub(crate) fn refresh_bridge(&mut self, call: CallId) {
+        if self.seat_again(call) || self.mix_instead(call) {
+            return;
+        }
         let Some(of) = self.calls.get(&call) else { return };
         if let Some(callee) = of.callee {
             let caller = of.caller;
@@ -251,7 +258,9 @@ impl Switch {
 
     /// Ends a call: every leg, its place in a queue, its program; and writes its record.
     pub(crate) fn end_call(&mut self, now: Now, call: CallId, ending: Ending) {
-        if ending.by == EndedBy::System && self.referral_failed(now, call, ending.status) {
+        if ending.by == EndedBy::System && self.referral_failed(now, call, ending.status)
+            || self.put_into_queue(now, call, &ending)
+        {
             return;
         }
         let Some(of) = self.calls.get_mut(&call) else { return };
@@ -259,6 +268,8 @@ impl Switch {
             return;
         }
         of.ending = true;
+        self.leave_room(now, call);
+        self.mix_over(now, call);
         self.consultation_over(now, call, &ending);
         self.callback_ended(now, call);
         self.end_segments(now, call);
@@ -289,12 +300,13 @@ impl Switch {
         if served.is_some() {
             self.queue_input(now, queue::Input::TalkEnded { entry: call });
         }
+        self.stop_taping(call);
         self.note_message(now, call);
         self.stop_recording(call);
         // What was recorded and not kept before the call ended is not wanted.
         self.judge_recording(now, call, false);
         let reason = match (ending.by, ending.extra.is_empty()) {
-            (EndedBy::Caller, true) => reasons::caller_gone(),
+            (EndedBy::Caller, true) => reasons::caller_gone(self.language_of_phones(call)),
             (EndedBy::Caller | EndedBy::Callee | EndedBy::System, _) => ending.extra.clone(),
         };
         self.give_up_attempts(now, call, None, &reason);
@@ -341,8 +353,12 @@ impl Switch {
 
     /// Ends a call whose caller goes on in another.
     pub(crate) fn dissolve(&mut self, now: Now, call: CallId) {
-        self.give_up_attempts(now, call, None, &reasons::elsewhere());
+        let elsewhere = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_attempts(now, call, None, &elsewhere);
+        self.leave_room(now, call);
+        self.mix_over(now, call);
         self.end_segments(now, call);
+        self.stop_taping(call);
         self.timers.clear(&Timer::Program(call));
         let Some(mut of) = self.calls.remove(&call) else { return };
         for user in std::mem::take(&mut of.busy) {
@@ -412,6 +428,7 @@ impl Switch {
             }
         }
         self.review_segments(now, call);
+        self.review_recording(now, call);
         self.watch_call(call);
     }
 

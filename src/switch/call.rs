@@ -18,6 +18,7 @@ use crate::model::id::CompanyId;
 use crate::model::id::DeviceId;
 use crate::model::id::LegId;
 use crate::model::id::LineKey;
+use crate::model::id::RoomKey;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
@@ -25,6 +26,7 @@ use crate::model::user::Rings;
 use crate::sip::Extra;
 use crate::sip::invite::HeaderEdit;
 use crate::switch::AskId;
+use crate::switch::call_recording::Taping;
 use crate::switch::consult::Consultation;
 use crate::switch::dial::Attempt;
 use crate::switch::dial::AttemptId;
@@ -39,6 +41,7 @@ use crate::switch::gruu::Instance;
 use crate::switch::originate::Click;
 use crate::switch::returns::Transferred;
 use crate::switch::segments::Segment;
+use crate::switch::supervise::Supervision;
 use crate::switch::transfer::Referral;
 
 /// A call, from its INVITE until its last leg is gone.
@@ -68,6 +71,8 @@ pub(crate) struct Call {
     pub(crate) recording: Option<RecordId>,
     /// The last finished recording, until it is kept or dropped.
     pub(crate) recorded: Option<RecordId>,
+    /// The recording of the call, and what else is known about recording it.
+    pub(crate) tape: Taping,
     /// When the caller was connected with somebody.
     pub(crate) talking_since: Option<Instant>,
     /// Our users' parts of the talk that goes on.
@@ -130,6 +135,10 @@ pub(crate) struct Call {
     pub(crate) sent_on_by: Option<UserId>,
     /// Who is searched for, and what of theirs rings.
     pub(crate) find: Option<(UserId, Vec<Rings>)>,
+    /// The conference room that it leads to.
+    pub(crate) room: Option<RoomKey>,
+    /// The call that its caller, a supervisor, takes part in.
+    pub(crate) supervises: Option<Supervision>,
 }
 
 /// Who learns that a playing has ended.
@@ -181,6 +190,7 @@ impl Call {
             codec: None,
             rtp: (0, 0),
             rtp_lost: 0,
+            recordings: Vec::new(),
         };
         Call {
             id: begin.id,
@@ -196,6 +206,7 @@ impl Call {
             playing: None,
             recording: None,
             recorded: None,
+            tape: Taping::default(),
             talking_since: None,
             segments: Vec::new(),
             served_by: None,
@@ -227,6 +238,8 @@ impl Call {
             why: Why::Unconditional,
             sent_on_by: None,
             find: None,
+            room: None,
+            supervises: None,
         }
     }
 
@@ -262,7 +275,8 @@ impl Call {
             | Event::Toggled(_)
             | Event::Acked
             | Event::Asked(_)
-            | Event::People(_) => self.why,
+            | Event::People(_)
+            | Event::Room(_) => self.why,
         };
     }
 
@@ -279,6 +293,12 @@ impl Call {
     pub(crate) fn state(&self) -> &'static str {
         if self.parked.is_some() {
             return "parked";
+        }
+        if let Some(supervision) = &self.supervises {
+            return supervision.mode.as_str();
+        }
+        if self.room.is_some() {
+            return "conference";
         }
         match (&self.waiting, self.callee, self.attempts.is_empty(), self.recording) {
             (_, Some(_), ..) => "talking",

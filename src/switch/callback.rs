@@ -152,7 +152,8 @@ impl Switch {
             return self.queue_input(now, queue::Input::CallbackFailed { entry: call });
         };
         let (company, direction) = (of.company.clone(), of.cdr.direction);
-        self.give_up_attempts(now, call, Some(agent), &reasons::elsewhere());
+        let elsewhere = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_attempts(now, call, Some(agent), &elsewhere);
         self.callbacks.dialling.insert(offer, (call, line.clone()));
         let user = self.legs.get(&agent).and_then(|leg| leg.user.as_ref()).map(|key| key.user.clone());
         if let Some(of) = self.calls.get_mut(&call) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use crate::media::PlayItem;
+use crate::model::change::Change;
 use crate::model::id::LegId;
 use crate::model::id::LineId;
 use crate::model::id::UserKey;
@@ -17,6 +18,7 @@ use crate::model::prompt::PromptKey;
 use crate::model::queue::Present;
 use crate::model::server::Language;
 use crate::sip::Response;
+use crate::sip::message::Name;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::clip_name;
@@ -42,6 +44,7 @@ pub(crate) struct Heard {
     rang: bool,
     early: bool,
     sent_on: bool,
+    talk: bool,
 }
 
 impl Heard {
@@ -50,6 +53,13 @@ impl Heard {
         self.rang |= response.status == 180;
         self.early |= !response.body.is_empty();
         self.sent_on |= response.status == 181;
+        let takes = response.headers.all(&Name::AllowEvents).any(|value| names_talk(&value));
+        self.talk |= takes;
+    }
+
+    /// Whether the phone can be told to answer.
+    pub(crate) fn takes_talk(&self) -> bool {
+        self.talk
     }
 
     /// Whether an answer at `now` looks like a machine's.
@@ -90,11 +100,14 @@ impl Switch {
         let answered = now.mono.checked_sub(CONFIRM_WITHIN).unwrap_or(now.mono);
         let signs = is_mobile(of) && of.heard.shows_voicemail(answered);
         let mobile = is_mobile(of);
-        self.endpoint.bye(now, dialog, reasons::not_confirmed());
+        let reason = reasons::not_confirmed(self.language_of_phones(call));
+        self.endpoint.bye(now, dialog, reason);
         if let Some(user) = user.filter(|_| mobile) {
             let times = self.suspects.entry(user.clone()).or_insert(0);
             let before = *times;
             *times = times.saturating_add(if signs { SUSPECTED_AFTER } else { 1 });
+            let signs = *times;
+            self.tell(Change::VoicemailSigns { user: user.clone(), signs, at: now.utc });
             let why = format!("not_confirmed: {} answered and pressed no key", user.user);
             self.decide(now, &user.company, Some(call), "agent.not_confirmed", &why);
             if before < SUSPECTED_AFTER && self.is_voicemail_suspected(&user) {
@@ -107,10 +120,19 @@ impl Switch {
     }
 
     /// A person has taken a call at this leg: nothing is suspected any more.
-    pub(crate) fn person_answered(&mut self, leg: LegId) {
+    pub(crate) fn person_answered(&mut self, now: Now, leg: LegId) {
         let Some(of) = self.legs.get(&leg).filter(|of| is_mobile(of)) else { return };
-        if let Some(user) = &of.user {
-            self.suspects.remove(user);
+        let Some(user) = of.user.clone() else { return };
+        if self.suspects.remove(&user).is_some() {
+            self.tell(Change::VoicemailSigns { user, signs: 0, at: now.utc });
+        }
+    }
+
+    /// Takes signs of voicemail back from the store.
+    pub(crate) fn restore_voicemail_signs(&mut self, user: UserKey, signs: u8) {
+        let company = self.config.companies.get(&user.company);
+        if company.is_some_and(|company| company.users.contains_key(&user.user)) {
+            self.suspects.insert(user, signs);
         }
     }
 
@@ -144,6 +166,11 @@ impl Switch {
         let media = self.presenting(leg)?.spoken.clone()?;
         Some(PromptKey::Media(company.clone(), media))
     }
+}
+
+/// Whether an Allow-Events names `talk`.
+fn names_talk(value: &str) -> bool {
+    value.split(',').any(|event| event.trim().eq_ignore_ascii_case("talk"))
 }
 
 /// Whether a leg is a user's own number through a trunk.

@@ -34,18 +34,35 @@ const NOBODY: LegId = LegId(0);
 #[derive(Clone, Debug)]
 pub(crate) struct Consultation {
     /// The call whose party waits.
-    about: CallId,
+    pub(crate) about: CallId,
     /// Who asks.
-    by: UserKey,
-    /// Whom.
-    target: Target,
+    pub(crate) by: UserKey,
+    /// Which party of the call that is.
+    pub(crate) asker: Asker,
+    /// Whom, until they have answered.
+    pub(crate) target: Option<Target>,
+}
+
+/// The party that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// Who began the call: to ask.
+    Caller,
+    /// Who was called, and asks on another line than the one on which somebody waits.
+    Callee,
 }
 
 impl Switch {
     /// Whether a leg's user asks somebody about another call.
     pub(crate) fn consults(&self, leg: LegId) -> bool {
         let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
-        call.is_some_and(|of| of.caller == leg && of.consultation.is_some())
+        let asker = |of: &Call| {
+            Some(match of.consultation.as_ref()?.asker {
+                Asker::Caller => of.caller,
+                Asker::Callee => of.callee?,
+            })
+        };
+        call.is_some_and(|of| asker(of) == Some(leg))
     }
 
     /// The user of `leg` calls `target` while `party` waits.
@@ -87,8 +104,11 @@ impl Switch {
         if let Target::Phone { only, .. } = &target {
             call.only = Some(only.clone());
         }
+        // In a queue, whoever waits is the one who is asked for.
+        call.waited_since = self.calls.get(&about).and_then(|of| of.waited_since);
         call.program = Some(Program::to(target.clone()));
-        call.consultation = Some(Consultation { about, by: user.clone(), target });
+        call.consultation =
+            Some(Consultation { about, by: user.clone(), asker: Asker::Caller, target: Some(target) });
         self.calls.insert(id, call);
         let facts = self.facts_of(about, party);
         if let Some(of) = self.calls.get_mut(&about) {
@@ -130,12 +150,17 @@ impl Switch {
         }
         let Some(of) = self.calls.get_mut(&call) else { return };
         let Some(consultation) = of.consultation.take() else { return };
-        let (leg, target) = (of.caller, of.callee);
+        let (leg, other) = match consultation.asker {
+            Asker::Caller => (of.caller, of.callee),
+            Asker::Callee => (of.callee.unwrap_or(NOBODY), Some(of.caller)),
+        };
         let about = consultation.about;
         if let Some(of) = self.calls.get_mut(&about) {
             of.consulted = None;
         }
-        let there = self.legs.get(&leg).is_some_and(|of| of.state == LegState::Up);
+        let up = |leg: LegId| self.legs.get(&leg).is_some_and(|of| of.state == LegState::Up);
+        let there = up(leg);
+        let target = other.filter(|other| up(*other));
         let own =
             self.legs.get(&leg).and_then(|of| of.user.clone()).is_none_or(|user| user == consultation.by);
         match (there && own, target) {
@@ -145,12 +170,45 @@ impl Switch {
         }
     }
 
+    /// Who asked a queue has hung up: the party takes their place in it, or with the agent who has answered, and the
+    /// call goes on as the queue's. `false` when nothing of the kind has happened.
+    pub(crate) fn put_into_queue(&mut self, now: Now, call: CallId, ending: &Ending) -> bool {
+        let Some(of) = self.calls.get(&call).filter(|of| !of.ending && ending.by == EndedBy::Caller) else {
+            return false;
+        };
+        let asks = of.consultation.as_ref().filter(|consultation| consultation.asker == Asker::Caller);
+        let Some(about) = asks.map(|consultation| consultation.about) else {
+            return false;
+        };
+        let answered = of.served_by.is_some() && of.callee.is_some();
+        if of.waiting.is_none() && !answered {
+            return false;
+        }
+        let (leg, company) = (of.caller, of.company.clone());
+        let Some(party) = self.calls.get(&about).filter(|of| !of.ending).map(|of| of.caller) else {
+            return false;
+        };
+        self.left_by_agent(now, about);
+        if let Some(of) = self.calls.get_mut(&call) {
+            of.consultation = None;
+        }
+        if !self.take_place(now, call, leg, about, party) {
+            return false;
+        }
+        // Its dialog was over already.
+        self.forget_leg(now, leg);
+        self.dissolve(now, about);
+        let why = match answered {
+            true => "key_consult: hung up, put through to the agent",
+            false => "key_consult: hung up, waits in the queue",
+        };
+        self.decide(now, &company, Some(call), "transfer.attended", why);
+        true
+    }
+
     /// The user's leg is in the call of who waits again.
     fn back_to_party(&mut self, now: Now, from: CallId, about: CallId, leg: LegId, status: u16) {
-        if let Some(of) = self.calls.get_mut(&from) {
-            of.caller = NOBODY;
-            of.playing = None;
-        }
+        self.forget_consulted(from, leg);
         self.timers.clear(&Timer::Program(from));
         self.forget_keys(leg);
         if let Some(of) = self.legs.get_mut(&leg) {
@@ -173,9 +231,7 @@ impl Switch {
         if !self.calls.contains_key(&about) {
             return;
         }
-        if let Some(of) = self.calls.get_mut(&from) {
-            of.callee = None;
-        }
+        self.forget_consulted(from, target);
         if let Some(of) = self.legs.get_mut(&target) {
             of.call = about;
         }
@@ -199,14 +255,24 @@ impl Switch {
         self.left_by_agent(now, about);
         let Some(of) = self.calls.get_mut(&about) else { return };
         let (party, company) = (of.caller, of.company.clone());
-        of.only =
-            if let Target::Phone { only, .. } = &consultation.target { Some(only.clone()) } else { None };
-        of.program = Some(Program::to(consultation.target));
+        let Some(target) = consultation.target else { return };
+        of.only = if let Target::Phone { only, .. } = &target { Some(only.clone()) } else { None };
+        of.program = Some(Program::to(target));
         self.set_base(party, Base::Silence);
         self.update_busy(now, about);
         self.decide(now, &company, Some(about), "transfer.blind", "key_consult: hung up before the answer");
         // Once the call that asks has stopped ringing there.
         self.timers.set(Timer::GoOn(about), now.mono);
+    }
+
+    /// A leg of a call that is over goes on in another.
+    fn forget_consulted(&mut self, call: CallId, leg: LegId) {
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        if of.callee == Some(leg) {
+            of.callee = None;
+        } else {
+            (of.caller, of.playing) = (NOBODY, None);
+        }
     }
 
     /// A call whose agent has left it for good.

@@ -13,6 +13,7 @@ use crate::model::id::Number;
 use crate::model::id::UserKey;
 use crate::model::queue::Confirm;
 use crate::model::user::ContactRule;
+use crate::model::user::Rings;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::dial::AttemptId;
@@ -58,7 +59,12 @@ impl Switch {
             return true;
         }
         let own = present.as_ref().and_then(|present| present.contacts.clone());
-        let rules = own.unwrap_or_else(|| person.rings.clone());
+        let mut rules = own.unwrap_or_else(|| person.rings.clone());
+        // An app that has a rule of its own is none of the devices.
+        if rules.iter().any(|rule| rule.what == Rings::App) {
+            let devices = rules.iter_mut().filter(|rule| rule.what == Rings::Devices);
+            devices.for_each(|rule| rule.what = Rings::Phones);
+        }
         let one_phone = self.calls.get(&call).is_some_and(|of| of.only.is_some());
         let before = self.attempt_legs(call, attempt);
         let mut later = Vec::new();
@@ -141,6 +147,23 @@ impl Switch {
         if self.calls.get(&call).is_some_and(|of| of.intercom) {
             contacts.retain(|(contact, _)| matches!(contact, Contact::Device(_)));
         }
+        self.ring_each(now, call, attempt, user, contacts, confirm, present);
+        if self.calls.get(&call).is_some_and(|of| of.only.is_none() && !of.intercom) {
+            self.wake_apps(now, call, attempt, user, rule, confirm, present);
+        }
+    }
+
+    /// Rings contacts of a user.
+    pub(crate) fn ring_each(
+        &mut self,
+        now: Now,
+        call: CallId,
+        attempt: AttemptId,
+        user: &UserKey,
+        contacts: Vec<(Contact, ContactRule)>,
+        confirm: Confirm,
+        present: Option<&Presented>,
+    ) {
         for (contact, rule) in contacts {
             let must = reach::must_confirm(&contact, rule, confirm);
             let ring = reach::ring_max(&contact, rule, must);
@@ -212,7 +235,8 @@ impl Switch {
             of.legs.remove(&leg);
             of.outcomes.push(480);
         }
-        self.give_up_leg(now, leg, reasons::no_answer());
+        let reason = reasons::no_answer(self.language_of_phones(call));
+        self.give_up_leg(now, leg, reason);
         self.attempt_goes_on(now, call, attempt);
     }
 }

@@ -64,6 +64,8 @@ pub(crate) struct Attempt {
     pub(crate) purpose: Purpose,
     /// Legs that may still win.
     pub(crate) legs: BTreeSet<LegId>,
+    /// Apps that are being woken and would ring, too.
+    pub(crate) waking: usize,
     /// What the failed ones said.
     pub(crate) outcomes: Vec<u16>,
     /// Numbers outside for which other gateways can still be tried.
@@ -236,6 +238,7 @@ impl Switch {
         let attempt = Attempt {
             purpose,
             legs: BTreeSet::new(),
+            waking: 0,
             outcomes: Vec::new(),
             hunts: BTreeMap::new(),
             later: Vec::new(),
@@ -251,8 +254,9 @@ impl Switch {
         self.calls.get_mut(&call)?.attempts.get_mut(&attempt)
     }
 
+    /// How much rings for an attempt, or is being woken to ring.
     pub(crate) fn attempt_legs(&self, call: CallId, attempt: AttemptId) -> usize {
-        self.calls.get(&call).and_then(|of| of.attempts.get(&attempt)).map_or(0, |a| a.legs.len())
+        self.calls.get(&call).and_then(|of| of.attempts.get(&attempt)).map_or(0, |a| a.legs.len() + a.waking)
     }
 
     /// Forgets an attempt that has no legs left.
@@ -307,14 +311,16 @@ impl Switch {
         self.timers.clear(&Timer::RangOut(leg));
         self.spending.answered(leg, now.mono);
         self.endpoint.ack(now, dialog, None);
-        let unwanted = cancelled || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
+        let unwanted = (cancelled && !self.stands_again(leg))
+            || of_attempt_gone(self.calls.get(&call), self.legs.get(&leg));
         let body = self.legs.get(&leg).map(|of| final_body(of, response)).unwrap_or_default();
         let usable = !unwanted && self.take_answer(leg, &body).is_ok();
         if !usable {
+            let language = self.language_of_leg(leg);
             let reason = match (unwanted, self.calls.get(&call)) {
                 (false, _) => no_common_codec(),
-                (true, Some(of)) if !of.ending => reasons::elsewhere(),
-                (true, _) => reasons::caller_gone(),
+                (true, Some(of)) if !of.ending => reasons::elsewhere(language),
+                (true, _) => reasons::caller_gone(language),
             };
             self.endpoint.bye(now, dialog, reason);
             self.leg_failed(now, leg, 488);
@@ -334,7 +340,7 @@ impl Switch {
         let (call, Some(attempt)) = (of.call, of.attempt) else { return };
         let Some(purpose) = self.attempt(call, attempt).map(|a| a.purpose.clone()) else { return };
         self.stop_play(leg);
-        self.person_answered(leg);
+        self.person_answered(now, leg);
         match purpose {
             Purpose::Dial | Purpose::Outbound => self.connect(now, call, leg),
             Purpose::Originate => self.originated(now, call, leg),
@@ -383,7 +389,8 @@ impl Switch {
         let outcomes = std::mem::take(&mut of.outcomes);
         let legs: Vec<LegId> = std::mem::take(&mut of.legs).into_iter().collect();
         for leg in legs {
-            self.give_up_leg(now, leg, reasons::no_answer());
+            let reason = reasons::no_answer(self.language_of_phones(call));
+            self.give_up_leg(now, leg, reason);
         }
         self.drop_attempt(call, attempt);
         match purpose {
@@ -411,7 +418,8 @@ impl Switch {
         let others: Vec<LegId> = of.legs.iter().copied().filter(|leg| *leg != winner).collect();
         of.legs.retain(|leg| *leg == winner);
         for leg in others {
-            self.give_up_leg(now, leg, reasons::elsewhere());
+            let reason = reasons::elsewhere(self.language_of_phones(call));
+            self.give_up_leg(now, leg, reason);
         }
     }
 
@@ -457,11 +465,13 @@ impl Switch {
                 // The leg stays until its final answer: a 200 that crosses the CANCEL is acknowledged and ended.
                 of.state = LegState::Cancelled;
                 of.attempt = None;
-                let dialog = of.dialog;
+                let (dialog, late) = (of.dialog, of.late.is_some());
                 self.watch_leg(leg);
                 self.timers.clear(&Timer::RangOut(leg));
                 self.free_channel(leg);
-                self.close_media(leg);
+                if !late {
+                    self.close_media(leg);
+                }
                 self.endpoint.cancel(now, dialog, reason);
             }
             LegState::Cancelled => {}

@@ -25,6 +25,7 @@ use crate::model::prompt::PromptKey;
 use crate::model::queue::JoinPolicy;
 use crate::model::server::Language;
 use crate::model::user::Rings;
+use crate::switch::conference;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::Action;
 use crate::switch::flow::action::CallerFacts;
@@ -273,6 +274,11 @@ impl DryRun<'_> {
             Action::SetLanguage(language) => self.facts.language = language,
             Action::Echo => self.tell("the caller hears themselves"),
             Action::People(_) => self.tell("what follows depends on the calls of that moment"),
+            Action::Room(conference::Deed::Approach(_)) => {}
+            Action::Room(_) => {
+                self.tell("what follows depends on the PIN and on who is in the room at that moment");
+                *next = None;
+            }
             Action::HangUp(cause) => {
                 let how = self.end(cause);
                 self.tell(how);
@@ -297,6 +303,7 @@ impl DryRun<'_> {
             | Action::Login { .. }
             | Action::Pause { .. }
             | Action::WrapUpEnd
+            | Action::WrapUpExtend
             | Action::PinGiven { .. }
             | Action::KeepPlace { .. }
             | Action::SetName(_)

@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::model::change::Change;
+use crate::model::change::PinOf;
 use crate::model::company::Company;
 use crate::model::flow::HangupCause;
 use crate::model::id::CallId;
@@ -41,6 +42,7 @@ use crate::switch::people::Deed;
 use crate::switch::people::Refusal;
 use crate::switch::people::Said;
 use crate::switch::watch::Watched;
+use crate::switch::wrong_pins;
 use crate::time::Now;
 use crate::time::Timestamp;
 
@@ -168,18 +170,21 @@ impl Switch {
         let right = self.config.companies.get(&key.company).and_then(|of| of.users.get(user)?.desk_pin());
         let Some(right) = right else { return Said::Refused(Refusal::NoPin) };
         let matches = right == pin;
-        let (wrong, since) = self.between.wrong_pins.get(&key).copied().unwrap_or((0, now.mono));
-        let locked = wrong >= WRONG_MAX && now.mono.saturating_duration_since(since) < LOCKED;
+        let (wrong, since) = self.between.wrong_pins.get(&key).copied().unwrap_or((0, now.utc));
+        let locked = wrong >= WRONG_MAX && wrong_pins::since(now.utc, since) < LOCKED;
         if locked {
             return Said::Refused(Refusal::Locked);
         }
         if !matches {
             let wrong = if wrong >= WRONG_MAX { 1 } else { wrong + 1 };
-            self.between.wrong_pins.insert(key.clone(), (wrong, now.mono));
+            self.between.wrong_pins.insert(key.clone(), (wrong, now.utc));
+            self.tell_pin_tries(now, PinOf::Desk(key.clone()), wrong);
             self.decide(now, &key.company, Some(call), "hot_desk.refused", &format!("wrong_pin: {user}"));
             return Said::Refused(Refusal::WrongPin);
         }
-        self.between.wrong_pins.remove(&key);
+        if self.between.wrong_pins.remove(&key).is_some() {
+            self.tell_pin_tries(now, PinOf::Desk(key.clone()), 0);
+        }
         let until = self.desk_until(now, &key.company);
         self.change_desk(now, &phone, Some(user.clone()), until, "order");
         Said::DeskIn

@@ -1,9 +1,9 @@
 //! Feature keys: who talks on a mobile, which knows no transfer, puts the other party through by keys.
 //!
 //! `**` and a number and `#` sends the other party there; `*2` and a number and `#` asks there first, hanging up then puts
-//! them through and `*1` goes back. The codes stand in `[codes]`. Only a user of ours has them, never the other party.
+//! them through, `*1` goes back, and `*3` joins all three. The codes stand in `[codes]`. Only a user of ours has them, never the other party.
 //! Keys that could begin a code are kept from the other party until it is known that they do not; then they are played
-//! on. A number that leads nowhere is told, and both talk on.
+//! on. A number that leads nowhere is told, and both talk on. `*5` records the talk, or ends that; `*6` pauses it.
 
 use std::time::Duration;
 
@@ -11,16 +11,22 @@ use crate::media::Base;
 use crate::media::Command;
 use crate::media::PlayItem;
 use crate::media::tone::Tone;
+use crate::model::command::RecordOrder;
 use crate::model::company::FeatureKeys;
+use crate::model::dtmf::KeysBy;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::UserKey;
 use crate::model::server::KeyCodes;
+use crate::sip::Body;
+use crate::sip::Method;
 use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::admission::Admitted;
+use crate::switch::call_recording::By;
 use crate::switch::flow::action::Event;
+use crate::switch::leg::LegState;
 use crate::switch::queue;
 use crate::switch::route::Target;
 use crate::switch::system_prompt;
@@ -54,6 +60,9 @@ enum Feature {
     Transfer,
     Consult,
     Back,
+    Join,
+    Record,
+    RecordPause,
 }
 
 /// What keys are, against the codes that count now.
@@ -97,7 +106,7 @@ impl Switch {
                     Some(Keying::Number { .. }) | None => String::new(),
                 };
                 keys.push(key);
-                let open = self.features_now(leg, &codes);
+                let open = self.features_now(leg, &codes, &user);
                 match read(&keys, &open) {
                     Read::Feature(feature) => {
                         self.timers.clear(&Timer::Keys(leg));
@@ -142,9 +151,32 @@ impl Switch {
             return;
         }
         let other = if of.caller == leg { of.callee } else { Some(of.caller) };
-        if let Some(stream) = other.and_then(|other| self.open_stream(other)) {
+        let Some(other) = other else { return };
+        if self.legs.get(&other).is_some_and(|of| of.dtmf == KeysBy::Info) {
+            self.send_info(now, other, key);
+        } else if let Some(stream) = self.open_stream(other) {
             self.outputs.push_back(Output::Media(Command::SendDigit { stream, digit: key }));
         }
+    }
+
+    /// A key for a device or carrier that wants INFO.
+    fn send_info(&mut self, now: Now, leg: LegId, key: char) {
+        let Some(of) = self.legs.get(&leg).filter(|of| of.state == LegState::Up) else { return };
+        let dialog = of.dialog;
+        let bytes = format!("Signal={key}\r\nDuration=100\r\n").into();
+        let body = Body { content_type: "application/dtmf-relay", bytes };
+        self.endpoint.request_in(now, dialog, Method::Info, Vec::new(), Some(body));
+    }
+
+    /// Whether a key that a party pressed comes to the other by itself, as it was sent: as an event to who has events,
+    /// as a tone to who has none.
+    pub(crate) fn travels(&self, leg: LegId) -> bool {
+        let Some(of) = self.legs.get(&leg) else { return true };
+        let Some(call) = self.calls.get(&of.call) else { return true };
+        let other = if call.caller == leg { call.callee } else { Some(call.caller) };
+        let session = |leg: LegId| self.legs.get(&leg)?.agreed.as_ref().map(|agreed| &agreed.session);
+        let (Some(from), Some(to)) = (session(leg), other.and_then(session)) else { return true };
+        from.dtmf.is_some() == to.dtmf.is_some() && (to.dtmf.is_some() || to.tones)
     }
 
     /// Whether the keys of a leg are kept from the other party's audio.
@@ -192,16 +224,23 @@ impl Switch {
     }
 
     /// What may be keyed in where a party stands.
-    fn features_now<'a>(&self, leg: LegId, codes: &'a KeyCodes) -> Vec<(Feature, &'a str)> {
+    fn features_now<'a>(&self, leg: LegId, codes: &'a KeyCodes, user: &UserKey) -> Vec<(Feature, &'a str)> {
         let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
         let refers = call.and_then(|of| of.referral.as_ref()).is_some_and(|referral| referral.leg == leg);
         let all = [
             (Feature::Transfer, &codes.transfer),
             (Feature::Consult, &codes.consult),
             (Feature::Back, &codes.back),
+            (Feature::Join, &codes.join),
+            (Feature::Record, &codes.record),
+            (Feature::RecordPause, &codes.record_pause),
         ];
         let away = refers || self.consults(leg);
-        let open = all.into_iter().filter(|(feature, _)| (*feature == Feature::Back) == away);
+        let open = all.into_iter().filter(|(feature, _)| match feature {
+            Feature::Back => away,
+            Feature::Transfer | Feature::Consult | Feature::Record | Feature::RecordPause => !away,
+            Feature::Join => self.can_join(leg, user),
+        });
         open.filter_map(|(feature, code)| Some((feature, code.as_deref()?))).collect()
     }
 
@@ -216,6 +255,15 @@ impl Switch {
                     self.recall_transfer(now, call);
                 }
             }
+            Feature::Join => {
+                if let Err(why) = self.join_three(now, user) {
+                    self.decide(now, &user.company, Some(call), "call.not_joined", why.code());
+                    self.say_to(leg, "people/nothing-held");
+                }
+            }
+            Feature::Record | Feature::RecordPause => {
+                self.record_by_keys(now, leg, call, feature == Feature::Record, user);
+            }
             Feature::Transfer | Feature::Consult => {
                 let Some(party) = self.other_party(call, leg) else { return };
                 let music = self.music_of(call);
@@ -227,6 +275,23 @@ impl Switch {
                 self.timers.set(Timer::Keys(leg), now.mono + 2 * NEXT_DIGIT);
             }
         }
+    }
+
+    /// A user has the talk recorded, or no longer, or pauses that; and hears what came of it.
+    fn record_by_keys(&mut self, now: Now, leg: LegId, call: CallId, whole: bool, user: &UserKey) {
+        let state = self.calls.get(&call).and_then(|of| of.tape.state());
+        let (order, prompt) = match (whole, state) {
+            (true, None) => (RecordOrder::Start, "recording/on"),
+            (true, Some(_)) => (RecordOrder::Stop, "recording/off"),
+            (false, Some("paused")) => (RecordOrder::Resume, "recording/resumed"),
+            (false, _) => (RecordOrder::Pause, "recording/paused"),
+        };
+        let done = self.order_recording(now, call, order, By::Keys(user.user.clone()));
+        if self.calls.get(&call).is_some_and(|of| of.tape.is_announcing()) {
+            // Both hear that it begins.
+            return;
+        }
+        self.say_to(leg, if done.is_ok() { prompt } else { "recording/refused" });
     }
 
     /// A key of a number. Two stars give up.

@@ -200,7 +200,7 @@ impl Switch {
                 };
                 self.log(Decided { company: &agent.company, at: *at, call: None, event, why, fields });
             }
-            Change::AgentPaused { agent, line, reason, until: _, by, at } => {
+            Change::AgentPaused { agent, line, reason, until, by, at } => {
                 let event = if reason.is_some() { "agent.paused" } else { "agent.resumed" };
                 let (by, why) = by_whom(by);
                 let fields = Fields {
@@ -210,6 +210,8 @@ impl Switch {
                     result: reason.clone(),
                     ..Fields::default()
                 };
+                let end = until.map_or(String::new(), |until| format!(": until {until:.0}"));
+                let why = &format!("{why}{end}");
                 self.log(Decided { company: &agent.company, at: *at, call: None, event, why, fields });
             }
             Change::ToggleSet { company, toggle, on, by, at, .. } => {
@@ -247,11 +249,18 @@ impl Switch {
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }
+            | Change::RecordingBegun { .. }
+            | Change::RecordingEnded { .. }
+            | Change::RecordingDeleted { .. }
+            | Change::RecordingsExpired { .. }
             | Change::DevicePassword { .. }
             | Change::BusyCallback { .. }
             | Change::HotDesk { .. }
             | Change::MessageMarked { .. }
             | Change::PersonalSet { .. }
+            | Change::AppKnown { .. }
+            | Change::PinTries { .. }
+            | Change::VoicemailSigns { .. }
             | Change::MessageHandled { .. }
             | Change::GreetingSet { .. }
             | Change::PinSet { .. }

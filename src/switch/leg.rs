@@ -17,6 +17,7 @@ use crate::media::Command;
 use crate::media::Session;
 use crate::media::StreamId;
 use crate::model::change::Change;
+use crate::model::dtmf::KeysBy;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::TrunkId;
@@ -39,6 +40,7 @@ use crate::switch::negotiate::Lines;
 use crate::switch::negotiate::Local;
 use crate::switch::negotiate::Refusal;
 use crate::switch::outbound::Flows;
+use crate::switch::queue::OfferId;
 use crate::switch::secrecy;
 use crate::switch::secrecy::Secrecy;
 
@@ -73,10 +75,14 @@ pub(crate) struct Leg {
     pub(crate) awaiting_answer: bool,
     /// Which attempt it belongs to; none for the caller.
     pub(crate) attempt: Option<AttemptId>,
+    /// The offer that it rang for until its ring time was over: an answer may be on its way.
+    pub(crate) late: Option<OfferId>,
     /// Whose device or mobile it is.
     pub(crate) user: Option<UserKey>,
     /// Whether its audio is to be encrypted.
     pub(crate) srtp: SrtpPolicy,
+    /// How it sends keys, and is sent them.
+    pub(crate) dtmf: KeysBy,
     /// Its signalling is encrypted.
     pub(crate) private: bool,
     /// It signals as browsers do, and nothing else was configured: our offers are for DTLS.
@@ -117,7 +123,10 @@ pub(crate) enum KeyFrom {
     /// RFC 4733 or the audio.
     Media,
     /// SIP INFO.
-    Info,
+    Info {
+        /// For how long the key was held, as it says.
+        held: Duration,
+    },
 }
 
 impl Leg {
@@ -133,8 +142,10 @@ impl Leg {
             offer: None,
             awaiting_answer: false,
             attempt: None,
+            late: None,
             user: None,
             srtp: SrtpPolicy::default(),
+            dtmf: KeysBy::default(),
             private: false,
             browser: false,
             trunk: None,
@@ -183,7 +194,7 @@ impl Switch {
 
     /// Takes a port for a leg and settles its side of the session. `None`: no port is free.
     pub(crate) fn prepare_media(&mut self, leg: LegId, address: IpAddr, codecs: Vec<Codec>) -> Option<Local> {
-        let beside = self.stream_of_call(leg);
+        let beside = self.thread_beside(leg);
         let call = self.legs.get(&leg).and_then(|of| self.calls.get(&of.call));
         let emergency = call.is_some_and(|call| number::is_emergency(call.facts.dialled.as_str()));
         let stream = self.ports.take(beside, emergency)?;
@@ -195,6 +206,7 @@ impl Switch {
             session,
             version: 1,
             direction: Direction::SendRecv,
+            keys: self.legs.get(&leg).map(|of| of.dtmf).unwrap_or_default(),
             secrecy: self.new_secrecy(leg),
             inside: Some(address)
                 .filter(|own| self.config.server.external.is_some_and(|outer| outer != *own)),
@@ -289,6 +301,7 @@ impl Switch {
 
     /// Ends a leg's stream: an open one returns its port when the media thread says so, another at once.
     pub(crate) fn close_media(&mut self, leg: LegId) {
+        self.lift_tape(leg);
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream.take() else { return };
         if of.agreed.is_some() {
@@ -303,10 +316,11 @@ impl Switch {
         }
     }
 
-    /// A stream of the call that a leg belongs to: its other legs go on the same thread.
-    fn stream_of_call(&self, leg: LegId) -> Option<StreamId> {
+    /// On which thread a leg's stream is best: that of the room where it goes, or of the call's other legs.
+    fn thread_beside(&self, leg: LegId) -> Option<u8> {
         let call = self.calls.get(&self.legs.get(&leg)?.call)?;
-        self.legs.get(&call.caller)?.stream
+        let of_room = call.room.as_ref().and_then(|key| self.conferences.thread_of(key));
+        of_room.or_else(|| Some(self.legs.get(&call.caller)?.stream?.thread))
     }
 
     /// Plays to a leg, when its stream is open; returns the name of the playing.

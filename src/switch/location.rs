@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::change::BindingRecord;
+use crate::model::change::PushTarget;
 use crate::model::id::DeviceId;
 use crate::sip::ConnectionId;
 use crate::sip::Hop;
@@ -50,6 +51,17 @@ pub(crate) struct Location {
     expiry: BTreeSet<(Timestamp, Aor, Arc<str>)>,
     by_connection: HashMap<ConnectionId, HashSet<Aor>>,
     count: usize,
+    /// Apps that may be woken, the one heard of last at the end.
+    apps: HashMap<Aor, Vec<App>>,
+}
+
+/// An app that may be woken.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    /// How.
+    pub(crate) push: PushTarget,
+    /// When it registered, exact to a day.
+    pub(crate) at: Timestamp,
 }
 
 impl Location {
@@ -145,6 +157,40 @@ impl Location {
     /// Whether a binding hangs on a connection.
     pub(crate) fn uses(&self, connection: ConnectionId) -> bool {
         self.by_connection.contains_key(&connection)
+    }
+
+    /// The apps of a device that may be woken.
+    pub(crate) fn apps(&self, aor: &Aor) -> &[App] {
+        self.apps.get(aor).map_or(&[], Vec::as_slice)
+    }
+
+    /// Learns of an app in place of its older self; at most `most` of a device are kept. Returns those that make room.
+    pub(crate) fn know_app(&mut self, aor: &Aor, app: App, most: usize) -> Vec<PushTarget> {
+        let apps = self.apps.entry(aor.clone()).or_default();
+        apps.retain(|old| old.push.prid != app.push.prid);
+        apps.push(app);
+        let surplus = apps.len().saturating_sub(most.max(1));
+        apps.drain(..surplus).map(|app| app.push).collect()
+    }
+
+    /// Forgets apps of a device; returns them.
+    pub(crate) fn forget_apps(&mut self, aor: &Aor, which: impl Fn(&App) -> bool) -> Vec<PushTarget> {
+        let Some(apps) = self.apps.get_mut(aor) else { return Vec::new() };
+        let gone = apps.extract_if(.., |app| which(app)).map(|app| app.push).collect();
+        if apps.is_empty() {
+            self.apps.remove(aor);
+        }
+        gone
+    }
+
+    /// All devices with apps that may be woken.
+    pub(crate) fn with_apps(&self) -> Vec<Aor> {
+        self.apps.keys().cloned().collect()
+    }
+
+    /// Keeps the apps of these devices only.
+    pub(crate) fn retain_apps(&mut self, keep: impl Fn(&Aor) -> bool) {
+        self.apps.retain(|aor, _| keep(aor));
     }
 
     /// All devices with bindings, in no particular order.

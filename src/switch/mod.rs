@@ -8,6 +8,7 @@ mod act;
 mod admission;
 pub mod asking;
 mod audit;
+mod auto_paused;
 mod backoff;
 mod boundary;
 pub(crate) mod bounded;
@@ -15,11 +16,14 @@ mod bridge;
 mod busy_callback;
 mod calendar;
 mod call;
+mod call_recording;
 mod callback;
 mod channels;
 mod charges;
 mod check_sync;
 mod circuit;
+mod click_to_answer;
+pub mod conference;
 mod confirm;
 mod consult;
 mod contacts;
@@ -29,6 +33,7 @@ mod event;
 pub mod explain;
 pub mod figures;
 pub mod flow;
+mod format;
 mod gate;
 pub mod greeting;
 pub mod gruu;
@@ -40,14 +45,18 @@ pub mod hot_desk;
 pub mod hours;
 mod hunt;
 pub mod identity;
+mod in_line;
 mod inbox;
 mod intercom;
 mod keys;
+mod late;
 mod ledger;
 mod leg;
 pub mod letter;
 mod location;
 pub mod mailbox;
+pub mod mailboxes;
+mod mix;
 pub mod negotiate;
 mod on_change;
 mod on_command;
@@ -59,6 +68,8 @@ mod outgoing;
 mod overload;
 mod pager;
 mod park;
+mod parties;
+pub mod pausing;
 mod peers;
 pub mod people;
 pub mod periods;
@@ -90,12 +101,15 @@ pub mod spending;
 pub mod star;
 mod steps;
 mod subscriptions;
+pub mod supervise;
 mod switchboard;
 mod take_over;
+mod three_way;
 mod toggles;
 mod toggling;
 mod transfer;
 mod trunks;
+mod waking;
 mod watch;
 mod watchdog;
 pub mod webrtc;
@@ -103,6 +117,7 @@ mod whisper;
 pub mod why;
 mod why_not;
 pub mod wish;
+mod wrong_pins;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -145,6 +160,7 @@ pub use crate::switch::boundary::Output;
 use crate::switch::call::Call;
 use crate::switch::channels::Channels;
 use crate::switch::circuit::Circuits;
+use crate::switch::conference::Conferences;
 use crate::switch::dial::AttemptId;
 use crate::switch::flow::action::Toggles;
 use crate::switch::gruu::Gruus;
@@ -156,7 +172,8 @@ use crate::switch::ledger::Ledger;
 use crate::switch::leg::Leg;
 use crate::switch::location::Aor;
 use crate::switch::location::Location;
-use crate::switch::mailbox::Mailboxes;
+use crate::switch::mailboxes::Mailboxes;
+use crate::switch::mix::Mixed;
 use crate::switch::overload::Overload;
 use crate::switch::pager::Pager;
 use crate::switch::peers::Peers;
@@ -205,8 +222,12 @@ enum Timer {
     GoOn(CallId),
     /// A whisper has lasted long enough.
     Whisper(LegId),
+    /// The parties of a call have not heard to the end that it is recorded.
+    Announced(CallId),
     /// A contact's delay within an attempt is over.
     Contact(CallId, AttemptId),
+    /// Apps have had long enough to wake.
+    Waking,
     /// A contact has rung as long as it may.
     RangOut(LegId),
     /// A toggle goes off by itself.
@@ -269,6 +290,9 @@ pub struct Switch {
     toggles: Toggles,
     circuits: Circuits,
     between: Between,
+    conferences: Conferences,
+    /// Calls in which more than two take part.
+    mixes: BTreeMap<CallId, Mixed>,
     trunks: BTreeMap<TrunkId, TrunkState>,
     calls: HashMap<CallId, Call>,
     legs: HashMap<LegId, Leg>,
@@ -286,6 +310,8 @@ pub struct Switch {
     /// Kept places of queues that are being served.
     callbacks: callback::Callbacks,
     recordings: HashMap<RecordId, PendingRecording>,
+    /// Recordings of calls whose files are not complete.
+    tapes: HashMap<RecordId, call_recording::Tape>,
     /// The SDP of a 183, which the 200 repeats (RFC 3261 §13.2.1).
     early_body: HashMap<LegId, Body>,
     subscriptions: Subscriptions,
@@ -297,6 +323,10 @@ pub struct Switch {
     health_checks: HashMap<TransactionId, (TrunkId, Address)>,
     /// Calls through trunks.
     channels: Channels,
+    /// Calls that wait for apps to wake.
+    waking: Vec<waking::Waking>,
+    /// Transactions that tell phones to answer, and the legs that ring there.
+    answering: HashMap<TransactionId, LegId>,
     /// Users in calls that no queue gave them.
     in_call: HashMap<UserKey, usize>,
     ports: Ports,
@@ -354,6 +384,8 @@ impl Switch {
             toggles: Toggles::default(),
             circuits: Circuits::default(),
             between: Between::default(),
+            conferences: Conferences::default(),
+            mixes: BTreeMap::new(),
             trunks: BTreeMap::new(),
             calls: HashMap::new(),
             legs: HashMap::new(),
@@ -366,6 +398,7 @@ impl Switch {
             wrong_pins: BTreeMap::new(),
             callbacks: callback::Callbacks::default(),
             recordings: HashMap::new(),
+            tapes: HashMap::new(),
             early_body: HashMap::new(),
             subscriptions: Subscriptions::default(),
             publications: Publications::default(),
@@ -373,6 +406,8 @@ impl Switch {
             trunk_transactions: HashMap::new(),
             health_checks: HashMap::new(),
             channels: Channels::default(),
+            waking: Vec::new(),
+            answering: HashMap::new(),
             in_call: HashMap::new(),
             ports: Ports::default(),
             fingerprint: None,
@@ -485,7 +520,9 @@ impl Switch {
             Timer::Keys(leg) => self.keys_timeout(now, leg),
             Timer::GoOn(call) => self.run_program(now, call, flow::action::Event::Start),
             Timer::Whisper(leg) => self.whisper_over(now, leg),
+            Timer::Announced(call) => self.announcement_cut(now, call),
             Timer::Contact(call, attempt) => self.contacts_due(now, call, attempt),
+            Timer::Waking => self.waking_timeout(now),
             Timer::RangOut(leg) => self.rang_out(now, leg),
             Timer::Toggle(company, toggle) => self.toggle_over(now, &company, &toggle),
             Timer::LineHours(line) => self.line_hours(now, &line, true),
@@ -504,6 +541,8 @@ impl Switch {
                     self.change_mailbox(now, Change::MessageDeleted { mailbox, id });
                 }
                 self.forget_old_missed(now);
+                self.forget_old_apps(now);
+                self.delete_old_recordings(now);
             }
             Timer::Calendar => self.warn_of_holidays(now),
             Timer::Charge => {

@@ -1,7 +1,7 @@
 //! Offer and answer (RFC 3264): which codec, which payload types, who sends.
 //!
 //! One audio stream over RTP or SRTP (`secrecy.rs` has the keys, `webrtc.rs` what browsers add); every other media of an
-//! offer is answered with port 0. An answer names one codec, so that nobody changes it in mid-stream. RTCP is on the port
+//! offer is answered with port 0. How a codec is named and how it is to be used is `format.rs`. An answer names one codec, so that nobody changes it in mid-stream. RTCP is on the port
 //! above unless it is multiplexed, so `a=rtcp` (RFC 3605) is never needed. Left out: bandwidth and time of a session.
 
 use std::net::IpAddr;
@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 
 use crate::media;
 use crate::media::Codec;
+use crate::media::codec::opus::Manner;
+use crate::model::dtmf::KeysBy;
 use crate::model::server::CodecName;
 use crate::sdp::Attribute;
 use crate::sdp::Crypto;
@@ -17,18 +19,13 @@ use crate::sdp::Host;
 use crate::sdp::Media;
 use crate::sdp::Origin;
 use crate::sdp::SessionDescription;
+use crate::switch::format;
 use crate::switch::secrecy;
 use crate::switch::secrecy::Secrecy;
 use crate::switch::secrecy::Shield;
 use crate::switch::secrecy::Unfit;
 use crate::switch::webrtc;
 
-/// Payload type of telephone-event in our own offers; the customary one.
-const DTMF_PAYLOAD: u8 = 101;
-/// The sixteen keys (RFC 4733 §3.2).
-const DTMF_EVENTS: &str = "0-15";
-/// Every codec here, G.722 too (RFC 3551 §4.5.2), and telephone-event beside them run on this RTP clock.
-const CLOCK: u32 = 8000;
 /// Packet length that we ask for and make unless told otherwise.
 const PACKET_MS: u8 = 20;
 
@@ -47,6 +44,8 @@ pub struct Local {
     pub version: u64,
     /// What we want to do.
     pub direction: Direction,
+    /// How keys of telephones travel.
+    pub keys: KeysBy,
     /// Which keys we have, and whether we want them used.
     pub secrecy: Secrecy,
     /// Our own address, where `address` is that of a router before us.
@@ -108,7 +107,7 @@ impl Refusal {
 
     /// Nothing that is offered can be decoded here.
     pub fn no_codec() -> Refusal {
-        Refusal::new(305, "no codec in common: PCMA, PCMU and G722 are known")
+        Refusal::new(305, "no codec in common: PCMA, PCMU, G722 and opus are known")
     }
 
     /// One side demands SRTP, the other cannot or will not (RFC 3261 §20.43: 302 is an incompatible protocol).
@@ -122,15 +121,16 @@ impl Refusal {
     }
 }
 
-/// The codecs of a configured list, in its order. Opus is passed over.
+/// The codecs of a configured list, in its order.
 pub fn codecs(names: &[CodecName]) -> Vec<Codec> {
     let codec = |name: &CodecName| match name {
-        CodecName::Opus => None,
-        CodecName::G722 => Some(Codec::G722),
-        CodecName::Pcma => Some(Codec::Pcma),
-        CodecName::Pcmu => Some(Codec::Pcmu),
+        CodecName::Opus => Codec::Opus,
+        CodecName::G722 => Codec::G722,
+        CodecName::Pcma => Codec::Pcma,
+        CodecName::Pcmu => Codec::Pcmu,
+        CodecName::L16 => Codec::L16,
     };
-    names.iter().filter_map(codec).collect()
+    names.iter().map(codec).collect()
 }
 
 /// Our offer: every codec in order, then telephone-event.
@@ -145,9 +145,11 @@ pub fn offer(local: &Local) -> SessionDescription {
         attributes: Vec::new(),
     };
     for &codec in &local.codecs {
-        add_format(&mut audio, static_payload_type(codec), encoding(codec));
+        format::add(&mut audio, codec.payload_type(), codec);
     }
-    add_dtmf(&mut audio, DTMF_PAYLOAD);
+    if local.keys.events() {
+        format::offer_dtmf(&mut audio, &local.codecs);
+    }
     add_manner(&mut audio, PACKET_MS, local.direction);
     audio.attributes.extend(local.secrecy.offer().iter().map(Crypto::attribute));
     let dtls = local.secrecy.offer_dtls();
@@ -171,7 +173,9 @@ pub fn offer(local: &Local) -> SessionDescription {
 pub fn offered(offer: &SessionDescription) -> Vec<Codec> {
     let audio =
         offer.media.iter().filter(|media| media.kind.eq_ignore_ascii_case("audio") && media.port != 0);
-    audio.flat_map(|media| media.formats.iter().filter_map(|format| codec_of(media, format))).collect()
+    audio
+        .flat_map(|media| media.formats.iter().filter_map(|format| format::codec_of(media, format)))
+        .collect()
 }
 
 /// Our answer to an offer, and what is agreed by it.
@@ -211,9 +215,12 @@ pub fn answer(
     let mut audio = refused(media);
     audio.port = local.port;
     audio.formats.clear();
-    add_format(&mut audio, choice.payload_type, encoding(choice.codec));
-    if let Some(dtmf) = choice.dtmf {
-        add_dtmf(&mut audio, dtmf);
+    format::add(&mut audio, choice.payload_type, choice.codec);
+    if let Some((dtmf, clock)) = choice.dtmf {
+        format::add_dtmf(&mut audio, dtmf, clock);
+    }
+    if let Some(comfort) = choice.comfort {
+        format::add_comfort(&mut audio, comfort);
     }
     let direction = Direction::new(agreed.session.send, agreed.session.receive);
     add_manner(&mut audio, agreed.session.packet_ms, direction);
@@ -248,7 +255,7 @@ fn add_transport(audio: &mut Media, said: Vec<Attribute>, local: &Local) {
     if audio.has("ice-ufrag") {
         let addresses: Vec<IpAddr> = [Some(local.address), local.inside].into_iter().flatten().collect();
         audio.attributes.extend(webrtc::candidates(&addresses, local.port));
-        audio.attributes.push(attribute("msid", "sentral audio".into()));
+        audio.attributes.push(format::attribute("msid", "sentral audio".into()));
     }
 }
 
@@ -288,7 +295,11 @@ pub fn protected(offer: &SessionDescription, secrecy: &Secrecy) -> Result<(), Re
 struct Choice {
     codec: Codec,
     payload_type: u8,
-    dtmf: Option<u8>,
+    /// Payload type of telephone-event and its clock.
+    dtmf: Option<(u8, u32)>,
+    /// Payload type of comfort noise.
+    comfort: Option<u8>,
+    opus: Manner,
 }
 
 /// Whether a stream is audio that could reach us and that we could reach.
@@ -315,14 +326,18 @@ fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), 
 }
 
 fn choose(media: &Media, local: &Local, prefer: Option<Codec>) -> Result<Choice, Refusal> {
-    let payload_types = || media.formats.iter().filter_map(|format| Some((format, payload_type(format)?)));
-    let known = || payload_types().filter_map(|(format, number)| Some((codec_of(media, format)?, number)));
-    let (codec, payload_type) = known()
-        .find(|(codec, _)| Some(*codec) == prefer)
-        .or_else(|| known().find(|(codec, _)| local.codecs.contains(codec)))
+    let known = || {
+        media.formats.iter().filter_map(|format| {
+            Some((format::codec_of(media, format)?, format::payload_type(format)?, format))
+        })
+    };
+    let (codec, payload_type, format) = known()
+        .find(|(codec, ..)| Some(*codec) == prefer)
+        .or_else(|| known().find(|(codec, ..)| local.codecs.contains(codec)))
         .ok_or_else(|| Refusal::new(305, "no codec in common"))?;
-    let dtmf = payload_types().find(|(format, _)| is_dtmf(media, format)).map(|(_, number)| number);
-    Ok(Choice { codec, payload_type, dtmf })
+    let dtmf = format::dtmf(media, codec).filter(|_| local.keys.events());
+    let comfort = format::comfort(media, codec);
+    Ok(Choice { codec, payload_type, dtmf, comfort, opus: format::manner(media, format) })
 }
 
 /// What `choice` of their description means for us.
@@ -341,69 +356,18 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         remote: address.filter(|_| !unknown).map(|address| SocketAddr::new(address, media.port)),
         codec: choice.codec,
         payload_type: choice.payload_type,
-        dtmf: choice.dtmf,
-        packet_ms: packet_ms(media),
+        dtmf: choice.dtmf.map(|(payload_type, _)| payload_type),
+        packet_ms: format::packet_ms(media, choice.codec),
         send: local.direction.sends() && !hold,
         receive: local.direction.receives() && their_direction.sends(),
         symmetric: true,
         srtp: None,
         transport: media::Transport::default(),
+        tones: choice.dtmf.is_none() && local.keys.tones(),
+        opus: choice.opus,
+        comfort: choice.comfort,
     };
     Agreed { session, their_direction, hold }
-}
-
-/// The longest packet that we make and that is not longer than they ask for (`ptime`) and bear (`maxptime`).
-fn packet_ms(media: &Media) -> u8 {
-    let number = |name| {
-        let digits = media.attribute(name)?.trim().split(|c: char| !c.is_ascii_digit()).next()?;
-        digits.parse::<u32>().ok().filter(|&ms| ms > 0)
-    };
-    let wanted = number("ptime").unwrap_or(u32::from(PACKET_MS)).min(number("maxptime").unwrap_or(u32::MAX));
-    [60, 40, 30, 20].into_iter().find(|&ms| u32::from(ms) <= wanted).unwrap_or(10)
-}
-
-/// RFC 3551 §6: payload types are 0 to 127.
-fn payload_type(format: &str) -> Option<u8> {
-    format.parse().ok().filter(|&number| number <= 127)
-}
-
-/// The codec of a payload type, from its mapping or else from its static number.
-fn codec_of(media: &Media, format: &str) -> Option<Codec> {
-    let all = [Codec::Pcma, Codec::Pcmu, Codec::G722];
-    match media.rtpmap(format) {
-        Some(map) => all.into_iter().find(|&codec| {
-            map.encoding.eq_ignore_ascii_case(encoding(codec)) && is_clock(map.clock) && map.channels == 1
-        }),
-        None => all.into_iter().find(|&codec| Some(static_payload_type(codec)) == payload_type(format)),
-    }
-}
-
-fn is_dtmf(media: &Media, format: &str) -> bool {
-    let is_event = |map: crate::sdp::RtpMap<'_>| {
-        map.encoding.eq_ignore_ascii_case("telephone-event") && is_clock(map.clock)
-    };
-    media.rtpmap(format).is_some_and(is_event)
-}
-
-fn is_clock(clock: Option<u32>) -> bool {
-    clock.is_none_or(|clock| clock == CLOCK)
-}
-
-/// RFC 3551 §6, table 4.
-fn static_payload_type(codec: Codec) -> u8 {
-    match codec {
-        Codec::Pcmu => 0,
-        Codec::Pcma => 8,
-        Codec::G722 => 9,
-    }
-}
-
-fn encoding(codec: Codec) -> &'static str {
-    match codec {
-        Codec::Pcmu => "PCMU",
-        Codec::Pcma => "PCMA",
-        Codec::G722 => "G722",
-    }
 }
 
 fn description(local: &Local, media: Vec<Media>, time: (u64, u64)) -> SessionDescription {
@@ -429,21 +393,7 @@ fn refused(offered: &Media) -> Media {
     Media { port: 0, ports: 1, connection: None, attributes, ..offered.clone() }
 }
 
-fn add_format(media: &mut Media, payload_type: u8, encoding: &str) {
-    media.formats.push(payload_type.to_string());
-    media.attributes.push(attribute("rtpmap", format!("{payload_type} {encoding}/{CLOCK}")));
-}
-
-fn add_dtmf(media: &mut Media, payload_type: u8) {
-    add_format(media, payload_type, "telephone-event");
-    media.attributes.push(attribute("fmtp", format!("{payload_type} {DTMF_EVENTS}")));
-}
-
 fn add_manner(media: &mut Media, packet_ms: u8, direction: Direction) {
-    media.attributes.push(attribute("ptime", packet_ms.to_string()));
+    media.attributes.push(format::attribute("ptime", packet_ms.to_string()));
     media.attributes.push((direction.as_str().into(), None));
-}
-
-fn attribute(name: &str, value: String) -> Attribute {
-    (name.into(), Some(value))
 }

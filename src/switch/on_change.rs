@@ -29,7 +29,10 @@ impl Switch {
                 self.queue_input(now, queue::Input::Restore(change));
             }
             Change::Bound { binding } => self.restore_binding(now, binding),
-            Change::Unbound { .. } => {}
+            Change::AppKnown { domain, device, push, known: true, at } => {
+                self.restore_app(now, Aor { domain, device }, push, at);
+            }
+            Change::AppKnown { .. } | Change::Unbound { .. } => {}
             Change::DevicePassword { domain, device, password } => {
                 self.passwords.insert(Aor { domain, device }, password);
             }
@@ -49,6 +52,8 @@ impl Switch {
             | Change::GreetingSet { .. }
             | Change::PinSet { .. }
             | Change::MessageDeleted { .. } => self.mailboxes.apply(&change),
+            Change::PinTries { of, times, at } => self.restore_pin_tries(of, times, at),
+            Change::VoicemailSigns { user, signs, .. } => self.restore_voicemail_signs(user, signs),
             Change::Missed { .. } | Change::MissedCleared { .. } => self.missed.apply(&change),
             Change::Decision(event) => self.ledger.learn(&self.config, &event),
             // Told by us and of no use to ourselves.
@@ -60,6 +65,10 @@ impl Switch {
             | Change::RegistrationFailed { .. }
             | Change::Refused { .. }
             | Change::Alarm { .. }
+            | Change::RecordingBegun { .. }
+            | Change::RecordingEnded { .. }
+            | Change::RecordingDeleted { .. }
+            | Change::RecordingsExpired { .. }
             | Change::Trunk { .. } => {}
         }
     }
@@ -72,6 +81,7 @@ impl Switch {
         self.endpoint.set_settings(settings(&self.config));
         self.lend_phones();
         self.drop_unknown_bindings(now);
+        self.drop_unwakable_apps();
         self.queue_input(now, queue::Input::Config(Arc::clone(&self.config)));
         let agents: Vec<UserKey> = self.agents();
         for agent in agents {
@@ -80,6 +90,7 @@ impl Switch {
         for line in self.lines_with_hours() {
             self.line_hours(now, &line, true);
         }
+        self.close_gone_rooms(now);
         self.adopt_trunks(now);
         self.review_subscriptions(now);
         self.adopt_guard(now);

@@ -13,7 +13,6 @@ use crate::model::command::DeviceView;
 use crate::model::command::QueueView;
 use crate::model::command::Simulate;
 use crate::model::command::Status;
-use crate::model::command::Told;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::LineId;
@@ -29,6 +28,8 @@ use crate::switch::act::presence_of;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Call;
 use crate::switch::explain;
+use crate::switch::flow::action::Duty;
+use crate::switch::flow::action::Presence;
 use crate::switch::flow::action::World;
 use crate::switch::location::Aor;
 use crate::switch::periods;
@@ -50,25 +51,33 @@ impl Switch {
                     ))
                 }
             }
+            Command::Record { call, order } => self.command_recording(now, call, order),
+            Command::DeleteRecording { company, id } => {
+                self.decide(now, &company, None, "recording.deleted", &format!("order: {id}"));
+                self.tell(Change::RecordingDeleted { company, id });
+                Answer::Done
+            }
             Command::Queues { company } => Answer::Queues { queues: self.queue_views(now, company.as_ref()) },
             Command::Agents { company } => {
                 let mut agents = self.queues.agent_views(now, company.as_ref());
                 for view in &mut agents {
                     view.voicemail_suspected = self.is_voicemail_suspected(&view.agent);
+                    if self.is_waking(&view.agent) {
+                        let ringing = view.lines.iter_mut().filter(|(_, state)| *state == "ringing");
+                        ringing.for_each(|(_, state)| *state = "waking".to_owned());
+                    }
                 }
                 Answer::Agents { agents }
             }
             Command::Login { company, user, line, logged_in } => {
                 self.login(now, &company, &user, line, logged_in)
             }
-            Command::Pause { company, user, reason } => match self.known_user(&company, &user) {
-                Ok(agent) => {
-                    self.queue_input(
-                        now,
-                        queue::Input::Pause { agent, reason, until: None, by: Source::Cli },
-                    );
-                    Answer::Done
-                }
+            Command::Pause { company, user, reason, until } => match self.known_user(&company, &user) {
+                Ok(agent) => self.order_pause(now, agent, reason, until),
+                Err(refused) => refused,
+            },
+            Command::WrapUp { company, user, longer } => match self.known_user(&company, &user) {
+                Ok(agent) => self.order_wrap_up(now, agent, longer),
                 Err(refused) => refused,
             },
             Command::Users { company } => Answer::Users { users: self.person_views(now, company.as_ref()) },
@@ -89,7 +98,7 @@ impl Switch {
             }
             Command::Trunks => Answer::Trunks { trunks: self.trunk_views(now) },
             Command::Board(order) => self.on_board(now, order),
-            Command::Simulate(simulate) => Answer::Told { steps: self.simulate(now, &simulate) },
+            Command::Simulate(simulate) => self.simulate(now, &simulate),
             Command::Figures { company } => match self.config.companies.contains_key(&company) {
                 true => {
                     let figures = self.ledger.today(&company, now.utc).cloned().unwrap_or_default();
@@ -105,6 +114,10 @@ impl Switch {
                 not_found(format!("call {call} is told from the log, which only the control socket reaches"))
             }
             Command::WhyNot(ask) => self.why_not(now, &ask),
+            Command::Rooms { company } => Answer::Rooms { rooms: self.room_views(now, company.as_ref()) },
+            Command::Room { company, room, order } => self.order_room(now, &company, &room, &order),
+            Command::Supervise { call, by, mode } => self.order_supervise(now, call, &by, mode),
+            Command::Join { company, user } => self.order_join(now, &company, &user),
             Command::Drain => {
                 self.draining = true;
                 Answer::Done
@@ -239,6 +252,7 @@ impl Switch {
                 age_s: u64::try_from(now.utc.duration_since(call.cdr.started).as_secs()).unwrap_or(0),
                 codec: self.legs.get(&call.caller).and_then(|leg| leg.codec()).map(|c| c.name().to_owned()),
                 call_ids: call_ids.remove(&call.id).unwrap_or_default(),
+                recording: call.tape.state().map(str::to_owned),
             })
             .collect()
     }
@@ -280,11 +294,24 @@ impl Switch {
         views
     }
 
-    fn simulate(&self, now: Now, simulate: &Simulate) -> Vec<Told> {
+    fn simulate(&self, now: Now, simulate: &Simulate) -> Answer {
         let company = explain::company_of(&self.config, simulate);
-        self.dry_world(now, company.as_ref(), |world| {
-            explain::simulate(&self.config, world, simulate, simulate.at.unwrap_or(now.utc))
-        })
+        let of = company.as_ref().and_then(|company| self.config.companies.get(company));
+        let mut pretended = simulate.logged_in.iter().flatten();
+        let unknown = pretended.find(|user| of.is_some_and(|of| !of.users.contains_key(*user)));
+        if let (Some(of), Some(user)) = (of, unknown) {
+            return not_found(format!("company \"{}\" has no user \"{user}\" who could be logged in", of.id));
+        }
+        let steps = self.dry_world(now, company.as_ref(), |world| {
+            let presence = |line: &LineId, user: &UserId| match &simulate.logged_in {
+                Some(users) if users.contains(user) => Presence::Ready,
+                Some(_) => Presence::LoggedOut,
+                None => (world.presence)(line, user),
+            };
+            let world = World { presence: &presence, ..*world };
+            explain::simulate(&self.config, &world, simulate, simulate.at.unwrap_or(now.utc))
+        });
+        Answer::Told { steps }
     }
 
     /// What a program would see that runs dry.
@@ -295,7 +322,7 @@ impl Switch {
         run: impl FnOnce(&World<'_>) -> T,
     ) -> T {
         let presence = |line: &LineId, user: &UserId| {
-            let Some(company) = company else { return crate::switch::flow::action::Presence::LoggedOut };
+            let Some(company) = company else { return Presence::LoggedOut };
             let agent = UserKey { company: company.clone(), user: user.clone() };
             let line = LineKey { company: company.clone(), line: line.clone() };
             presence_of(&self.queues.stand(now, &agent, &line))
@@ -305,11 +332,12 @@ impl Switch {
             mailboxes: &self.mailboxes,
             people: &self.people,
             presence: &presence,
+            duty: &|_| Duty::default(),
             random: 0,
         })
     }
 }
 
-fn not_found(why: String) -> Answer {
+pub(crate) fn not_found(why: String) -> Answer {
     Answer::Refused { why, not_found: true }
 }

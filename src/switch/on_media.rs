@@ -24,7 +24,7 @@ impl Switch {
                 }
                 let leg = leg.and_then(|leg| self.legs.get(&leg));
                 let Some(call) = leg.map(|leg| leg.call) else { return };
-                if self.told_slot(now, call, play) {
+                if self.told_slot(now, call, play) || self.recording_announced(now, call, play) {
                     return;
                 }
                 let Some(of) = self.calls.get_mut(&call) else { return };
@@ -35,6 +35,19 @@ impl Switch {
                 }
             }
             Event::Recorded { record, length, error, .. } => self.recorded(now, record, length, error),
+            Event::NotRecorded { record, error } => self.not_recorded(now, record, &error),
+            Event::Figures { .. } | Event::Restored { .. } | Event::Unheard { .. } => {}
+            Event::Short { thread, late, busy_percent } => {
+                if !self.overload.pressed() {
+                    tracing::warn!(
+                        thread,
+                        ?late,
+                        busy_percent,
+                        "a media thread is short of time: new calls get 503"
+                    );
+                }
+                self.overload.media_short(now.mono);
+            }
             Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
             Event::Quiet { stream, silent } => {
                 // Who waits or listens to a menu may well be silent; who talks is not.

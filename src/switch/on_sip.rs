@@ -1,10 +1,14 @@
 //! What happens when SIP says something.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::model::cdr::CallResult;
 use crate::model::cdr::Direction;
 use crate::model::cdr::EndedBy;
+use crate::model::command::RecordOrder;
+use crate::model::dtmf::KeysBy;
 use crate::model::flow::Destination;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
@@ -16,6 +20,7 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::number;
 use crate::model::srtp::SrtpPolicy;
+use crate::model::user::Device;
 use crate::sdp;
 use crate::sdp::SessionDescription;
 use crate::sip;
@@ -34,6 +39,7 @@ use crate::switch::bridge;
 use crate::switch::bridge::Ending;
 use crate::switch::call::Begin;
 use crate::switch::call::Call;
+use crate::switch::call_recording::By;
 use crate::switch::charges;
 use crate::switch::flow::Program;
 use crate::switch::flow::action::CallerFacts;
@@ -53,10 +59,26 @@ use crate::switch::route::NoRoute;
 use crate::switch::route::Origin;
 use crate::switch::route::Target;
 use crate::switch::secrecy::Secrecy;
+use crate::switch::service::Service;
 use crate::time::Now;
 
-/// A key that comes by RFC 4733 and by INFO within this long is one key.
-const SAME_KEY: std::time::Duration = std::time::Duration::from_millis(40);
+/// A key that comes by two ways within this long is one key.
+const SAME_KEY: Duration = Duration::from_millis(40);
+
+/// A tone is sure so long after it began, at most.
+const TONE_SURE: Duration = Duration::from_millis(60);
+
+/// Whether a key that came `since` ago by one way and comes by another is the same press. INFO comes when the key is
+/// pressed or when it is let go, in which case it says for how long it was held.
+fn is_same_key(first: KeyFrom, then: KeyFrom, tones: bool, since: Duration) -> bool {
+    let within = match (first, then) {
+        (KeyFrom::Media, KeyFrom::Info { held }) => SAME_KEY + held,
+        (KeyFrom::Info { .. }, KeyFrom::Media) if tones => SAME_KEY + TONE_SURE,
+        (KeyFrom::Info { .. }, KeyFrom::Media) => SAME_KEY,
+        (KeyFrom::Media, KeyFrom::Media) | (KeyFrom::Info { .. }, KeyFrom::Info { .. }) => return false,
+    };
+    since < within
+}
 
 impl Switch {
     pub(crate) fn on_sip(&mut self, now: Now, event: sip::Event) {
@@ -99,6 +121,8 @@ impl Switch {
                     self.trunk_response(now, &trunk, status, response.as_ref());
                 } else if let Some((trunk, address)) = self.health_checks.remove(&transaction) {
                     self.health_answer(now, &trunk, address, status);
+                } else if self.answer_told(now, transaction, status) {
+                    // A phone that was told to answer a call.
                 } else if let Some(dialog) = dialog {
                     self.notify_response(now, transaction, dialog, status, response.as_ref());
                 } else {
@@ -168,7 +192,13 @@ impl Switch {
     ) -> Result<Target, (u16, Extra)> {
         let by_gruu = self.gruu_target(admitted, &request.uri);
         let target = by_gruu.unwrap_or_else(|| self.target(admitted, dialled));
-        let target = target.map_err(|status| (status, Vec::new()))?;
+        let target = match (target, admitted) {
+            // A person who dials a code hears what is wrong with it.
+            (Err(404), Admitted::Device { company, .. }) if dialled.starts_with(['*', '#']) => {
+                Target::Service { company: company.clone(), service: Service::Wrong }
+            }
+            (target, _) => target.map_err(|status| (status, Vec::new()))?,
+        };
         self.screen_call(now, admitted, request, &target)?;
         match self.within_limits(now, admitted, target) {
             Target::Barred { status, why, .. } if !self.may_announce() => Err((status, charges::reason(why))),
@@ -180,13 +210,7 @@ impl Switch {
     fn srtp_of(&self, admitted: &Admitted, request: &Request, dialled: &str) -> Option<SrtpPolicy> {
         let policy = match admitted {
             Admitted::Trunk(trunk) => self.config.trunks.get(trunk).map(|of| of.srtp),
-            Admitted::Device { company, .. } => {
-                let names = request.headers.all(&Name::Authorization);
-                let mut names = names.filter_map(|text| Credentials::parse(&text).ok()).map(|c| c.username);
-                let of = self.config.companies.get(company);
-                of.and_then(|of| names.find_map(|name| of.devices.get(&DeviceId::from(&*name))))
-                    .and_then(|of| of.srtp)
-            }
+            Admitted::Device { company, .. } => self.calling_device(company, request).and_then(|of| of.srtp),
         };
         match policy {
             Some(SrtpPolicy::Required | SrtpPolicy::Dtls) if number::is_emergency(dialled) => {
@@ -194,6 +218,23 @@ impl Switch {
             }
             policy => policy,
         }
+    }
+
+    /// How keys of a caller travel.
+    pub(crate) fn keys_by(&self, admitted: &Admitted, request: &Request) -> KeysBy {
+        let keys = match admitted {
+            Admitted::Trunk(trunk) => self.config.trunks.get(trunk).map(|of| of.dtmf),
+            Admitted::Device { company, .. } => self.calling_device(company, request).map(|of| of.dtmf),
+        };
+        keys.unwrap_or_default()
+    }
+
+    /// The device whose credentials a request bears.
+    fn calling_device(&self, company: &CompanyId, request: &Request) -> Option<&Device> {
+        let names = request.headers.all(&Name::Authorization);
+        let mut names = names.filter_map(|text| Credentials::parse(&text).ok()).map(|c| c.username);
+        let of = self.config.companies.get(company)?;
+        names.find_map(|name| of.devices.get(&DeviceId::from(&*name)))
     }
 
     /// Where a dialled number leads.
@@ -280,6 +321,7 @@ impl Switch {
         leg.trunk = trunk.clone();
         let srtp = self.srtp_of(admitted, request, dialled);
         leg.srtp = srtp.unwrap_or_default();
+        leg.dtmf = self.keys_by(admitted, request);
         leg.private = self.endpoint.hop(dialog).is_some_and(|hop| is_private(hop.transport));
         leg.browser = srtp.is_none() && self.endpoint.hop(dialog).is_some_and(|hop| is_web(hop.transport));
         leg.channel = trunk.as_ref().map(|trunk| self.take_channel(trunk, &company));
@@ -514,6 +556,9 @@ impl Switch {
     fn on_info(&mut self, now: Now, dialog: DialogId, request: &Request) -> (u16, Extra) {
         let Some(leg) = self.by_dialog.get(&dialog).copied() else { return (481, Vec::new()) };
         let content = request.headers.get(&Name::ContentType).unwrap_or_default().to_ascii_lowercase();
+        if let Some(wish) = request.headers.get(&Name::Other("Record".into())) {
+            return self.on_record_key(now, leg, &wish);
+        }
         if request.body.is_empty() {
             return (200, Vec::new());
         }
@@ -521,21 +566,38 @@ impl Switch {
             return (415, vec![("Accept", "application/dtmf-relay, application/dtmf".into())]);
         }
         match info_key(&String::from_utf8_lossy(&request.body)) {
-            Some(key) => {
-                self.on_key(now, leg, key, KeyFrom::Info);
+            Some((key, held)) => {
+                self.on_key(now, leg, key, KeyFrom::Info { held });
                 (200, Vec::new())
             }
             None => (400, vec![("Warning", "399 sentral \"no key in the body\"".into())]),
         }
     }
 
+    /// The record key of a phone: INFO with `Record: on` or `off`, as Snom began it and others took over.
+    fn on_record_key(&mut self, now: Now, leg: LegId, wish: &str) -> (u16, Extra) {
+        let order = match wish.trim().to_ascii_lowercase().as_str() {
+            "on" => RecordOrder::Start,
+            "off" => RecordOrder::Stop,
+            _ => return (400, vec![("Warning", "399 sentral \"Record is on or off\"".into())]),
+        };
+        let call = self.legs.get(&leg).map(|of| of.call);
+        let (Some(user), Some(call)) = (self.user_of_leg(leg), call) else { return (403, Vec::new()) };
+        match self.order_recording(now, call, order, By::Phone(user.user)) {
+            Ok(()) => (200, Vec::new()),
+            Err(why) => {
+                (403, vec![("Warning", format!("399 sentral \"{}\"", why.words().replace('"', "'")))])
+            }
+        }
+    }
+
     /// A party pressed a key.
     pub(crate) fn on_key(&mut self, now: Now, leg: LegId, key: char, from: KeyFrom) {
         let Some(of) = self.legs.get_mut(&leg) else { return };
+        let tones = of.agreed.as_ref().is_some_and(|agreed| agreed.session.tones);
         if let Some((last, at, way)) = of.last_key
             && last == key
-            && way != from
-            && now.mono.saturating_duration_since(at) < SAME_KEY
+            && is_same_key(way, from, tones, now.mono.saturating_duration_since(at))
         {
             return;
         }
@@ -550,8 +612,9 @@ impl Switch {
             }
         } else if self.feature_key(now, leg, key) {
             tracing::trace!(%call, "a key of a feature");
-        } else if to_program || from == KeyFrom::Info || self.keeps_keys(leg) {
-            // A key by INFO, or one that was kept, does not travel with the audio: it is played on.
+        } else if to_program || from != KeyFrom::Media || self.keeps_keys(leg) || !self.travels(leg) {
+            // A key by INFO, or one that was kept, or that the other party has no ear for, does not travel with the audio: it
+            // is played on.
             self.ordinary_key(now, leg, key);
         }
     }
@@ -587,17 +650,21 @@ fn forwards_left(request: &Request) -> u8 {
     }
 }
 
-/// The key in an INFO body.
-fn info_key(body: &str) -> Option<char> {
-    let text = body
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Signal").map(|rest| rest.trim_start_matches([' ', '='])))
-        .unwrap_or(body)
-        .trim();
+/// The key in an INFO body, and for how long it was held, of which half a second is believed.
+fn info_key(body: &str) -> Option<(char, Duration)> {
+    let field = |name: &str| {
+        body.lines().find_map(|line| {
+            let (field, value) = line.split_once('=')?;
+            field.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    };
+    let text = field("Signal").unwrap_or(body).trim();
+    let held = field("Duration").and_then(|held| held.parse().ok()).unwrap_or(0);
+    let held = Duration::from_millis(u64::min(held, 500));
     let key = match text {
         "10" => '*',
         "11" => '#',
         _ => text.chars().next()?.to_ascii_uppercase(),
     };
-    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D').then_some(key)
+    matches!(key, '0'..='9' | '*' | '#' | 'A'..='D').then_some((key, held))
 }

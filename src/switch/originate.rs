@@ -107,7 +107,8 @@ impl Switch {
 
     /// The user has answered: who was called for is the caller now.
     pub(crate) fn originated(&mut self, now: Now, call: CallId, winner: LegId) {
-        self.give_up_attempts(now, call, Some(winner), &reasons::elsewhere());
+        let elsewhere = reasons::elsewhere(self.language_of_phones(call));
+        self.give_up_attempts(now, call, Some(winner), &elsewhere);
         let Some(click) = self.calls.get_mut(&call).and_then(|of| of.originate.take()) else { return };
         let Some(company) = self.config.companies.get(&click.user.company) else { return };
         let facts = identity::caller_user(company, &click.user.user);

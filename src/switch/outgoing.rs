@@ -113,7 +113,8 @@ impl Switch {
         let to = format!("sip:{}@{}", binding.record.device, company.domain);
         let to = Uri::parse(&to).ok()?;
         let codecs = negotiate::codecs(&self.config.server.codecs);
-        let srtp = company.devices.get(&binding.record.device).and_then(|of| of.srtp);
+        let device = company.devices.get(&binding.record.device);
+        let (srtp, dtmf) = device.map_or_else(Default::default, |of| (of.srtp, of.dtmf));
         let private = is_private(binding.hop.transport);
         let browser = srtp.is_none() && (is_web(binding.hop.transport) || is_web_contact(&uri));
         let of = self.calls.get(&call)?;
@@ -138,6 +139,7 @@ impl Switch {
             attempt: Some(attempt),
             user: Some(user.clone()),
             srtp: srtp.unwrap_or_default(),
+            dtmf,
             private,
             browser,
             confirm,
@@ -203,6 +205,7 @@ impl Switch {
             attempt: Some(attempt),
             user: out.user.clone(),
             srtp: trunk.srtp,
+            dtmf: trunk.dtmf,
             private: is_private(gateway.hop.transport),
             trunk: Some(id.clone()),
             confirm: out.confirm,

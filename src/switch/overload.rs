@@ -4,6 +4,9 @@
 //! step, below it falls by half (additive increase, multiplicative decrease, as RFC 7339 §7 describes for rates,
 //! applied here to ourselves). Strangers feel it first, then new calls, then what known phones send to stay
 //! registered; calls that are up and emergency calls never.
+//!
+//! Media threads that run short of time press on new calls alone, and before those that are up can hear it:
+//! registrations cost them nothing.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -36,6 +39,10 @@ pub(crate) struct Overload {
     pressure: f32,
     /// The longest wait since the last step.
     worst: Duration,
+    /// From 0 to 1: the part of new calls that is turned away for want of media.
+    media: f32,
+    /// Whether a media thread has been short of time since the last step.
+    media_short: bool,
     step: Option<Instant>,
     /// What each rank is owed of refusals.
     owed: [f32; 3],
@@ -44,7 +51,15 @@ pub(crate) struct Overload {
 impl Overload {
     /// No pressure.
     pub(crate) fn new(target: Duration) -> Overload {
-        Overload { target, pressure: 0.0, worst: Duration::ZERO, step: None, owed: [0.0; 3] }
+        Overload {
+            target,
+            pressure: 0.0,
+            worst: Duration::ZERO,
+            media: 0.0,
+            media_short: false,
+            step: None,
+            owed: [0.0; 3],
+        }
     }
 
     /// Changes the target.
@@ -58,6 +73,12 @@ impl Overload {
         self.advance(now);
     }
 
+    /// A media thread is short of time.
+    pub(crate) fn media_short(&mut self, now: Instant) {
+        self.media_short = true;
+        self.advance(now);
+    }
+
     /// Whether a request is turned away. Spread evenly, without chance: of a rank under a pressure of one half
     /// it is every second.
     pub(crate) fn turns_away(&mut self, now: Instant, rank: Rank) -> bool {
@@ -68,8 +89,9 @@ impl Overload {
             Rank::Upkeep => 2,
             Rank::Always => return false,
         };
+        let pressure = (self.pressure - index as f32).clamp(0.0, 1.0);
         let owed = &mut self.owed[index];
-        *owed += (self.pressure - index as f32).clamp(0.0, 1.0);
+        *owed += if rank == Rank::Call { pressure.max(self.media) } else { pressure };
         if *owed < 1.0 {
             return false;
         }
@@ -79,7 +101,7 @@ impl Overload {
 
     /// Whether anything is turned away.
     pub(crate) fn pressed(&self) -> bool {
-        self.pressure > 0.0
+        self.pressure > 0.0 || self.media > 0.0
     }
 
     /// Takes the steps that are due; one without news is one in which nothing waited.
@@ -93,21 +115,26 @@ impl Overload {
             return;
         }
         self.step = Some(now);
-        let calm = if self.worst > self.target {
-            self.pressure = (self.pressure + RISE).min(3.0);
-            steps - 1
-        } else {
-            steps
-        };
-        self.worst = Duration::ZERO;
-        // Beyond this it is none in any case.
-        for _ in 0..calm.min(16) {
-            self.pressure /= 2.0;
-        }
-        if self.pressure < NONE {
-            self.pressure = 0.0;
+        adapt(&mut self.pressure, self.worst > self.target, 3.0, steps);
+        adapt(&mut self.media, self.media_short, 1.0, steps);
+        (self.worst, self.media_short) = (Duration::ZERO, false);
+        if !self.pressed() {
             self.owed = [0.0; 3];
         }
+    }
+}
+
+/// A pressure after so many steps, in the first of which there was too much to do, or not.
+fn adapt(pressure: &mut f32, too_much: bool, most: f32, steps: u128) {
+    if too_much {
+        *pressure = (*pressure + RISE).min(most);
+    }
+    // Beyond this it is none in any case.
+    for _ in 0..(steps - u128::from(too_much)).min(16) {
+        *pressure /= 2.0;
+    }
+    if *pressure < NONE {
+        *pressure = 0.0;
     }
 }
 
@@ -152,6 +179,21 @@ mod tests {
         for (steps, waited, expect) in rows {
             assert_eq!(after(steps, waited), expect, "{steps} steps of {waited:?}");
         }
+    }
+
+    #[test]
+    fn media_short_of_time_turns_new_calls_away_and_nothing_else() {
+        let (mut overload, mut now) = (Overload::new(TARGET), Instant::now());
+        overload.media_short(now);
+        for (steps, expect) in [(2, [0, 50, 0, 0]), (2, [0, 100, 0, 0]), (20, [0, 100, 0, 0])] {
+            for _ in 0..steps {
+                now += STEP;
+                overload.media_short(now);
+            }
+            assert_eq!(shed(&mut overload, now), expect);
+        }
+        assert_eq!(shed(&mut overload, now + Duration::from_secs(1)), [0; 4]);
+        assert!(!overload.pressed());
     }
 
     #[test]

@@ -246,6 +246,21 @@ impl Switch {
         Some(self.endpoint.request(now, ask))
     }
 
+    /// Sends a text of our own to every device of a user; to how many. Nobody waits for the answers.
+    pub(crate) fn page_user(&mut self, now: Now, to: &UserKey, text: &str) -> usize {
+        let Some(company) = self.config.companies.get(&to.company) else { return 0 };
+        let Ok(from) = Uri::parse(&format!("sip:{}", company.domain)) else { return 0 };
+        let text = Text {
+            from: NameAddr { display: Some(self.config.server.name.to_string()), ..NameAddr::new(from) },
+            asserted: None,
+            body: Body { content_type: "text/plain;charset=UTF-8", bytes: text.to_owned().into() },
+            content: Vec::new(),
+        };
+        let bindings = self.devices_of(to).iter().flat_map(|aor| self.location.of(aor));
+        let bindings: Vec<Binding> = bindings.take(RECEIVERS_MAX).cloned().collect();
+        bindings.iter().filter_map(|binding| self.page_device(now, binding, &text)).count()
+    }
+
     /// A receiver answered, or did not. Answers to other requests are passed over.
     pub(crate) fn message_response(&mut self, now: Now, receiver: TransactionId, status: u16) {
         let Some(transaction) = self.pager.receivers.remove(&receiver) else { return };

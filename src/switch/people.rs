@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::media::Base;
 use crate::media::RecordId;
@@ -24,6 +23,7 @@ use crate::model::id::Number;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::prompt::PromptKey;
+use crate::model::room::Supervise;
 use crate::model::server::Secret;
 use crate::switch::Switch;
 use crate::switch::busy_callback::Wishes;
@@ -38,6 +38,7 @@ use crate::switch::leg::LegState;
 use crate::switch::location::Aor;
 use crate::switch::park::Parked;
 use crate::switch::say::What;
+use crate::switch::supervise::Whose;
 use crate::time::Now;
 use crate::time::Timestamp;
 
@@ -60,6 +61,8 @@ pub enum Order {
     TakeOver(UserId),
     /// The caller's own call comes to this phone.
     OwnCall,
+    /// A supervisor takes part in a call.
+    Supervise(Whose, Supervise),
     /// Logs a user in at this phone, or out.
     HotDesk(Option<UserId>),
     /// Records a recording of the media bank.
@@ -217,6 +220,10 @@ pub enum Said {
     DeskIn,
     /// Nobody is logged in at this phone any longer.
     DeskOut,
+    /// The caller takes part in a colleague's call, in this way.
+    Supervises(Supervise),
+    /// That call is over.
+    SupervisionOver,
 }
 
 /// What programs have done between people.
@@ -226,6 +233,8 @@ pub enum Deed {
     Order(Order),
     /// The caller hears the company's music.
     Music,
+    /// A supervisor takes part otherwise.
+    SuperviseAs(Supervise),
     /// Whom the call rings next sees this name.
     ShowAs(Arc<str>),
     /// The caller leaves the parking slot.
@@ -272,7 +281,7 @@ pub(crate) struct Between {
     /// Takes of recordings in the making, and their files.
     pub(crate) takes: HashMap<RecordId, (CallId, Arc<str>)>,
     /// Wrong PINs in a row at shared phones, and when the last was.
-    pub(crate) wrong_pins: HashMap<UserKey, (u32, Instant)>,
+    pub(crate) wrong_pins: HashMap<UserKey, (u32, Timestamp)>,
 }
 
 /// The order of a code: `name` as in `[codes]`, and what was dialled behind it. None when that is not complete.
@@ -308,6 +317,9 @@ pub(crate) fn order(company: &Company, name: &str, ext: &str) -> Option<Order> {
         "call_back" => may(Order::CallBack),
         "call_back_cancel" => may(Order::CancelCallBack),
         "take_over" => of_user(Order::TakeOver),
+        "listen" => of_user(|user| Order::Supervise(Whose::User(user), Supervise::Listen)),
+        "whisper" => of_user(|user| Order::Supervise(Whose::User(user), Supervise::Whisper)),
+        "barge" => of_user(|user| Order::Supervise(Whose::User(user), Supervise::Barge)),
         "own_call" => Some(Order::OwnCall),
         "hot_desk" => may(Order::HotDesk),
         "record_prompt" => {
@@ -419,6 +431,10 @@ pub(crate) fn prompts(stage: &mut Stage<'_>, said: Said) -> Vec<PromptKey> {
         Said::CallBackOff => vec![stage.system("people/call-back-off")],
         Said::DeskIn => vec![stage.system("people/desk-in")],
         Said::DeskOut => vec![stage.system("people/desk-out")],
+        Said::Supervises(Supervise::Listen) => vec![stage.system("people/listening")],
+        Said::Supervises(Supervise::Whisper) => vec![stage.system("people/whispering")],
+        Said::Supervises(Supervise::Barge) => vec![stage.system("people/barging")],
+        Said::SupervisionOver => vec![stage.system("people/supervision-over")],
     }
 }
 
@@ -459,6 +475,7 @@ impl Switch {
                     of.shown_as = Some(name);
                 }
             }
+            Deed::SuperviseAs(mode) => self.supervise_as(now, call, mode),
             Deed::Unpark => self.leave_slot(call),
             Deed::Take(media) => self.begin_take(call, &media),
             Deed::KeepTake(media) => self.settle_take(now, call, media, true),
@@ -483,6 +500,7 @@ impl Switch {
             Order::CancelCallBack(user) => self.cancel_call_back(now, &by, user),
             Order::TakeOver(user) => self.take_over(now, call, &by, &user),
             Order::OwnCall => self.move_own_call(now, call, &by),
+            Order::Supervise(whose, mode) => self.supervise(now, call, &by, &whose, mode),
             Order::HotDesk(user) => self.order_desk(now, call, user),
             // A program of its own, and one that tells by itself.
             Order::RecordPrompt(_) => Err(Refusal::NotAllowed),
@@ -566,6 +584,9 @@ impl Switch {
         let moved = self.legs.get_mut(&leg)?;
         moved.call = into;
         moved.user = user;
+        if self.calls.get(&into).is_some_and(|of| of.tape.state().is_none()) {
+            self.hand_over_recording(now, from, into);
+        }
         self.dissolve(now, from);
         Some(leg)
     }

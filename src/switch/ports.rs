@@ -39,15 +39,13 @@ impl Ports {
 
     /// Takes a port, on `beside`'s thread when given (the legs of a call live on one thread), else on the
     /// least loaded one. `None` when there is none; the last ones are for `emergency` calls.
-    pub(crate) fn take(&mut self, beside: Option<StreamId>, emergency: bool) -> Option<StreamId> {
+    pub(crate) fn take(&mut self, beside: Option<u8>, emergency: bool) -> Option<StreamId> {
         if !emergency && self.free() <= self.kept() {
             return None;
         }
         let thread = match beside {
-            Some(stream)
-                if self.threads.get(usize::from(stream.thread)).is_some_and(|t| !t.free.is_empty()) =>
-            {
-                stream.thread
+            Some(thread) if self.threads.get(usize::from(thread)).is_some_and(|t| !t.free.is_empty()) => {
+                thread
             }
             Some(_) | None => {
                 let (index, _) = self
@@ -105,7 +103,7 @@ mod tests {
         let first = ports.take(None, false).expect("one is free");
         assert_eq!(ports.take(None, false), None);
         ports.give_back(first);
-        let second = ports.take(Some(first), false).expect("it is back");
+        let second = ports.take(Some(first.thread), false).expect("it is back");
         assert_eq!((second.port, second.generation), (100, first.generation + 1));
         assert_eq!((ports.free(), ports.total()), (0, 1));
     }
@@ -116,9 +114,9 @@ mod tests {
         ports.add(0, &[100, 102]);
         ports.add(1, &[200, 202]);
         let a = ports.take(None, false).expect("free");
-        let b = ports.take(Some(a), false).expect("free");
+        let b = ports.take(Some(a.thread), false).expect("free");
         assert_eq!(a.thread, b.thread);
-        let other = ports.take(Some(a), false).expect("free on the other thread");
+        let other = ports.take(Some(a.thread), false).expect("free on the other thread");
         assert_ne!(other.thread, a.thread);
     }
 

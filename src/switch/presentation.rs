@@ -82,15 +82,28 @@ impl Switch {
         (presented, queue.present.confirm)
     }
 
-    /// Whether anything of an agent can ring, by their own rules or by those of a queue.
+    /// Whether anything of an agent can ring by their own rules.
     pub(crate) fn is_reachable(&self, now: Now, agent: &UserKey) -> bool {
         let Some(company) = self.config.companies.get(&agent.company) else { return false };
         let Some(person) = self.people.person(company, &agent.user, now.utc) else { return false };
+        reach::reachable(&person, self.devices_of(agent), &self.location)
+    }
+
+    /// For each queue that lists an agent, whether what it rings instead of the agent's own can ring; none where it
+    /// rings the agent's own.
+    pub(crate) fn line_reaches(&self, now: Now, agent: &UserKey) -> Vec<(LineKey, Option<bool>)> {
+        let Some(company) = self.config.companies.get(&agent.company) else { return Vec::new() };
+        let Some(person) = self.people.person(company, &agent.user, now.utc) else { return Vec::new() };
         let devices = self.devices_of(agent);
-        let members = company.queues.values().flat_map(|queue| &queue.agents);
-        let mut own = members.filter(|member| member.user == agent.user).filter_map(|m| m.contacts.as_ref());
-        reach::reachable(&person, devices, &self.location)
-            || own.any(|rules| reach::rings(&person, rules, devices, &self.location))
+        let mut reaches = Vec::new();
+        for (id, queue) in &company.queues {
+            let Some(member) = queue.agents.iter().find(|member| member.user == agent.user) else { continue };
+            let rules = member.contacts.as_ref();
+            let reachable = rules.map(|rules| reach::rings(&person, rules, devices, &self.location));
+            let line = LineKey { company: company.id.clone(), line: LineId::Queue(id.clone()) };
+            reaches.push((line, reachable));
+        }
+        reaches
     }
 }
 

@@ -11,6 +11,7 @@ use crate::switch::location::Aor;
 use crate::switch::location::Binding;
 use crate::switch::location::Location;
 use crate::switch::outbound;
+use crate::switch::waking;
 
 /// One thing to ring.
 #[derive(Clone, Debug)]
@@ -36,10 +37,20 @@ pub(crate) fn contacts(
                 contacts.extend(phones.map(|phone| (Contact::Device(phone), *rule)));
             }
             Rings::Mobile => contacts.extend(person.mobile.clone().map(|to| (Contact::Phone(to), *rule))),
-            Rings::App => {}
+            Rings::Phones | Rings::App => {
+                let wanted = rule.what == Rings::App;
+                let phones = aors.iter().flat_map(|aor| outbound::phones(location.of(aor)));
+                let phones = phones.filter(|phone| is_app(phone) == wanted);
+                contacts.extend(phones.map(|phone| (Contact::Device(phone), *rule)));
+            }
         }
     }
     contacts
+}
+
+/// Whether a phone is an app that can be woken.
+fn is_app(phone: &[Binding]) -> bool {
+    phone.first().is_some_and(|binding| waking::target(binding).is_some())
 }
 
 /// Whether anything of a person can ring.
@@ -50,9 +61,17 @@ pub(crate) fn reachable(person: &User, aors: &[Aor], location: &Location) -> boo
 /// Whether anything of a person can ring by these rules.
 pub(crate) fn rings(person: &User, rules: &[ContactRule], aors: &[Aor], location: &Location) -> bool {
     rules.iter().any(|rule| match rule.what {
-        Rings::Devices => aors.iter().any(|aor| !location.of(aor).is_empty()),
+        Rings::Devices => {
+            aors.iter().any(|aor| !location.of(aor).is_empty() || !location.apps(aor).is_empty())
+        }
         Rings::Mobile => person.mobile.is_some(),
-        Rings::App => false,
+        Rings::Phones => {
+            aors.iter().any(|aor| location.of(aor).iter().any(|binding| waking::target(binding).is_none()))
+        }
+        Rings::App => aors.iter().any(|aor| {
+            !location.apps(aor).is_empty()
+                || location.of(aor).iter().any(|binding| waking::target(binding).is_some())
+        }),
     })
 }
 

@@ -146,6 +146,7 @@ impl Search<'_, '_> {
                 | Action::Early
                 | Action::Echo
                 | Action::LeaveQueue
+                | Action::Room(_)
                 | Action::Record { .. }
                 | Action::StopRecord
                 | Action::KeepMessage
@@ -155,6 +156,7 @@ impl Search<'_, '_> {
                 | Action::Login { .. }
                 | Action::Pause { .. }
                 | Action::WrapUpEnd
+                | Action::WrapUpExtend
                 | Action::PinGiven { .. }
                 | Action::KeepPlace { .. }
                 | Action::LeadTo(_)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::media::Command;
 use crate::media::RecordId;
 use crate::model::change::Change;
+use crate::model::change::PinOf;
 use crate::model::id::CallId;
 use crate::model::id::MailboxId;
 use crate::model::id::MailboxKey;
@@ -81,6 +82,9 @@ impl Switch {
 
     /// A recording's file is complete.
     pub(crate) fn recorded(&mut self, now: Now, record: RecordId, length: Duration, error: Option<Arc<str>>) {
+        if self.taped(now, record, length, error.as_ref()) {
+            return;
+        }
         if let Some(error) = error {
             tracing::error!(%error, "a message could not be recorded: is the disk full, the data folder writable?");
         }
@@ -199,7 +203,13 @@ impl Switch {
 
     /// Somebody keyed in a PIN: too many wrong ones lock the box for a while.
     pub(crate) fn pin_tried(&mut self, now: Now, call: CallId, mailbox: &MailboxKey, right: bool) {
-        if let Some(until) = self.mailboxes.pin_tried(mailbox, right, now.utc) {
+        let before = self.mailboxes.pin_failures(mailbox);
+        let locked = self.mailboxes.pin_tried(mailbox, right, now.utc);
+        let failures = self.mailboxes.pin_failures(mailbox);
+        if failures != before {
+            self.tell_pin_tries(now, PinOf::Mailbox(mailbox.clone()), failures);
+        }
+        if let Some(until) = locked {
             let why = format!("pin_locked: voicemail:{} until {until}", mailbox.mailbox);
             tracing::warn!(%call, mailbox = %mailbox.mailbox, "a voicemail box is locked: too many wrong PINs");
             self.decide(now, &mailbox.company, Some(call), "voicemail.locked", &why);

@@ -76,6 +76,7 @@ impl Switch {
                     self.location.unbind(&aor, &key);
                     self.unbound(now, &aor, &key, "removed");
                 }
+                self.forget_apps(now, &aor, |_| true);
             }
             Contacts::List(list) => {
                 let path = outbound::paths(request).ok_or((400, Vec::new()))?;
@@ -87,6 +88,7 @@ impl Switch {
             }
         }
         self.owner_changed(now, &company, &aor);
+        self.app_registered(now, &aor);
         let mut extra = self.granted(now, request, &aor);
         if flow {
             // RFC 5626 §6: only these two together tell the phone that its flow is kept.
@@ -125,6 +127,7 @@ impl Switch {
         self.in_order(aor, &register.call_id, register.cseq, |bound| wanted.iter().any(|w| w.means(bound)))?;
         self.make_room_for(now, aor, &wanted)?;
         for Wanted { record, expires, contact } in wanted {
+            self.note_app(now, aor, &contact.uri, expires > 0);
             if expires == 0 {
                 self.remove(now, aor, &record);
                 continue;

@@ -24,6 +24,7 @@ use crate::model::trunk::Trunk;
 use crate::model::trunk::Via;
 use crate::switch::gruu::Instance;
 use crate::switch::mailbox;
+use crate::switch::pausing::PauseCode;
 use crate::switch::people;
 use crate::switch::people::Order;
 use crate::switch::service::Service;
@@ -357,9 +358,10 @@ fn code<'a>(company: &Company, dialled: &'a str) -> Option<Result<Code<'a>, NoRo
     let known = [
         (&codes.login, "login", May),
         (&codes.logout, "logout", May),
-        (&codes.pause, "pause", Never),
+        (&codes.pause, "pause", May),
         (&codes.unpause, "unpause", Never),
         (&codes.wrap_up_end, "wrap_up_end", Never),
+        (&codes.wrap_up_extend, "wrap_up_extend", Never),
         (&codes.voicemail, "voicemail", May),
         (&codes.toggle, "toggle", Must),
         (&codes.echo, "echo", Never),
@@ -371,6 +373,9 @@ fn code<'a>(company: &Company, dialled: &'a str) -> Option<Result<Code<'a>, NoRo
         (&codes.call_back, "call_back", May),
         (&codes.call_back_cancel, "call_back_cancel", May),
         (&codes.take_over, "take_over", Must),
+        (&codes.listen, "listen", Must),
+        (&codes.whisper, "whisper", Must),
+        (&codes.barge, "barge", Must),
         (&codes.own_call, "own_call", Never),
         (&codes.hot_desk, "hot_desk", May),
         (&codes.record_prompt, "record_prompt", Must),
@@ -402,9 +407,10 @@ fn service(company: &Company, name: &str, ext: &str) -> Option<Service> {
     match name {
         "login" => Some(Service::Login(line()?)),
         "logout" => Some(Service::Logout(line()?)),
-        "pause" => Some(Service::Pause),
+        "pause" => Some(Service::Pause(PauseCode::read(ext))),
         "unpause" => Some(Service::Unpause),
         "wrap_up_end" => Some(Service::WrapUpEnd),
+        "wrap_up_extend" => Some(Service::WrapUpExtend),
         "echo" => Some(Service::Echo),
         "own_number" => Some(Service::OwnNumber),
         "voicemail" => match to {
@@ -438,6 +444,7 @@ fn unknown(company: &Company, dialled: &str) -> NoRoute {
         &codes.pause,
         &codes.unpause,
         &codes.wrap_up_end,
+        &codes.wrap_up_extend,
         &codes.voicemail,
         &codes.toggle,
         &codes.echo,
@@ -449,6 +456,9 @@ fn unknown(company: &Company, dialled: &str) -> NoRoute {
         &codes.call_back,
         &codes.call_back_cancel,
         &codes.take_over,
+        &codes.listen,
+        &codes.whisper,
+        &codes.barge,
         &codes.own_call,
         &codes.hot_desk,
         &codes.record_prompt,

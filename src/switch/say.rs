@@ -17,8 +17,6 @@ use crate::model::server::Language;
 /// The prompt between groups of digits: a short silence.
 pub const PAUSE: &str = "num/pause";
 
-/// Waits above this are said as "more than".
-const WAIT_MAX_MINUTES: u32 = 15;
 /// The first number without a word of its own here.
 const MILLIARD: u64 = 1_000_000_000;
 
@@ -68,11 +66,6 @@ pub enum What<'a> {
     Ordinal(u8),
     /// Place in a queue, from 1.
     Position(u32),
-    /// Expected wait in whole minutes; 0 is less than one.
-    Wait {
-        /// How long.
-        minutes: u32,
-    },
     /// What is in a voicemail box.
     Messages {
         /// Not heard.
@@ -106,12 +99,6 @@ pub fn say(language: Language, what: &What<'_>) -> Vec<Arc<str>> {
             speech.add("queue/position-pre");
             speech.number(place.into(), Gender::Common);
             speech.add("queue/position-post");
-        }
-        What::Wait { minutes: 0 } => speech.add("queue/wait-less-minute"),
-        What::Wait { minutes } => {
-            let more = minutes > WAIT_MAX_MINUTES;
-            speech.add(if more { "queue/wait-more-pre" } else { "queue/wait-about" });
-            speech.counted(minutes.min(WAIT_MAX_MINUTES).into(), Unit::Minute);
         }
         What::Messages { new, old } => speech.messages(new, old),
         What::OpenAgain { at, now } => speech.open_again(at, now),
@@ -480,13 +467,6 @@ const PHRASES: &[(&str, &str, &str)] = &[
     ("queue/you-are-next", "Du er nå først i køen.", "You are now first in line."),
     ("queue/position-pre", "Du er nå nummer", "You are now number"),
     ("queue/position-post", "i køen.", "in line."),
-    ("queue/wait-about", "Forventet ventetid er omtrent", "The estimated wait is about"),
-    (
-        "queue/wait-less-minute",
-        "Forventet ventetid er under ett minutt.",
-        "The estimated wait is less than one minute.",
-    ),
-    ("queue/wait-more-pre", "Forventet ventetid er mer enn", "The estimated wait is more than"),
     ("vm/you-have", "Du har", "You have"),
     ("vm/new-one", "én ny beskjed", "one new message"),
     ("vm/new-many", "nye beskjeder", "new messages"),

@@ -1,6 +1,8 @@
 //! What is looked at before a carrier's call begins: which of several accounts it is for, whether the trunk takes
 //! one more, and whether the call goes round in circles.
 
+use std::sync::Arc;
+
 use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::trunk::Trunk;
@@ -81,15 +83,16 @@ impl Switch {
         else {
             return Ok(());
         };
-        let Some(trunk) = self.config.trunks.get(id).cloned() else { return Ok(()) };
-        let room = self.channels.room(id, &trunk, company);
+        let config = Arc::clone(&self.config);
+        let Some(trunk) = config.trunks.get(id) else { return Ok(()) };
+        let room = self.channels.room(id, trunk, company);
         let state = self.trunks.get_mut(id);
         let rate = trunk.calls_per_second.incoming;
         if !room || !state.is_none_or(|state| state.incoming.pass(now.mono, rate)) {
             tracing::info!(trunk = %id, room, "trunk takes no more calls");
             return Err((503, bridge::retry_after()));
         }
-        let own = trunk.read(&dialled(Some(&trunk), request)).unwrap_or_else(|| Number::new(""));
+        let own = trunk.read(&dialled(Some(trunk), request)).unwrap_or_else(|| Number::new(""));
         let list = self.diversions_of(Some(id), request);
         match diversion::coming_in(&list, &own) {
             Some(turns) => {

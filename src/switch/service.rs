@@ -18,6 +18,8 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
 use crate::switch::mailbox;
+use crate::switch::pausing;
+use crate::switch::pausing::PauseCode;
 use crate::switch::people;
 use crate::switch::record_prompt;
 use crate::switch::say::What;
@@ -25,6 +27,7 @@ use crate::switch::service_number;
 use crate::switch::service_number::Proof;
 use crate::switch::star;
 use crate::switch::star::Star;
+use crate::switch::supervise;
 use crate::switch::toggling;
 
 /// A caller who forgets the echo is let go after this.
@@ -37,18 +40,22 @@ pub enum Service {
     Login(Option<LineId>),
     /// Logs the caller out.
     Logout(Option<LineId>),
-    /// The caller goes on pause.
-    Pause,
+    /// The caller goes on pause, for this reason and so long.
+    Pause(PauseCode),
     /// The pause ends.
     Unpause,
     /// Wrap-up ends.
     WrapUpEnd,
+    /// Wrap-up is prolonged.
+    WrapUpExtend,
     /// Flips a toggle.
     Toggle(ToggleId),
     /// Turns a toggle on for hours (`2`), or until a time of day (`1630`), as dialled.
     ToggleUntil(ToggleId, Arc<str>),
     /// Listens to the caller's own box, or to this one.
     Voicemail(Option<MailboxId>),
+    /// Something was dialled that is no code, or has nothing of the kind behind it.
+    Wrong,
     /// The caller hears themselves.
     Echo,
     /// The caller's number is read back.
@@ -69,6 +76,9 @@ pub fn program(service: Service) -> Program {
         Service::Menu => Program::ServiceNumber(service_number::Run::new(Service::Menu, None, Proof::Given)),
         Service::People(people::Order::RecordPrompt(media)) => {
             Program::Record(record_prompt::Run::new(media))
+        }
+        Service::People(people::Order::Supervise(whose, mode)) => {
+            Program::Supervise(supervise::Run::new(whose, mode))
         }
         Service::People(order) => Program::People(people::Run::new(order)),
         service => Program::Service(Run::new(service)),
@@ -139,21 +149,15 @@ impl Run {
         match self.service.clone() {
             Service::Login(line) => self.login(stage, &user, line, true),
             Service::Logout(line) => self.login(stage, &user, line, false),
-            Service::Pause => {
-                stage.tell("pause");
-                stage.add(Action::Pause { reason: Some("code".into()) });
-                self.done(stage);
-            }
+            Service::Pause(code) => self.pause(stage, &user, &code),
             Service::Unpause => {
                 stage.tell("end of the pause");
-                stage.add(Action::Pause { reason: None });
-                self.done(stage);
+                stage.add(Action::Pause { reason: None, until: None });
+                let prompt = stage.system("pause/off");
+                self.say(stage, vec![prompt]);
             }
-            Service::WrapUpEnd => {
-                stage.tell("end of wrap-up");
-                stage.add(Action::WrapUpEnd);
-                self.done(stage);
-            }
+            Service::WrapUpEnd => self.wrap_up(stage, &user, Action::WrapUpEnd, "wrap-up/end"),
+            Service::WrapUpExtend => self.wrap_up(stage, &user, Action::WrapUpExtend, "wrap-up/more"),
             Service::Toggle(toggle) => {
                 stage.tell(format!("flips toggle \"{toggle}\""));
                 self.state = State::Flipping;
@@ -178,6 +182,11 @@ impl Run {
                 stage.timer(ECHO_MAX);
             }
             Service::OwnNumber => self.own_number(stage, &user),
+            Service::Wrong => {
+                stage.tell("unknown_code: nothing is changed");
+                let prompt = stage.system("call/unknown-code");
+                self.say(stage, vec![prompt]);
+            }
             Service::Voicemail(_) | Service::Menu | Service::People(_) | Service::Star(_) => self.done(stage),
         }
     }
@@ -195,15 +204,58 @@ impl Run {
             None => company.queues.keys().any(in_queue) || company.groups.keys().any(in_group),
         };
         if !may {
-            stage.tell("the caller is no agent there");
-            let prompt = stage.system("menu/invalid");
+            stage.tell("not_in_queue: the caller is no agent there");
+            let prompt = stage.system("queue/no-agent");
             return self.say(stage, vec![prompt]);
         }
         let place = line.as_ref().map_or("every queue and group".to_owned(), LineId::to_string);
         stage.tell(format!("logs {} {place}", if logged_in { "in to" } else { "out of" }));
         stage.add(Action::Login { line, logged_in });
-        let prompt = stage.system(if logged_in { "queue/logged-in" } else { "queue/logged-out" });
-        self.say(stage, vec![prompt]);
+        // Logging in ends a pause of the place, and not one that holds everywhere.
+        let mut prompts = pausing::notice(stage, logged_in);
+        prompts.push(stage.system(if logged_in { "queue/logged-in" } else { "queue/logged-out" }));
+        self.say(stage, prompts);
+    }
+
+    /// Pauses the caller, or says what was wrong with what was dialled.
+    fn pause(&mut self, stage: &mut Stage<'_>, user: &UserId, code: &PauseCode) {
+        if !pausing::is_agent(stage, user) {
+            stage.tell("not_in_queue: the caller is no agent");
+            let prompt = stage.system("queue/no-agent");
+            return self.say(stage, vec![prompt]);
+        }
+        match code.settle(stage) {
+            Ok((reason, until)) => {
+                let end = until.map_or(String::new(), |until| format!(" until {until:.0}"));
+                stage.tell(format!("pause: {reason}{end}"));
+                let mut prompts = pausing::notice(stage, false);
+                stage.add(Action::Pause { reason: Some(reason), until });
+                prompts.push(stage.system("pause/on"));
+                if let Some(until) = until {
+                    prompts.extend(toggling::said_until(stage, until));
+                }
+                self.say(stage, prompts);
+            }
+            Err(wrong) => {
+                stage.tell(format!("{}: nothing is changed", wrong.prompt()));
+                let prompt = stage.system(wrong.prompt());
+                self.say(stage, vec![prompt]);
+            }
+        }
+    }
+
+    /// Ends or prolongs the caller's wrap-up, when there is one.
+    fn wrap_up(&mut self, stage: &mut Stage<'_>, user: &UserId, action: Action, told: &str) {
+        let mut prompts = pausing::notice(stage, false);
+        if (stage.ctx.world.duty)(user).wraps_up {
+            stage.tell(told);
+            stage.add(action);
+            prompts.push(stage.system(told));
+        } else {
+            stage.tell("no_wrap_up: the caller is not wrapping up");
+            prompts.push(stage.system("wrap-up/none"));
+        }
+        self.say(stage, prompts);
     }
 
     fn own_number(&mut self, stage: &mut Stage<'_>, user: &UserId) {

@@ -8,8 +8,8 @@
 //! calls. Leaves out callers with another number than their mobile's.
 
 use std::time::Duration;
-use std::time::Instant;
 
+use crate::model::change::PinOf;
 use crate::model::company::Company;
 use crate::model::flow::HangupCause;
 use crate::model::id::CallId;
@@ -32,9 +32,13 @@ use crate::switch::flow::action::Event;
 use crate::switch::flow::action::Presence;
 use crate::switch::flow::stage::Held;
 use crate::switch::flow::stage::Stage;
+use crate::switch::pausing;
+use crate::switch::pausing::PauseCode;
 use crate::switch::service;
 use crate::switch::service::Service;
+use crate::switch::wrong_pins::since;
 use crate::time::Now;
+use crate::time::Timestamp;
 
 /// For a key, from the end of the prompt.
 const WAIT: Duration = Duration::from_secs(6);
@@ -50,8 +54,8 @@ const SHUT_OUT: Duration = Duration::from_secs(15 * 60);
 /// Wrong PINs of one user since the last right one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WrongPins {
-    times: u32,
-    last: Instant,
+    pub(crate) times: u32,
+    pub(crate) last: Timestamp,
 }
 
 /// How a caller proves to be who the number says.
@@ -73,9 +77,10 @@ pub(crate) fn service_of(number: &ServiceNumber) -> Service {
         ServiceNumber::Menu => Service::Menu,
         ServiceNumber::Login(line) => Service::Login(line.clone()),
         ServiceNumber::Logout(line) => Service::Logout(line.clone()),
-        ServiceNumber::Pause => Service::Pause,
+        ServiceNumber::Pause => Service::Pause(PauseCode::default()),
         ServiceNumber::Unpause => Service::Unpause,
         ServiceNumber::WrapUpEnd => Service::WrapUpEnd,
+        ServiceNumber::WrapUpExtend => Service::WrapUpExtend,
         ServiceNumber::Toggle(toggle) => Service::Toggle(toggle.clone()),
         ServiceNumber::Voicemail(mailbox) => Service::Voicemail(mailbox.clone()),
     }
@@ -132,7 +137,7 @@ impl Switch {
         };
         let key = UserKey { company: company.id.clone(), user: user.clone() };
         let wrong = self.wrong_pins.get(&key);
-        let lately = |wrong: &&WrongPins| now.mono.saturating_duration_since(wrong.last) < SHUT_OUT;
+        let lately = |wrong: &&WrongPins| since(now.utc, wrong.last) < SHUT_OUT;
         match (vouched && !company.service_pin, &person.pin) {
             (true, _) => Proof::Given,
             (false, None) => Proof::None,
@@ -150,18 +155,22 @@ impl Switch {
         if right {
             of.facts.user = Some(key.user.clone());
             of.cdr.from_user = Some(key.user.clone());
-            self.wrong_pins.remove(&key);
+            if self.wrong_pins.remove(&key).is_some() {
+                self.tell_pin_tries(now, PinOf::Service(key), 0);
+            }
             self.update_busy(now, call);
             return;
         }
         let user = key;
-        let wrong = self.wrong_pins.entry(user.clone()).or_insert(WrongPins { times: 0, last: now.mono });
-        if now.mono.saturating_duration_since(wrong.last) >= SHUT_OUT {
+        let wrong = self.wrong_pins.entry(user.clone()).or_insert(WrongPins { times: 0, last: now.utc });
+        if since(now.utc, wrong.last) >= SHUT_OUT {
             wrong.times = 0;
         }
         wrong.times = wrong.times.saturating_add(1);
-        wrong.last = now.mono;
-        if wrong.times == WRONG_MAX {
+        wrong.last = now.utc;
+        let times = wrong.times;
+        self.tell_pin_tries(now, PinOf::Service(user.clone()), times);
+        if times == WRONG_MAX {
             let why = format!("wrong_pin: {} is shut out of the service numbers for a while", user.user);
             self.decide(now, &user.company, None, "service.shut_out", &why);
         }
@@ -329,7 +338,9 @@ impl Run {
         self.tries = 0;
         self.state = State::Menu;
         let state = if logged_in(stage) { "queue/logged-in" } else { "queue/logged-out" };
-        stage.play(vec![stage.system(state), stage.system("service/menu")], 1);
+        let mut prompts = pausing::notice(stage, false);
+        prompts.extend([stage.system(state), stage.system("service/menu")]);
+        stage.play(prompts, 1);
         None
     }
 
@@ -339,10 +350,11 @@ impl Run {
         let service = match key {
             '1' => Service::Login(None),
             '2' => Service::Logout(None),
-            '3' => Service::Pause,
+            '3' => Service::Pause(PauseCode::default()),
             '4' => Service::Unpause,
             '5' => Service::Voicemail(None),
             '6' => Service::WrapUpEnd,
+            '7' => Service::WrapUpExtend,
             _ => return self.again(stage, "menu/invalid"),
         };
         stage.tell(format!("service.chosen: key {key}"));

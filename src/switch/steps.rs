@@ -47,7 +47,12 @@ impl Switch {
     /// The caller has chosen by a key.
     pub(crate) fn pressed(&mut self, now: Now, call: CallId, key: char) {
         let Some(of) = self.calls.get_mut(&call) else { return };
-        of.cdr.keys.push(key);
+        // While a recording is paused, what is keyed in is nobody's business: a card number, as a rule.
+        let secret = of.tape.is_paused();
+        of.cdr.keys.push(if secret { '•' } else { key });
+        if secret {
+            return;
+        }
         // Service codes and voicemail have no step.
         let Some(place) = &of.place else { return };
         let (company, why) = (of.company.clone(), format!("key {} key={key}", words(place)));

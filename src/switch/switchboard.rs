@@ -86,6 +86,10 @@ impl Switch {
                 self.board_hold(now, &user, talk, on);
                 Ok(Answer::Done)
             }
+            Order::Answer { company, user, call, device } => {
+                let user = self.person_named(company, user)?;
+                self.answer_ringing(now, &user, call, device.as_ref())
+            }
             Order::Dial { company, user, to, auto_answer } => {
                 let user = self.person_named(company, user)?;
                 self.board_dial(now, &user, &to, auto_answer)

@@ -15,14 +15,20 @@ const HOUR_S: i64 = 3600;
 
 /// Reads `2` as in two hours and `1630` as the next half past four; `None` for anything else.
 pub(crate) fn until(stage: &Stage<'_>, text: &str) -> Option<Timestamp> {
+    if text.len() == 3 { None } else { ahead(stage, text, HOUR_S) }
+}
+
+/// Reads one to three digits as so many units of `unit_s` seconds, and four as the next time that the clock shows
+/// them; `None` for anything else.
+pub(crate) fn ahead(stage: &Stage<'_>, text: &str, unit_s: i64) -> Option<Timestamp> {
     let now = stage.ctx.now;
     if !text.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     match text.len() {
-        1 | 2 => {
-            let hours = text.parse::<i64>().ok().filter(|hours| *hours > 0)?;
-            Timestamp::from_second(now.as_second() + hours * HOUR_S).ok()
+        1..=3 => {
+            let units = text.parse::<i64>().ok().filter(|units| *units > 0)?;
+            Timestamp::from_second(now.as_second() + units * unit_s).ok()
         }
         4 => {
             let (hour, minute) = (text[..2].parse().ok()?, text[2..].parse().ok()?);
@@ -46,9 +52,15 @@ pub(crate) fn told(stage: &mut Stage<'_>, service: &Service, on: bool) -> Vec<Pr
     let mut prompts = vec![stage.system("toggle/on")];
     let Service::ToggleUntil(_, text) = service else { return prompts };
     let Some(until) = until(stage, text) else { return prompts };
+    prompts.extend(said_until(stage, until));
+    prompts
+}
+
+/// "Until eight o'clock tomorrow."
+pub(crate) fn said_until(stage: &Stage<'_>, until: Timestamp) -> Vec<PromptKey> {
     let zone = zone(stage);
     let (at, today) = (zone.to_datetime(until), zone.to_datetime(stage.ctx.now).date());
-    prompts.push(stage.system("toggle/until"));
+    let mut prompts = vec![stage.system("toggle/until")];
     if at.date() != today {
         prompts.extend(stage.said(&What::Date { date: at.date(), today }));
     }

@@ -170,7 +170,7 @@ impl Switch {
             (Package::Dialog, Some(Named::Service(Service::People(Order::Slot(slot))))) => {
                 Ok(Resource::Slot(own.company, slot))
             }
-            (Package::Dialog, Some(Named::Service(Service::Pause))) => Ok(Resource::Pause(own)),
+            (Package::Dialog, Some(Named::Service(Service::Pause(_)))) => Ok(Resource::Pause(own)),
             (Package::Presence, Some(Named::User(user))) => Ok(Resource::Presence(in_company(user))),
             (Package::Reg, Some(Named::User(user))) if user == own.user => Ok(Resource::Registrations(own)),
             (Package::MessageSummary, Some(Named::User(user))) if user == own.user => Ok(Resource::Mail(own)),

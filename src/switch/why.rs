@@ -116,6 +116,14 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
         ),
         "agent.paused" => say(format!("{agent} på pause"), format!("{agent} on pause")),
         "voicemail.left" => say("La igjen en beskjed".into(), "Left a message".into()),
+        "recording.started" => say("Opptaket begynner".into(), "Recording begins".into()),
+        "recording.paused" => say("Opptaket er på pause".into(), "Recording is paused".into()),
+        "recording.resumed" => say("Opptaket fortsetter".into(), "Recording goes on".into()),
+        "recording.moved" => say("Opptaket følger med hit".into(), "The recording goes on here".into()),
+        "recording.ready" => {
+            let (long, file) = (seconds(of.length_ms), of.file.as_deref().unwrap_or_default());
+            say(format!("Opptak på {long} s: {file}"), format!("A recording of {long} s: {file}"))
+        }
         "transfer.blind" => say("Settes over".into(), "Transferred".into()),
         "transfer.attended" => {
             say("Settes over etter en samtale".into(), "Transferred after consultation".into())

@@ -109,7 +109,8 @@ impl Switch {
         if let Some(user) = company.users.get(&agent.user) {
             let device = self.devices_of(agent).iter().any(|aor| !self.location.of(aor).is_empty());
             let phones = self.devices_of(agent).len();
-            check.phones(user, device, phones, inspected.as_ref());
+            let app = self.has_sleeping_app(agent);
+            check.phones(user, Phones { registered: device, app, devices: phones }, inspected.as_ref());
             let standing = self.people.standing(company, &agent.user, now.utc);
             check.personal(&standing, inspected.as_ref());
         }
@@ -145,6 +146,15 @@ struct Check<'a> {
     zone: TimeZone,
     now: Now,
     findings: Vec<Finding>,
+}
+
+/// What of a user can be rung, but for the mobile.
+#[derive(Clone, Copy, Debug)]
+struct Phones {
+    registered: bool,
+    /// An app sleeps and would be woken.
+    app: bool,
+    devices: usize,
 }
 
 impl Check<'_> {
@@ -257,7 +267,7 @@ impl Check<'_> {
     }
 
     /// 4: a phone that can be rung?
-    fn phones(&mut self, user: &User, registered: bool, devices: usize, of: Option<&Inspected>) {
+    fn phones(&mut self, user: &User, phones: Phones, of: Option<&Inspected>) {
         let mobile = user.mobile.as_ref().filter(|_| user.is_rung_at(Rings::Mobile));
         if let Some((_, left)) = of.and_then(|of| of.backoff).filter(|(why, _)| *why == "unreachable") {
             let s = left.as_secs() + 1;
@@ -270,7 +280,31 @@ impl Check<'_> {
                 Some("sentral devices".to_owned()),
             );
         }
-        match (registered, mobile) {
+        match of.and_then(|of| of.own_contacts) {
+            Some(false) => {
+                return self.find(
+                    4,
+                    Weight::Blocks,
+                    "contacts_unreachable",
+                    "Køen ringer bare det som står under contacts, og ingenting av det kan ringes nå"
+                        .to_owned(),
+                    "The queue rings only what its contacts name, and none of it can be rung now".to_owned(),
+                    Some(format!("{}: contacts of agent \"{}\" in the queue", self.file(), self.agent.user)),
+                );
+            }
+            Some(true) => {
+                let (nb, en) = ("Det som køen ringer, kan ringes", "What the queue rings can be rung");
+                return self.find(4, Weight::Fine, "contacts", nb.to_owned(), en.to_owned(), None);
+            }
+            None => {}
+        }
+        if phones.app && !phones.registered {
+            let (nb, en) =
+                ("Appen sover: den vekkes når noen ringer", "The app sleeps: it is woken by a call");
+            return self.find(4, Weight::Fine, "app_asleep", nb.to_owned(), en.to_owned(), None);
+        }
+        let devices = phones.devices;
+        match (phones.registered, mobile) {
             (true, _) => self.find(
                 4,
                 Weight::Fine,

@@ -21,13 +21,14 @@ use sentral::switch::flow::Run;
 use sentral::switch::flow::action::Action;
 use sentral::switch::flow::action::CallerFacts;
 use sentral::switch::flow::action::Context;
+use sentral::switch::flow::action::Duty;
 use sentral::switch::flow::action::Event;
 use sentral::switch::flow::action::Place;
 use sentral::switch::flow::action::Presence;
 use sentral::switch::flow::action::Toggles;
 use sentral::switch::flow::action::World;
 use sentral::switch::identity;
-use sentral::switch::mailbox::Mailboxes;
+use sentral::switch::mailboxes::Mailboxes;
 use sentral::switch::personal::People;
 use sentral::time::Timestamp;
 use std::collections::BTreeMap;
@@ -160,6 +161,7 @@ pub(crate) struct Bench {
     pub(crate) mailboxes: Mailboxes,
     pub(crate) people: People,
     pub(crate) now: Timestamp,
+    pub(crate) duty: Duty,
     pub(crate) random: u32,
     /// Decisions, `at: why`.
     pub(crate) steps: Vec<String>,
@@ -187,6 +189,7 @@ impl Bench {
             mailboxes: Mailboxes::default(),
             people: People::default(),
             now: "2026-11-23T10:00:00+01:00".parse().expect("a time"),
+            duty: Duty::default(),
             random: 0,
             steps: Vec::new(),
             way: Vec::new(),
@@ -278,6 +281,7 @@ impl Bench {
             mailboxes: &self.mailboxes,
             people: &self.people,
             presence: &|_, _| Presence::Ready,
+            duty: &|_| self.duty,
             random: self.random,
         };
         let context = Context {
@@ -362,11 +366,14 @@ impl Bench {
             Action::LeadTo(target) => format!("lead to {target:?}"),
             Action::Login { line, logged_in: true } => format!("login {}", optional(line)),
             Action::Login { line, logged_in: false } => format!("logout {}", optional(line)),
-            Action::Pause { reason: Some(reason) } => format!("pause {reason}"),
-            Action::Pause { reason: None } => "unpause".into(),
+            Action::Pause { reason: Some(reason), until: None } => format!("pause {reason}"),
+            Action::Pause { reason: Some(reason), until: Some(at) } => format!("pause {reason} until {at}"),
+            Action::Pause { reason: None, .. } => "unpause".into(),
             Action::PinGiven { user, right } => format!("pin of {user} {right}"),
             Action::WrapUpEnd => "wrap-up end".into(),
+            Action::WrapUpExtend => "wrap-up extend".into(),
             Action::People(deed) => format!("{deed:?}"),
+            Action::Room(deed) => format!("{deed:?}"),
             Action::KeepPlace { number } => format!("keep place {number}"),
             Action::FlipToggle(toggle) => format!("flip {toggle}"),
             Action::ToggleUntil { toggle, until } => format!("on {toggle} until {until}"),

@@ -8,16 +8,20 @@ use sentral::model::id::LineId;
 use sentral::model::id::Number;
 use sentral::model::mailbox::MessageState;
 use sentral::switch::explain;
+use sentral::switch::flow::action::Duty;
 use sentral::switch::flow::action::Event;
 use sentral::switch::flow::action::Presence;
 use sentral::switch::flow::action::World;
+use sentral::switch::pausing::PauseCode;
 use sentral::switch::service;
 use sentral::switch::service::Service;
 
 #[test]
 fn service_codes_do_their_one_thing_and_say_so() {
+    let pause = |dialled: &str| Service::Pause(PauseCode::read(dialled));
     let run = |service, user: &str| {
-        let mut bench = Bench::with("", service::program(service)).calling(user);
+        let pauses = "[pauses]\n1 = \"lunsj\"\n";
+        let mut bench = Bench::with(pauses, service::program(service)).calling(user);
         (bench.start(), bench)
     };
     let salg = || Some(LineId::Queue("salg".into()));
@@ -25,22 +29,64 @@ fn service_codes_do_their_one_thing_and_say_so() {
         (Service::Login(None), "answer; login all; play queue/logged-in"),
         (Service::Login(salg()), "answer; login queue:salg; play queue/logged-in"),
         (Service::Logout(salg()), "answer; logout queue:salg; play queue/logged-out"),
-        (Service::Login(Some(LineId::Group("bar".into()))), "answer; play menu/invalid"),
-        (Service::Pause, "answer; pause code; play menu/goodbye"),
-        (Service::Unpause, "answer; unpause; play menu/goodbye"),
-        (Service::WrapUpEnd, "answer; wrap-up end; play menu/goodbye"),
+        (Service::Login(Some(LineId::Group("bar".into()))), "answer; play queue/no-agent"),
+        (pause(""), "answer; pause code; play pause/on"),
+        (pause("1"), "answer; pause lunsj; play pause/on"),
+        (pause("1*30"), "answer; pause lunsj until 2026-11-23T09:30:00Z; play pause/on+toggle/until+@"),
+        (pause("*1200#"), "answer; pause code until 2026-11-23T11:00:00Z; play pause/on+toggle/until+@"),
+        // Yesterday's nine o'clock is tomorrow's.
+        (pause("*0900"), "answer; pause code until 2026-11-24T08:00:00Z; play pause/on+toggle/until+@"),
+        (pause("7"), "answer; play pause/wrong-reason"),
+        (pause("*"), "answer; play pause/wrong-time"),
+        (pause("1*0"), "answer; play pause/wrong-time"),
+        (pause("*2460"), "answer; play pause/wrong-time"),
+        (Service::Unpause, "answer; unpause; play pause/off"),
+        (Service::WrapUpEnd, "answer; play wrap-up/none"),
+        (Service::WrapUpExtend, "answer; play wrap-up/none"),
         (Service::Toggle("natt".into()), "answer; flip natt"),
         (Service::Echo, "answer; echo; timer 300s"),
     ];
     for (service, expect) in rows {
-        assert_eq!(run(service.clone(), "kari").0, expect, "{service:?}");
+        let done = run(service.clone(), "kari").0;
+        match expect.strip_suffix('@') {
+            Some(begins) => assert!(done.starts_with(begins), "{service:?}: {done}"),
+            None => assert_eq!(done, expect, "{service:?}"),
+        }
     }
+    assert_eq!(run(pause(""), "jonas").0, "answer; play queue/no-agent", "jonas is in no queue");
     let mut toggle = run(Service::Toggle("natt".into()), "kari").1;
     assert_eq!(toggle.clone().on(Event::Toggled(false)), "play toggle/off");
     assert_eq!(toggle.on(Event::Toggled(true)), "play toggle/on");
     assert_eq!(toggle.on(Event::PlayFinished), "hangup Normal");
     assert!(run(Service::OwnNumber, "kari").0.starts_with("answer; play num/"));
-    assert_eq!(Bench::with("", service::program(Service::Pause)).start(), "hangup Status(403)");
+    assert_eq!(Bench::with("", service::program(pause(""))).start(), "hangup Status(403)");
+}
+
+#[test]
+fn an_agent_hears_first_that_the_system_has_paused_them_and_wrap_up_can_be_ended_or_prolonged() {
+    let run = |service, duty: Duty| {
+        let mut bench = Bench::with("", service::program(service)).calling("kari");
+        bench.duty = duty;
+        bench.start()
+    };
+    let paused = Duty { auto_paused: true, ..Duty::default() };
+    let everywhere = Duty { auto_paused_everywhere: true, ..paused };
+    let wraps_up = Duty { wraps_up: true, ..Duty::default() };
+    let code = || Service::Pause(PauseCode::default());
+    let rows = [
+        (code(), paused, "answer; pause code; play pause/auto+pause/on"),
+        (Service::WrapUpEnd, paused, "answer; play pause/auto+wrap-up/none"),
+        // Logging in ends the pause of the queue, and not one that holds everywhere.
+        (Service::Login(None), paused, "answer; login all; play queue/logged-in"),
+        (Service::Login(None), everywhere, "answer; login all; play pause/auto+queue/logged-in"),
+        (Service::Unpause, paused, "answer; unpause; play pause/off"),
+        (Service::WrapUpEnd, wraps_up, "answer; wrap-up end; play wrap-up/end"),
+        (Service::WrapUpExtend, wraps_up, "answer; wrap-up extend; play wrap-up/more"),
+        (Service::Menu, paused, "answer; play pause/auto+queue/logged-in+service/menu"),
+    ];
+    for (service, duty, expect) in rows {
+        assert_eq!(run(service.clone(), duty), expect, "{service:?}");
+    }
 }
 
 #[test]
@@ -108,9 +154,11 @@ fn a_dry_run_tells_every_decision_and_what_follows() {
             mailboxes: &bench.mailboxes,
             people: &bench.people,
             presence: &|_, user| if user.as_str() == "kari" { Presence::Ready } else { Presence::LoggedOut },
+            duty: &|_| Duty::default(),
             random: 0,
         };
         let simulate = Simulate {
+            logged_in: None,
             number: Number::new(number),
             from: Some(Number::new("+4722000000")),
             at: None,

@@ -10,6 +10,7 @@ use sentral::model::server::Language;
 use sentral::switch::explain;
 use sentral::switch::flow::Program;
 use sentral::switch::flow::Run;
+use sentral::switch::flow::action::Duty;
 use sentral::switch::flow::action::Event;
 use sentral::switch::flow::action::Presence;
 use sentral::switch::flow::action::Unanswered;
@@ -297,9 +298,11 @@ fn a_dry_run_tells_every_way_that_an_answer_could_lead() {
         mailboxes: &bench.mailboxes,
         people: &bench.people,
         presence: &|_, _| Presence::Ready,
+        duty: &|_| Duty::default(),
         random: 0,
     };
     let call = Simulate {
+        logged_in: None,
         number: Number::new("+4736000100"),
         from: Some(Number::new("+4722000000")),
         at: Some(bench.now),

@@ -15,12 +15,14 @@ use sentral::media::Base;
 use sentral::media::Codec;
 use sentral::media::Command;
 use sentral::media::Event;
+use sentral::media::MixId;
 use sentral::media::PlayId;
 use sentral::media::PlayItem;
 use sentral::media::RecordId;
 use sentral::media::Session;
 use sentral::media::StreamId;
 use sentral::media::Transport;
+use sentral::media::Voice;
 use sentral::media::dtls;
 use sentral::media::engine::record::Chunk;
 use sentral::media::ice;
@@ -54,7 +56,7 @@ proptest! {
                     bytes[0] |= (rng.bits() as u8) & 0x3F & noise.first().copied().unwrap_or(0);
                     bytes.extend(&noise);
                     rig.engine.rtp(rig.now, stream.port, from, &mut bytes);
-                    let mut report = rtcp::report(rng.bits() as u32, "x", None, None, true);
+                    let mut report = rtcp::report(rng.bits() as u32, "x", None, None, None, true);
                     if let Some(byte) = noise.first() {
                         let at = rng.below(report.len());
                         report[at] ^= byte;
@@ -125,8 +127,8 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
         StreamId { port: 20_000 + 2 * rng.below(4) as u16, generation: rng.below(3) as u32, thread: 0 };
     let session = Session {
         remote: [None, Some(ANN), Some(BOB)][rng.below(3)],
-        codec: Codec::ALL[rng.below(3)],
-        payload_type: [0, 8, 9, 101][rng.below(4)],
+        codec: Codec::ALL[rng.below(5)],
+        payload_type: [0, 8, 9, 101, 111][rng.below(5)],
         dtmf: [None, Some(101)][rng.below(2)],
         packet_ms: [0, 10, 20, 30, 40, 60, 77, 255][rng.below(8)],
         send: rng.below(4) > 0,
@@ -150,8 +152,10 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             }),
             signaling: [None, Some(BOB.ip())][rng.below(2)],
         },
+        comfort: [None, Some(13)][rng.below(2)],
+        ..Session::default()
     };
-    match rng.below(14) {
+    match rng.below(16) {
         0..3 => Command::Open { stream, session },
         3 => Command::Modify { stream, session },
         4 => Command::Base { stream, base: Base::Peer(peer) },
@@ -175,6 +179,14 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             Command::Record { stream, record, file: "a.wav".into(), max, max_silence: Some(max) }
         }
         11 => Command::StopRecord { stream },
+        12 => {
+            let mix = MixId { thread: rng.below(2) as u8, number: rng.below(2) as u32 };
+            let voice = [Voice::All, Voice::Nobody, Voice::Only(peer)][rng.below(3)];
+            Command::Base { stream, base: Base::Mix { mix, voice } }
+        }
+        13 => {
+            Command::PlayInMix { stream, items: vec![PlayItem::Tone(Tone::Beep, Duration::from_millis(90))] }
+        }
         _ => Command::Close { stream },
     }
 }

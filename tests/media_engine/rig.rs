@@ -36,18 +36,7 @@ pub(crate) const A: StreamId = StreamId { thread: 0, port: 20_000, generation: 1
 pub(crate) const B: StreamId = StreamId { thread: 0, port: 20_002, generation: 1 };
 
 pub(crate) fn session(remote: SocketAddr, codec: Codec) -> Session {
-    Session {
-        remote: Some(remote),
-        codec,
-        payload_type: codec.static_payload_type(),
-        dtmf: None,
-        packet_ms: 20,
-        send: true,
-        receive: true,
-        symmetric: true,
-        srtp: None,
-        transport: sentral::media::Transport::default(),
-    }
+    Session { remote: Some(remote), codec, payload_type: codec.payload_type(), ..Session::default() }
 }
 
 pub(crate) fn header(payload_type: u8, sequence: u16, timestamp: u32) -> rtp::Header {
@@ -182,7 +171,7 @@ impl Rig {
     ) -> Vec<Sent> {
         let mut sent = Vec::new();
         for at in 0..packets {
-            let head = header(codec.static_payload_type(), at, u32::from(at) * 160);
+            let head = header(codec.payload_type(), at, u32::from(at) * 160);
             self.receive(stream, from, head, &[at as u8; 160]);
             sent.extend(self.run(20));
         }
@@ -243,6 +232,7 @@ impl Rig {
                     all.extend(samples);
                 }
                 Chunk::End { length, .. } => told = *length,
+                Chunk::Tape { .. } | Chunk::Packets { .. } | Chunk::TapeEnd { .. } => {}
             }
         }
         (all, told)

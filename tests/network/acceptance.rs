@@ -1,6 +1,21 @@
 //! What the exchange is accepted by: many callers and agents at once on a real daemon, and what they may never see.
 //!
 //! The runs that take long are ignored here; `tests/soak` runs them, for as long as `SOAK_SECONDS` says.
+//!
+//! | Scenario | Proved by |
+//! |---|---|
+//! | 200 callers, 20 agents, everybody rings | here |
+//! | Dispatch within 10 ms with a thousand waiting | `figures` (measured), `benches/queue.rs` |
+//! | Loads under waiting and talking callers | here, five hundred of each in `tests/soak` |
+//! | The last agent logs off with thirty waiting | here |
+//! | kill -9 | here, `crash` |
+//! | CANCEL at each 5 ms of the answer | `tests/sim/answer_window.rs` |
+//! | Keys by each way, early and double | `tests/sim/mobile.rs`, `tests/media_engine`, `sipp` |
+//! | Golden hours | `golden` on a daemon, `tests/sim/golden.rs` |
+//! | Forward to a mobile with Diversion, again after 403 | `forward` on a daemon, `tests/sim/contacts.rs`, `trunks.rs` |
+//! | Emergency numbers whatever stands in the way | `tests/sim/emergency.rs`, `guard.rs`; `attack` on a daemon |
+//! | Agents who come and go for a day | here, in `tests/soak` |
+//! | What callers hear | here |
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -140,14 +155,14 @@ fn log_ins_and_pauses_are_back_after_a_kill() {
 }
 
 #[test]
-fn no_waiting_caller_loses_the_call_or_the_place_while_the_configuration_is_loaded_again() {
-    reload(60, Duration::from_secs(6));
+fn nobody_loses_the_call_or_the_place_while_the_configuration_is_loaded_again() {
+    reload(60, 20, Duration::from_secs(6));
 }
 
 #[test]
 #[ignore = "takes minutes: tests/soak"]
-fn five_hundred_callers_keep_their_places_through_a_minute_of_loads() {
-    reload(500, Duration::from_secs(60));
+fn five_hundred_who_wait_and_five_hundred_who_talk_live_through_a_minute_of_loads() {
+    reload(500, 500, Duration::from_secs(60));
 }
 
 #[test]
@@ -205,32 +220,50 @@ fn agents_who_come_and_go_all_day_leave_no_trace_in_memory_ports_or_states() {
     daemon.end();
 }
 
-/// Callers wait while the configuration is loaded ten times a second: none is lost, and all leave in their order.
-fn reload(callers: usize, long: Duration) {
-    let agents = names(0..1);
-    let site =
-        company(&agents, "strategy = \"ring-all\"\nring = \"60s\"\nleave_grace = \"0s\"", 2 * callers + 100);
+/// Callers wait and talk while the configuration is loaded ten times a second: none is lost, those who wait leave in
+/// their order, and the music of one who listens has no gap.
+fn reload(waiting: usize, talking: usize, long: Duration) {
+    let agents = names(0..talking);
+    let callers = waiting + talking;
+    let queue = "strategy = \"longest-idle\"\nring = \"60s\"\nleave_grace = \"0s\"";
+    let site = company(&agents, queue, waiting + 2 * talking + 100);
     let daemon = site.start();
-    let mut crowd = Crowd::new(&site, 3, &agents, Manners { callers, ..WAITING });
-    assert!(crowd.run(PATIENCE, |crowd| crowd.up() == callers), "only {} wait", crowd.up());
+    let manners = Manners { callers, answer_ms: Some(5..50), talk: Duration::from_secs(3_600), ..WAITING };
+    let mut crowd = Crowd::new(&site, 3, &agents, manners);
+    let patience = PATIENCE + WAITING.every * callers as u32;
+    assert!(crowd.run(patience, |crowd| crowd.up() == callers), "only {} are there", crowd.up());
+    assert_eq!(crowd.talks().len(), talking);
+    let mut ear = Ear::new([127, 0, 0, 2]);
+    let (seconds, port) = ((long + PATIENCE).as_millis().to_string(), ear.port());
+    let options = ["-m", "1", "-d", &seconds, "-key", "ear_port", &port];
+    let listener = Sipp::caller(&site, "caller-hangs-up", QUEUE, &options);
+    ear.hears(1200.0);
     let file = site.folder().join("config/companies/prove.toml");
     let text = fs::read_to_string(&file).expect("it was written");
     let (mut loads, mut next) = (0, Instant::now());
-    crowd.run(long, |crowd| {
-        if Instant::now() >= next {
-            next = Instant::now() + Duration::from_millis(100);
-            fs::write(&file, text.replace("Prøve AS", &format!("Prøve {loads} AS")))
-                .expect("room on the disk");
-            site.ask(&["config", "reload"]).expect("the configuration is sound");
-            loads += 1;
-        }
-        crowd.up() < callers
+    let gap = std::thread::scope(|scope| {
+        let ear = scope.spawn(|| ear.longest_gap(long));
+        crowd.run(long, |crowd| {
+            if Instant::now() >= next {
+                next = Instant::now() + Duration::from_millis(100);
+                fs::write(&file, text.replace("Prøve AS", &format!("Prøve {loads} AS")))
+                    .expect("room on the disk");
+                site.ask(&["config", "reload"]).expect("the configuration is sound");
+                loads += 1;
+            }
+            crowd.up() < callers
+        });
+        ear.join().expect("it listens")
     });
     assert_eq!(crowd.up(), callers, "lost after {loads} loads");
-    println!("{loads} loads in {long:?} with {callers} waiting");
-    site.ask(&["agents", "logout", "prove", "a00"]).expect("an agent");
-    assert!(crowd.run(PATIENCE + Duration::from_millis(150) * callers as u32, Crowd::is_over));
-    assert_eq!(crowd.order_of_end(), (0..callers).collect::<Vec<_>>());
+    println!("{loads} loads in {long:?} with {waiting} waiting and {talking} talking; longest gap {gap:?}");
+    agents.iter().for_each(|agent| drop(site.ask(&["agents", "logout", "prove", agent]).expect("an agent")));
+    let patience = PATIENCE + Duration::from_millis(150) * callers as u32;
+    assert!(crowd.run(patience, |crowd| crowd.up() == talking), "{} are still there", crowd.up());
+    assert_eq!(crowd.order_of_end(), (talking..callers).collect::<Vec<_>>());
+    crowd.everybody_hangs_up();
+    assert!(crowd.run(PATIENCE, Crowd::is_over), "{} are still there", crowd.up());
+    drop(listener);
     daemon.end();
 }
 

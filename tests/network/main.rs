@@ -15,8 +15,14 @@ mod browser;
 mod crash;
 mod daemon;
 mod dns;
+mod figures;
+mod forward;
+mod golden;
+#[path = "../golden/mod.rs"]
+mod golden_rows;
 mod phones;
 mod proxy;
+mod rooms;
 mod sipp;
 mod trace;
 mod transports;

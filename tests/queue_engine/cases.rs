@@ -542,6 +542,25 @@ fn the_wait_is_carried_to_the_next_queue_and_decides_the_place() {
 }
 
 #[test]
+fn who_is_put_through_in_a_callers_place_has_the_longer_wait_of_the_two() {
+    let mut world = World::with(queue(&["kari"]));
+    world.facts("kari", Facts { in_call: true, ..READY });
+    world.join(1);
+    world.pass(s(10));
+    world.join(2);
+    let mut replaced = |ago| {
+        let waited_since = Some(world.now.mono - s(ago));
+        world.input(Input::Replaced { entry: call(2), waited_since, number: None });
+        [1, 2].map(|number| world.queues.place(call(number)))
+    };
+    assert_eq!(replaced(5), [Some(1), Some(2)]);
+    assert_eq!(replaced(30), [Some(2), Some(1)]);
+    assert_eq!(replaced(0), [Some(2), Some(1)], "nobody loses what they have waited");
+    world.facts("kari", READY);
+    assert_eq!(world.rings(2), ["kari"]);
+}
+
+#[test]
 fn a_higher_priority_goes_before_and_equals_keep_their_order() {
     let mut world = World::with(queue(&["kari"]));
     world.facts("kari", Facts { in_call: true, ..READY });

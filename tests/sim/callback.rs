@@ -45,7 +45,7 @@ fn asked(seed: u64, keys: &str) -> (World, usize, usize) {
 
 fn pause(world: &mut World, reason: Option<&str>) {
     let (company, user) = ("prove".into(), "ola".into());
-    world.order(Command::Pause { company, user, reason: reason.map(Into::into) });
+    world.order(Command::Pause { company, user, reason: reason.map(Into::into), until: None });
 }
 
 fn talking(world: &World, phone: usize) -> Option<(DialogId, SocketAddr)> {

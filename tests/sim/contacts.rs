@@ -7,6 +7,9 @@ use sentral::media::Base;
 use sentral::model::change::Change;
 use sentral::model::command::Answer as Answered;
 use sentral::model::command::Command;
+use sentral::model::id::LineId;
+use sentral::model::report::WhyNotAsk;
+use sentral::model::server::Language;
 use sentral::sip::DialogId;
 use sentral::sip::message::Name;
 
@@ -192,12 +195,18 @@ fn a_mobile_stops_ringing_before_its_operator_takes_the_call() {
             company: "prove".into(),
             user: "ola".into(),
             reason: Some("lunch".into()),
+            until: None,
         });
         call(&mut world, carrier);
         let rung = mobile(&mut world, carrier);
         world.run(S * long - 300 * MS);
         assert_eq!(world.phones[carrier].lines[&rung].stage, Stage::Ringing);
-        world.order(Command::Pause { company: "prove".into(), user: "ola".into(), reason: None });
+        world.order(Command::Pause {
+            company: "prove".into(),
+            user: "ola".into(),
+            reason: None,
+            until: None,
+        });
         world.run(600 * MS);
         let line = &world.phones[carrier].lines[&rung];
         assert_eq!(line.stage, Stage::Over(487));
@@ -228,6 +237,9 @@ fn voicemail_that_answers_takes_no_call_and_is_suspected_until_somebody_presses_
         assert_eq!(state_of_per(&mut world).1, time == 2);
     }
     assert_eq!(decided(&world, "agent.voicemail_suspected").len(), 1);
+    let known =
+        |world: &World| world.changes.iter().filter(|c| matches!(c, Change::VoicemailSigns { .. })).count();
+    assert_eq!(known(&world), 2, "the store knows");
     let rung = mobile(&mut world, carrier);
     world.run(3 * S);
     world.phones[carrier].pick_up(world.now, rung);
@@ -311,6 +323,38 @@ fn a_queue_may_ring_other_contacts_of_an_agent_than_calls_to_the_person_do() {
     call(&mut world, carrier);
     mobile(&mut world, carrier);
     assert_eq!(world.phones[per].live_lines(), 0, "the phone does not ring for the queue");
+    world.finish();
+}
+
+#[test]
+fn contacts_of_a_queue_that_cannot_be_rung_cost_no_offer_and_are_told() {
+    let (mut world, carrier) = self::world(
+        316,
+        Differs {
+            rings: "[\"mobile\"]",
+            agents: "{ per = { tier = 1, contacts = [\"devices\"] }, ola = 2 }",
+            ..Differs::default()
+        },
+    );
+    assert_eq!(state_of_per(&mut world).0, "unreachable", "the mobile does not ring for this queue");
+    let ola = world.registered("ola");
+    call(&mut world, carrier);
+    world.run(100 * MS);
+    assert!(world.phones[ola].line(&Stage::Ringing).is_some(), "nobody waits for Per");
+    assert!(decided(&world, "agent.missed").is_empty());
+    let ask = WhyNotAsk {
+        company: None,
+        user: "per".into(),
+        line: Some(LineId::Queue("sales".into())),
+        language: Language::En,
+    };
+    world.order(Command::WhyNot(ask));
+    let Some(Answered::WhyNot { lines }) = world.answers.pop() else { panic!("it was asked for") };
+    let phones = lines[0].findings.iter().find(|finding| finding.question == 4).unwrap();
+    assert_eq!(&*phones.code, "contacts_unreachable");
+    let per = world.registered("per");
+    assert_eq!(state_of_per(&mut world).0, "ready");
+    assert!(world.phones[per].line(&Stage::Ringing).is_none());
     world.finish();
 }
 

@@ -224,7 +224,7 @@ fn own_log_in_and_pause_have_lamps() {
     subscribe(&mut world, ola, "dialog", "*42");
     assert_eq!(state(&world, ola), "terminated");
     let reason = Some("lunsj".into());
-    world.order(Command::Pause { company: "prove".into(), user: "ola".into(), reason });
+    world.order(Command::Pause { company: "prove".into(), user: "ola".into(), reason, until: None });
     world.run(S);
     assert_eq!(state(&world, ola), "confirmed");
     world.finish();
@@ -418,7 +418,7 @@ fn presence_follows_registration_calls_and_agent_state() {
     world.run(S);
     assert!(presence(&world, kari).contains("<note>Available</note>"));
     let reason = Some("lunsj".into());
-    world.order(Command::Pause { company: "prove".into(), user: "ola".into(), reason });
+    world.order(Command::Pause { company: "prove".into(), user: "ola".into(), reason, until: None });
     world.run(S);
     assert!(presence(&world, kari).contains("<rpid:away/>"));
     world.finish();

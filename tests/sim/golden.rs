@@ -7,6 +7,7 @@ use sentral::model::change::Change;
 use sentral::model::command::Answer;
 use sentral::model::command::Command;
 
+use crate::golden_rows as golden;
 use crate::phone::Stage;
 use crate::world::COMPANY;
 use crate::world::MAIN;
@@ -15,23 +16,10 @@ use crate::world::config;
 
 const S: Duration = Duration::from_secs(1);
 
-/// Exits by the status that a caller gets.
-const EXITS: [(&str, u16); 5] =
-    [("open", 486), ("closed", 480), ("holiday", 410), ("closure", 404), ("lunsj", 488)];
-
 /// The company with these hours and a flow that refuses every call by what they say.
 fn company(hours: &str) -> String {
     let flow = COMPANY.find("time = { hours").expect("the flow is there");
-    let (mut exits, mut steps) = (String::new(), String::new());
-    for (exit, status) in EXITS {
-        // An exit that the template cannot take is refused at load.
-        if exit != "lunsj" || hours.contains("lunsj") {
-            exits.push_str(&format!(", {exit} = \"{exit}\""));
-            steps.push_str(&format!("{exit} = {{ hangup = {status} }}\n"));
-        }
-    }
-    let head = COMPANY[..flow].replace("start = \"time\"", "start = \"s\"");
-    format!("{head}s = {{ hours = \"g\"{exits} }}\n{steps}[hours.g]\n{hours}\n")
+    COMPANY[..flow].replace("start = \"time\"", "start = \"s\"") + &golden::steps(hours)
 }
 
 /// What a caller at this moment meets.
@@ -42,53 +30,13 @@ fn called_at(hours: &str, at: &str) -> &'static str {
     world.until("the call is refused", S, |w| matches!(w.phones[carrier].lines[&call].stage, Stage::Over(_)));
     let Stage::Over(status) = world.phones[carrier].lines[&call].stage else { panic!("it was refused") };
     world.finish();
-    let exit = EXITS.iter().find(|(_, of)| *of == status);
+    let exit = golden::EXITS.iter().find(|(_, of)| *of == status);
     exit.unwrap_or_else(|| panic!("no exit has {status}")).0
 }
 
 #[test]
 fn the_golden_rows_hold_for_calls() {
-    let office = "mon-fri = \"08:00-16:00\"";
-    let bar = "fri = \"22:00-02:00\"";
-    let holidays = "mon-fri = \"08:00-16:00\"\nholidays = \"no\"";
-    let sunday = "sun = \"10:00-14:00\"\nholidays = { calendar = \"no\", policy = \"as-sunday\" }";
-    let night = "mon-sun = \"22:00-02:30\"";
-    let closed =
-        "mon-fri = \"08:00-16:00\"\n[closures.jul]\nfrom = 2026-12-24T12:00:00\nto = 2027-01-02T08:00:00";
-    let half = "mon-fri = \"08:00-16:00\"\nholidays = \"no\"\nonsdag_for_skjaertorsdag = \"08:00-12:00\"";
-    let rows = [
-        // G1: to the millisecond.
-        (office, "2026-11-23T15:59:59.990+01:00", "open"),
-        (office, "2026-11-23T16:00:00+01:00", "closed"),
-        // G2: over midnight.
-        (bar, "2026-11-28T01:00:00+01:00", "open"),
-        (bar, "2026-11-27T01:00:00+01:00", "closed"),
-        // G3: two holidays on one day.
-        (holidays, "2027-05-17T10:00:00+02:00", "holiday"),
-        // G4: a holiday as Sunday, on the night of the clock change.
-        (sunday, "2027-03-28T03:30:00+02:00", "holiday"),
-        (sunday, "2027-03-28T11:00:00+02:00", "open"),
-        // G5: the repeated hour, both times.
-        (night, "2026-10-25T02:15:00+02:00", "open"),
-        (night, "2026-10-25T02:15:00+01:00", "open"),
-        (night, "2026-10-25T02:30:00+01:00", "closed"),
-        // G7: a closure to the second.
-        (closed, "2026-12-25T10:00:00+01:00", "closure"),
-        (closed, "2027-01-02T07:59:59+01:00", "closure"),
-        (closed, "2027-01-02T08:00:00+01:00", "closed"),
-        // G8: a half day.
-        (half, "2026-04-01T11:59:00+02:00", "open"),
-        (half, "2026-04-01T12:00:00+02:00", "closed"),
-        // G10: lunch.
-        ("mon-fri = \"08:00-16:00, 11:30-12:00 lunsj\"", "2026-11-23T11:45:00+01:00", "lunsj"),
-        // G6: a date of one's own beats the holiday.
-        (
-            "mon-fri = \"08:00-16:00\"\nholidays = \"no\"\n\"2026-05-01\" = \"09:00-12:00\"",
-            "2026-05-01T10:00:00+02:00",
-            "open",
-        ),
-    ];
-    for (hours, at, expect) in rows {
+    for (hours, at, expect) in golden::ROWS {
         assert_eq!(called_at(hours, at), expect, "{at} with {hours}");
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use sentral::media;
 use sentral::model::change::Change;
 use sentral::model::command::Answer as Answered;
 use sentral::model::command::Command;
@@ -435,6 +436,44 @@ fn under_overload_strangers_and_new_calls_wait_and_what_is_up_goes_on() {
     let new = world.phones[ola].call(world.now, "22000100", false);
     world.until("they talk", 5 * S, |w| w.phones[ola].lines[&new].stage == Stage::Up);
     assert!(refusals_after(&mut world, "overload") >= 2);
+    world.finish();
+}
+
+#[test]
+fn when_media_is_short_of_time_new_calls_are_turned_away_before_it_is_heard_and_nothing_else() {
+    let mut world = World::new(117);
+    world.carrier();
+    let kari = world.registered("kari");
+    let ola = world.registered("ola");
+    let call = world.phones[kari].call(world.now, "102", false);
+    world.until("they talk", 5 * S, |w| w.phones[kari].lines[&call].stage == Stage::Up);
+    let press = |world: &mut World, times: u32| {
+        for _ in 0..times {
+            let short = media::Event::Short { thread: 0, late: S / 500, busy_percent: 90 };
+            world.input(Input::Media(short));
+            world.run(S / 20);
+        }
+    };
+    // One bad moment turns nobody away.
+    press(&mut world, 2);
+    let first = world.phones[ola].call(world.now, "22000100", false);
+    world.until("they talk", 5 * S, |w| w.phones[ola].lines[&first].stage == Stage::Up);
+    world.phones[ola].hang_up(world.now, first);
+    press(&mut world, 12);
+    let new = world.phones[ola].call(world.now, "22000100", false);
+    press(&mut world, 1);
+    assert_eq!(world.phones[ola].lines[&new].stage, Stage::Over(503));
+    let emergency = world.phones[ola].call(world.now, "112", false);
+    let stranger = last(world.raw(ATTACKER, &request("REGISTER", "kari", "o", 1, "")));
+    assert!(stranger.starts_with("SIP/2.0 401 "), "{stranger}");
+    press(&mut world, 20);
+    assert_eq!(world.phones[ola].lines[&emergency].stage, Stage::Up);
+    assert_eq!(world.phones[kari].lines[&call].stage, Stage::Up);
+    world.run(S);
+    world.phones[ola].hang_up(world.now, emergency);
+    let new = world.phones[ola].call(world.now, "22000100", false);
+    world.until("they talk", 5 * S, |w| w.phones[ola].lines[&new].stage == Stage::Up);
+    assert!(refusals_after(&mut world, "overload") >= 1);
     world.finish();
 }
 

@@ -131,6 +131,10 @@ fn wrong_pins_lock_the_user_for_a_while() {
         dial(&mut world, desk, "*70102", "1111#2222#3333#");
     }
     assert!(dial(&mut world, desk, "*70102", "2580#").contains("people/locked"));
+    world.restart(config(&company()));
+    world.phones[desk].register(world.now, 3600);
+    world.run(S);
+    assert!(dial(&mut world, desk, "*70102", "2580#").contains("people/locked"), "a restart opens no lock");
     world.run(16 * 60 * S);
     assert!(dial(&mut world, desk, "*70102", "2580#").contains("people/desk-in"));
     world.finish();

@@ -12,33 +12,44 @@
 )]
 
 mod answer_window;
+mod apps;
 mod call_back;
 mod callback;
 mod calls;
+mod click_to_answer;
 mod contacts;
 mod diagnosis;
+mod edge_cases;
+mod emergency;
 mod events;
 mod figures;
 mod flow_verbs;
 mod golden;
+#[path = "../golden/mod.rs"]
+mod golden_rows;
 mod guard;
 mod hot_desk;
 mod inbox;
+mod keys;
 mod mobile;
 mod mobile_swarm;
 mod pair;
 mod park;
+mod pauses;
 mod personal;
 mod phone;
 mod pickup;
 mod queue;
 mod races;
 mod record_prompt;
+mod recording;
 mod registration;
 mod returns;
+mod rooms;
 mod secrecy;
 #[path = "../seeds/mod.rs"]
 mod seeds;
+mod supervise;
 mod swarm;
 mod switchboard;
 mod transfer;

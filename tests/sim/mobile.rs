@@ -244,6 +244,70 @@ fn a_mobile_asks_first_and_puts_through_by_hanging_up() {
 }
 
 #[test]
+fn who_asks_a_queue_may_leave_and_the_caller_waits_on_at_their_own_place() {
+    let store = "[queues.help]\nname = \"Hjelp\"\next = \"602\"\nagents = [\"ola\"]\nauto_login = true\noverflow = \"hangup\"\n[groups.store]";
+    let mut talk = Talk::with(411, &[("[groups.store]", store)]);
+    let ola = talk.world.registered("ola");
+    talk.world.phones[ola].answer = Answer::Ring;
+    // Somebody waits there who came after the caller had begun to wait.
+    let other = talk.world.registered("kari");
+    talk.world.phones[other].call(talk.world.now, "602", false);
+    talk.world.run(S);
+    let rung = talk.world.phones[ola].line(&Stage::Ringing).unwrap();
+    talk.press("*2602#");
+    talk.world.run(2 * S);
+    let mobile = talk.mobile;
+    talk.world.phones[talk.carrier].hang_up(talk.world.now, mobile);
+    talk.world.run(S);
+    assert!(matches!(talk.base_of_caller(), Base::Music(_)), "the caller waits");
+    assert_eq!(decided(&talk.world, "queue.abandoned"), 0);
+    assert_eq!(decided(&talk.world, "transfer.attended"), 1);
+    // Ola refuses the other one, and gets the caller, who has waited longer.
+    talk.world.phones[ola].answer = Answer::After(S);
+    talk.world.phones[ola].end(talk.world.now, rung);
+    talk.world.run(120 * S);
+    assert!(talk.talks(ola, talk.caller));
+    talk.world.finish();
+}
+
+#[test]
+fn who_asks_a_queue_leaves_its_agent_with_the_caller_and_the_talk_stays_the_queues() {
+    let store = "[queues.help]\nname = \"Hjelp\"\next = \"602\"\nagents = [\"ola\"]\nauto_login = true\noverflow = \"hangup\"\n[groups.store]";
+    let mut talk = Talk::with(412, &[("[groups.store]", store)]);
+    let ola = talk.world.registered("ola");
+    talk.world.phones[ola].answer = Answer::After(S);
+    talk.press("*2602#");
+    talk.world.run(4 * S);
+    assert!(talk.talks(ola, talk.mobile));
+    let mobile = talk.mobile;
+    talk.world.phones[talk.carrier].hang_up(talk.world.now, mobile);
+    talk.world.run(10 * S);
+    assert!(talk.talks(ola, talk.caller));
+    let ended = |world: &World| -> Vec<(Option<String>, u64)> {
+        let told = world.changes.iter().filter_map(|change| match change {
+            Change::Decision(event) if &*event.event == "talk.ended" => Some(event),
+            _ => None,
+        });
+        let of_ola =
+            told.filter(|event| event.fields.agent.as_ref().is_some_and(|user| user.as_str() == "ola"));
+        of_ola
+            .map(|event| {
+                (event.fields.line.as_ref().map(ToString::to_string), event.fields.talk_ms.unwrap() / 1000)
+            })
+            .collect()
+    };
+    assert!(ended(&talk.world).is_empty(), "one talk of the queue, which goes on");
+    let caller = talk.caller;
+    talk.world.phones[talk.carrier].hang_up(talk.world.now, caller);
+    talk.world.run(S);
+    let ended = ended(&talk.world);
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    assert_eq!(ended[0].0.as_deref(), Some("queue:help"));
+    assert!(ended[0].1 >= 12, "all of it counts: {ended:?}");
+    talk.world.finish();
+}
+
+#[test]
 fn who_asked_goes_back_by_key_or_when_the_other_hangs_up_or_does_not_answer() {
     for how in ["key", "other", "unanswered", "lost"] {
         let (mut talk, ola) = asking(406, !matches!(how, "unanswered" | "lost"));

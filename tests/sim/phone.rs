@@ -25,6 +25,7 @@ use sentral::sip::endpoint::Settings;
 use sentral::sip::header::Contacts;
 use sentral::sip::header::NameAddr;
 use sentral::sip::invite::Invite;
+use sentral::sip::message::Name;
 use sentral::time::Now;
 
 /// What a phone does with a call that comes.
@@ -85,6 +86,8 @@ pub struct Phone {
     pub redirect: Option<String>,
     /// Further headers of its INVITEs and refusals.
     pub extra: sip::Extra,
+    /// Further headers of its 180s.
+    pub ringing: sip::Extra,
     /// Bodies of the NOTIFYs that came.
     pub notified: Vec<String>,
     /// Requests that came, but for calls and what belongs to them; NOTIFYs among them.
@@ -101,6 +104,8 @@ pub struct Phone {
     pub srtp: Option<(&'static str, &'static str)>,
     /// It speaks DTLS-SRTP and ICE, as browsers do, with this `a=ice-ufrag`.
     pub web: Option<&'static str>,
+    /// Offers and takes telephone-events.
+    pub events: bool,
     /// Session descriptions of the answers that it got.
     pub answers: Vec<String>,
     /// Its TCP connection to the server, if it does not speak UDP.
@@ -131,6 +136,7 @@ impl Phone {
             answer: Answer::After(Duration::from_secs(1)),
             redirect: None,
             extra: Vec::new(),
+            ringing: Vec::new(),
             notified: Vec::new(),
             received: Vec::new(),
             reply: 200,
@@ -139,6 +145,7 @@ impl Phone {
             granted: Vec::new(),
             srtp: None,
             web: None,
+            events: true,
             answers: Vec::new(),
             connection: None,
             lines: HashMap::new(),
@@ -169,6 +176,13 @@ impl Phone {
     /// Registers another contact of the same device.
     pub fn register_as(&mut self, now: Now, expires: u32, contact: String) {
         self.send_register(now, vec![("Expires", expires.to_string())], Some(contact));
+    }
+
+    /// Registers as an app that can be woken (RFC 8599).
+    pub fn register_app(&mut self, now: Now, expires: u32) {
+        let push = "pn-provider=fcm;pn-prid=token-1;pn-param=no.prove";
+        let contact = format!("<sip:{}@{};{push}>;expires={expires}", self.name, self.address);
+        self.send_register(now, vec![("Contact", contact)], None);
     }
 
     /// Registers so many contacts in one request.
@@ -501,9 +515,9 @@ impl Phone {
                         let body = self.sdp(audio, "sendrecv");
                         self.endpoint.ring(now, dialog, 183, Vec::new(), Some(body));
                     }
-                    Answer::Ring => self.endpoint.ring(now, dialog, 180, Vec::new(), None),
+                    Answer::Ring => self.endpoint.ring(now, dialog, 180, self.ringing.clone(), None),
                     Answer::After(after) => {
-                        self.endpoint.ring(now, dialog, 180, Vec::new(), None);
+                        self.endpoint.ring(now, dialog, 180, self.ringing.clone(), None);
                         self.due.push((now.mono + after, dialog));
                     }
                 }
@@ -536,7 +550,16 @@ impl Phone {
                 self.log(dialog, status.to_string());
                 self.over(dialog, status);
             }
-            Event::Bye { dialog, .. } | Event::NotAcked { dialog } | Event::Gone { dialog } => {
+            Event::Bye { dialog, request } => {
+                self.log(dialog, "bye".into());
+                // Why, where it is told.
+                request
+                    .headers
+                    .all(&Name::from("Reason"))
+                    .for_each(|reason| self.log(dialog, reason.into_owned()));
+                self.over(dialog, 0);
+            }
+            Event::NotAcked { dialog } | Event::Gone { dialog } => {
                 self.log(dialog, "bye".into());
                 self.over(dialog, 0);
             }
@@ -603,9 +626,13 @@ impl Phone {
                 ("UDP/TLS/RTP/SAVPF", lines)
             }
         };
+        let (format, events) = match self.events {
+            true => (" 101", "a=rtpmap:101 telephone-event/8000\r\n"),
+            false => ("", ""),
+        };
         Body::sdp(format!(
-            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8 101\r\n\
-             a=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n{crypto}a={direction}\r\n"
+            "v=0\r\no=sim 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} {protocol} 8{format}\r\n\
+             a=rtpmap:8 PCMA/8000\r\n{events}{crypto}a={direction}\r\n"
         ))
     }
 }

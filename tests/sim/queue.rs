@@ -52,6 +52,29 @@ fn a_caller_who_leaves_leaves_no_agent_ringing() {
 }
 
 #[test]
+fn an_announcement_neither_holds_up_an_agent_nor_outlasts_the_answer() {
+    let mut world = World::new(5);
+    let carrier = world.carrier();
+    let ola = world.registered("ola");
+    world.phones[ola].answer = Answer::Ring;
+    let call = world.phones[carrier].call(world.now, SALES, false);
+    let audio = world.phones[carrier].lines[&call].audio;
+    let announced = |w: &World| w.stream_to(audio).is_some_and(|(_, stream)| stream.is_busy());
+    world.until("something is announced", 30 * S, announced);
+    assert!(world.phones[ola].line(&Stage::Ringing).is_some(), "the agent rings meanwhile");
+    let base = &world.stream_to(audio).unwrap().1.base;
+    assert!(matches!(base, sentral::media::Base::Music(_)), "the music goes on beneath it");
+    let line = world.phones[ola].line(&Stage::Ringing).unwrap();
+    world.phones[ola].pick_up(world.now, line);
+    // The network takes 1 ms each way; within 100 ms there must be nothing left to wait for.
+    world.run(Duration::from_millis(20));
+    assert!(!announced(&world), "cut");
+    let ola_audio = world.phones[ola].lines[&line].audio;
+    assert!(world.talk(audio, ola_audio), "the caller hears the agent");
+    world.finish();
+}
+
+#[test]
 fn the_next_agent_is_rung_when_the_first_does_not_answer() {
     let mut world = World::new(3);
     let carrier = world.carrier();

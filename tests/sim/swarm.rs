@@ -102,7 +102,7 @@ pub fn act(world: &mut World, carrier: usize) {
         13 => {
             let user: UserId = ["kari", "ola", "sara"][world.rng.below(3)].into();
             let reason = (world.rng.below(2) == 0).then(|| "lunsj".into());
-            world.order(Command::Pause { company: "prove".into(), user, reason });
+            world.order(Command::Pause { company: "prove".into(), user, reason, until: None });
         }
         14 => {
             let variant = match world.rng.below(3) {

@@ -275,7 +275,7 @@ fn a_user_or_queue_that_is_not_there_is_refused_with_where_to_look() {
 
 fn pause(world: &mut World, user: &str, reason: Option<&str>) {
     let reason = reason.map(Into::into);
-    world.order(Command::Pause { company: "prove".into(), user: user.into(), reason });
+    world.order(Command::Pause { company: "prove".into(), user: user.into(), reason, until: None });
 }
 
 fn ask(world: &mut World, user: &str, language: Language) -> WhyNot {

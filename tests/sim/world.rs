@@ -78,7 +78,24 @@ pub struct Stream {
     pub keys: String,
     /// Its own keys are not passed on.
     pub keeps_keys: bool,
+    /// Sounds that it had played into the mix that it is in.
+    pub sounds: usize,
     recording: Option<(Instant, RecordId, Instant)>,
+    /// The recording of its call, and whether it is flipped and paused.
+    pub tape: Option<(RecordId, bool, bool)>,
+}
+
+/// The recording of a call as the media and the recorder would keep it.
+#[derive(Debug)]
+pub struct Taped {
+    pub file: String,
+    pub began: Instant,
+    /// How long, once it has ended.
+    pub length: Option<Duration>,
+    /// Where it was taken, in order: the stream's audio address, and whether that is the right side.
+    pub places: Vec<(Option<SocketAddr>, bool)>,
+    /// Pauses and their ends, in order.
+    pub pauses: Vec<bool>,
 }
 
 impl Stream {
@@ -104,6 +121,7 @@ pub struct World {
     pub address: SocketAddr,
     pub phones: Vec<Phone>,
     pub streams: BTreeMap<StreamId, Stream>,
+    pub taped: BTreeMap<RecordId, Taped>,
     pub cdrs: Vec<Cdr>,
     pub changes: Vec<Change>,
     pub answers: Vec<command::Answer>,
@@ -279,6 +297,7 @@ impl World {
             address: address.parse().unwrap(),
             phones: Vec::new(),
             streams: BTreeMap::new(),
+            taped: BTreeMap::new(),
             cdrs: Vec::new(),
             changes: Vec::new(),
             answers: Vec::new(),
@@ -509,7 +528,7 @@ impl World {
             }
             if let Some((_, record, began)) = stream.recording.take_if(|(at, ..)| *at <= self.now.mono) {
                 let length = self.now.mono - began;
-                events.push(media::Event::Recorded { stream: *id, record, length, error: None });
+                events.push(media::Event::Recorded { stream: Some(*id), record, length, error: None });
             }
         }
         for event in events {
@@ -601,7 +620,9 @@ impl World {
                     played: Vec::new(),
                     keys: String::new(),
                     keeps_keys: false,
+                    sounds: 0,
                     recording: None,
+                    tape: None,
                 };
                 assert!(self.streams.keys().all(|open| open.port != stream.port), "a port is opened once");
                 self.streams.insert(stream, new);
@@ -628,17 +649,58 @@ impl World {
                 let began = self.now.mono;
                 self.stream(stream).recording = Some((began + max, record, began));
             }
+            Command::PlayInMix { stream, .. } => self.stream(stream).sounds += 1,
             Command::StopRecord { stream } => {
                 let now = self.now.mono;
                 if let Some((at, ..)) = self.stream(stream).recording.as_mut() {
                     *at = now;
                 }
             }
+            Command::Tape { stream, record, file, flipped, paused, .. } => {
+                let began = self.now.mono;
+                let of = self.stream(stream);
+                assert!(of.tape.is_none(), "one recording at a time");
+                of.tape = Some((record, flipped, paused));
+                let place = (of.session.remote, flipped);
+                let taped = self.taped.entry(record).or_insert_with(|| Taped {
+                    file: file.to_string(),
+                    began,
+                    length: None,
+                    places: Vec::new(),
+                    pauses: Vec::new(),
+                });
+                assert_eq!((taped.file.as_str(), taped.length), (&*file, None), "a recording that goes on");
+                taped.places.push(place);
+            }
+            Command::PauseTape { stream, paused } => {
+                let tape = self.stream(stream).tape.as_mut().expect("what is recorded is paused");
+                tape.2 = paused;
+                let record = tape.0;
+                self.taped.get_mut(&record).expect("begun").pauses.push(paused);
+            }
+            Command::StopTape { stream, record, last } => {
+                if let Some(of) = self.streams.get_mut(&stream) {
+                    of.tape.take_if(|(taped, ..)| *taped == record);
+                }
+                if last {
+                    let elsewhere =
+                        self.streams.values().any(|of| of.tape.is_some_and(|tape| tape.0 == record));
+                    assert!(!elsewhere, "a recording ends where it runs");
+                    let now = self.now.mono;
+                    let taped = self.taped.get_mut(&record).expect("begun");
+                    let length = now - taped.began;
+                    assert_eq!(taped.length.replace(length), None, "a recording ends once");
+                    let stream = Some(stream);
+                    let event = media::Event::Recorded { stream, record, length, error: None };
+                    self.switch.handle_input(self.now, Input::Media(event));
+                }
+            }
             Command::Close { stream } => {
                 let gone = self.streams.remove(&stream).expect("only open streams are closed");
+                assert_eq!(gone.tape, None, "a recording leaves a stream before it closes");
                 if let Some((_, record, began)) = gone.recording {
                     let length = self.now.mono - began;
-                    let event = media::Event::Recorded { stream, record, length, error: None };
+                    let event = media::Event::Recorded { stream: Some(stream), record, length, error: None };
                     self.switch.handle_input(self.now, Input::Media(event));
                 }
                 let stats = media::Stats::default();

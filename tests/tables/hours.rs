@@ -337,6 +337,21 @@ fn own_dates_come_every_year_or_once_and_leap_day_only_when_it_exists() {
         ("2028-02-29T12:00", "closed", "own date"),
     ];
     check(&hours, &no(), &rows);
+    // Where the file wants it, the leap day is the day before in common years, unless that day has hours of its own.
+    hours.dates[2].on = DatePattern::LeapDay;
+    let rows = [
+        ("2028-02-28T12:00", "open", "week"),
+        ("2028-02-29T12:00", "closed", "own date"),
+        ("2029-02-28T12:00", "closed", "own date"),
+        ("2029-03-01T12:00", "open", "week"),
+    ];
+    check(&hours, &no(), &rows);
+    hours.dates.insert(0, OwnDate { on: DatePattern::Yearly(2, 28), day: day("11:00-13:00") });
+    check(
+        &hours,
+        &no(),
+        &[("2029-02-28T12:00", "open", "own date"), ("2028-02-29T12:00", "closed", "own date")],
+    );
 }
 
 #[test]

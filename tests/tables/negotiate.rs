@@ -25,6 +25,7 @@ fn local() -> Local {
         session: 42,
         version: 3,
         direction: Direction::SendRecv,
+        keys: Default::default(),
         secrecy: Secrecy::off(),
         inside: None,
         lines: Lines::default(),

@@ -168,7 +168,9 @@ fn a_dialled_number_leads_where_the_table_says() {
         ("ola", "*406", "484"),
         ("ola", "*41", "Logout(None)"),
         ("ola", "*41601", "Logout(Some(Queue(QueueId(\"salg\"))))"),
-        ("ola", "*42", "Pause"),
+        ("ola", "*42", "Pause(PauseCode { reason: \"\", time: None })"),
+        ("ola", "*421*30", "Pause(PauseCode { reason: \"1\", time: Some(\"30\") })"),
+        ("ola", "*46", "WrapUpExtend"),
         ("ola", "*43", "Unpause"),
         ("ola", "*44", "WrapUpEnd"),
         ("ola", "*50501", "Toggle(ToggleId(\"natt\"))"),
@@ -180,7 +182,6 @@ fn a_dialled_number_leads_where_the_table_says() {
         ("ola", "*77", "Echo"),
         ("ola", "*78", "OwnNumber"),
         // A code without argument is matched whole; a shorter one takes what it leaves.
-        ("ola", "*421", "404"),
         ("ola", "*7701", "People(Wrong(NoSlot))"),
         ("ola", "*8", "People(PickUp(None))"),
         // Hidden number for one call.

@@ -205,10 +205,6 @@ fn queue_and_voicemail_phrases_fit_their_numbers() {
         (What::Position(1), "queue/you-are-next"),
         (What::Position(3), "queue/position-pre num/3 queue/position-post"),
         (What::Position(21), "queue/position-pre num/21 queue/position-post"),
-        (What::Wait { minutes: 0 }, "queue/wait-less-minute"),
-        (What::Wait { minutes: 1 }, "queue/wait-about num/one-neuter unit/minute"),
-        (What::Wait { minutes: 15 }, "queue/wait-about num/15 unit/minutes"),
-        (What::Wait { minutes: 16 }, "queue/wait-more-pre num/15 unit/minutes"),
         (What::Messages { new: 0, old: 0 }, "vm/you-have vm/none"),
         (What::Messages { new: 1, old: 0 }, "vm/you-have vm/new-one"),
         (What::Messages { new: 0, old: 1 }, "vm/you-have vm/old-one"),
@@ -236,7 +232,7 @@ fn every_prompt_that_is_said_has_words() {
         What::Duration { seconds: 3661 },
         What::Duration { seconds: 7322 },
     ]);
-    all.extend([What::Position(2), What::Wait { minutes: 2 }, What::Messages { new: 2, old: 2 }]);
+    all.extend([What::Position(2), What::Messages { new: 2, old: 2 }]);
     for language in [NB, EN] {
         for id in all.iter().flat_map(|what| say(language, what)) {
             assert_ne!(words(language, &id), &*id);

@@ -27,6 +27,7 @@ fn local(policy: SrtpPolicy, private: bool) -> Local {
         session: 42,
         version: 1,
         direction: Direction::SendRecv,
+        keys: Default::default(),
         secrecy: Secrecy::new(policy, private, [7; 32]),
         inside: None,
         lines: Lines::default(),

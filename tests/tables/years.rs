@@ -151,10 +151,14 @@ impl<'a> Reference<'a> {
         let hours = self.hours;
         let own = hours.dates.iter().find(|own| match own.on {
             DatePattern::Once(once) => once == day,
-            DatePattern::Yearly(..) => false,
+            DatePattern::Yearly(..) | DatePattern::LeapDay => false,
         });
         let own = own.or_else(|| {
-            hours.dates.iter().rfind(|own| own.on == DatePattern::Yearly(day.month(), day.day()))
+            hours.dates.iter().rfind(|own| match own.on {
+                DatePattern::Yearly(month, of_month) => (month, of_month) == (day.month(), day.day()),
+                DatePattern::LeapDay => day.month() == 2 && day.day() == day.days_in_month(),
+                DatePattern::Once(_) => false,
+            })
         });
         if let Some(own) = own {
             return Rule { level: 0, spans: own.day.clone(), outside: "closed" };

@@ -1,7 +1,6 @@
 //! G.722 at 64 kbit/s (RFC 3551 §4.5.2): thin over the `audio-codec` crate, which does the sub-band coding.
 //!
-//! *Wide* is the codec's 16 kHz audio. *Narrow* is 8 kHz audio, for lines that end or begin in G.711: its lower
-//! sub-band alone when decoding, the rate doubled when encoding.
+//! *Wide* is the codec's 16 kHz audio. *Narrow* is 8 kHz audio, for lines that end in G.711: its lower sub-band alone.
 
 use audio_codec::Decoder as _;
 use audio_codec::Encoder as _;
@@ -13,51 +12,19 @@ use audio_codec::g722::G722Encoder;
 pub const SILENCE: u8 = 0xFD;
 
 /// Encodes one line of audio.
-pub struct Encoder {
-    wide: G722Encoder,
-    /// The last samples at 8 kHz, the newest last.
-    history: [i16; 2 * HALF_TAPS.len()],
-}
-
-/// The value halfway between two samples: weights of the neighbours on either side, nearest first, in 1/32768
-/// (a sinc under a Blackman window).
-const HALF_TAPS: [i32; 8] = [20_531, -6023, 2783, -1322, 576, -212, 56, -5];
-
-/// Samples at 8 kHz that are encoded at a time.
-const RUN: usize = 80;
+pub struct Encoder(G722Encoder);
 
 impl Default for Encoder {
     fn default() -> Encoder {
-        let wide = G722Encoder::with_options(Bitrate::Mode1_64000, false, false);
-        Encoder { wide, history: [0; 2 * HALF_TAPS.len()] }
+        Encoder(G722Encoder::with_options(Bitrate::Mode1_64000, false, false))
     }
 }
 
 impl Encoder {
     /// Encodes 16 kHz audio, two samples a byte, into `out`, which must be half as long.
     pub fn encode(&mut self, samples: &[i16], out: &mut [u8]) {
-        let written = self.wide.encode_into(samples, out);
+        let written = self.0.encode_into(samples, out);
         debug_assert_eq!(written.ok(), Some(out.len()), "the caller sized the buffer");
-    }
-
-    /// Encodes 8 kHz audio, a sample a byte, into `out`, which must be as long: doubled in rate first. (The
-    /// crate's own 8 kHz mode puts out a constant.)
-    pub fn encode_narrow(&mut self, samples: &[i16], out: &mut [u8]) {
-        for (run, out) in samples.chunks(RUN).zip(out.chunks_mut(RUN)) {
-            let mut doubled = [0; 2 * RUN];
-            for (pair, sample) in doubled.chunks_exact_mut(2).zip(run) {
-                self.history.copy_within(1.., 0);
-                self.history[2 * HALF_TAPS.len() - 1] = *sample;
-                let (before, after) = self.history.split_at(HALF_TAPS.len());
-                let sides = before.iter().rev().zip(after);
-                let weighed =
-                    HALF_TAPS.iter().zip(sides).map(|(tap, (b, a))| tap * (i32::from(*b) + i32::from(*a)));
-                let sum: i32 = weighed.sum(); // below 2³¹: the weights sum to less than 2¹⁵
-                pair[0] = before[HALF_TAPS.len() - 1];
-                pair[1] = (sum >> 15).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
-            }
-            self.encode(&doubled[..2 * run.len()], out);
-        }
     }
 }
 
@@ -102,11 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn loud_and_narrow_audio_does_not_overflow() {
+    fn loud_audio_does_not_overflow() {
         for value in [i16::MIN, i16::MAX] {
-            let mut out = [0; 400];
+            let mut out = [0; 200];
             let square: Vec<i16> = (0..400).map(|at| if at % 2 == 0 { value } else { !value }).collect();
-            Encoder::default().encode_narrow(&square, &mut out);
+            Encoder::default().encode(&square, &mut out);
             Decoder::narrow().decode(&out, &mut [0; 400]);
         }
     }

@@ -5,12 +5,19 @@ use std::ops::Range;
 
 use crate::media::Codec;
 use crate::media::Event;
+use crate::media::MixId;
+use crate::media::PlayItem;
 use crate::media::StreamId;
+use crate::media::Voice;
 use crate::media::codec::Converter;
 use crate::media::dtls::Errand;
 use crate::media::engine::record::Chunk;
+use crate::media::mix::Format;
 use crate::media::rtp::Header;
 use crate::media::srtp::Srtp;
+
+/// Of the headers that we write: no lists, no extensions.
+const HEADER_BYTES: usize = 12;
 
 /// Everything that is to go out. Whoever fetches empties it.
 #[derive(Default)]
@@ -25,6 +32,48 @@ pub struct Output {
     pub links: Vec<Link>,
     /// For the worker that shakes hands.
     pub errands: Vec<Errand>,
+    /// Packets that came or were to go, and did not.
+    pub dropped: Dropped,
+}
+
+/// Packets dropped, by reason. A stream's own count is in its `Stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// No RTP or RTCP of the session.
+    pub malformed: u64,
+    /// Not protected by the keys of the session.
+    pub unauthentic: u64,
+    /// Of somebody who is not the stream's source.
+    pub stranger: u64,
+    /// Repeated, far out of order, or while nothing is to be received.
+    pub unwanted: u64,
+    /// Not taken by the kernel.
+    pub unsent: u64,
+    /// For a media thread that is too far behind.
+    pub thread_behind: u64,
+    /// For a recorder that is too far behind: seconds of audio.
+    pub disk_behind: u64,
+}
+
+impl Dropped {
+    /// Names of the reasons, in the order of [`Dropped::take`].
+    pub const REASONS: [&str; 7] =
+        ["malformed", "unauthentic", "stranger", "unwanted", "unsent", "thread_behind", "disk_behind"];
+
+    /// Counts what could not be opened or read.
+    pub fn no_use(&mut self, protected: bool) {
+        match protected {
+            true => self.unauthentic += 1,
+            false => self.malformed += 1,
+        }
+    }
+
+    /// The counts, which begin again from nought.
+    pub fn take(&mut self) -> [u64; 7] {
+        let Dropped { malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind } =
+            std::mem::take(self);
+        [malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind]
+    }
 }
 
 struct Placed {
@@ -67,6 +116,49 @@ pub enum Link {
         /// To whom.
         listener: StreamId,
     },
+    /// To a mix's thread: a stream is in it, or changes.
+    Join {
+        /// Which mix.
+        mix: MixId,
+        /// Which stream.
+        stream: StreamId,
+        /// What it is sent.
+        format: Format,
+        /// Who hears it.
+        voice: Voice,
+    },
+    /// To a mix's thread: a stream is no longer in it.
+    Leave {
+        /// Which mix.
+        mix: MixId,
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// To a mix's thread: what one of its streams has received.
+    Said {
+        /// Which mix.
+        mix: MixId,
+        /// What it is.
+        passed: Passed,
+        /// Its payload.
+        payload: Box<[u8]>,
+    },
+    /// To a mix's thread: what all in it are to hear.
+    PlayInMix {
+        /// Which mix.
+        mix: MixId,
+        /// What.
+        items: Vec<PlayItem>,
+    },
+    /// To the listener's thread: a packet of the mix that it is in.
+    Mixed {
+        /// To whom.
+        listener: StreamId,
+        /// Which mix.
+        mix: MixId,
+        /// Its payload.
+        payload: Box<[u8]>,
+    },
     /// To the listener's thread: a packet of its peer.
     Packet {
         /// To whom.
@@ -83,7 +175,11 @@ impl Link {
     pub fn thread(&self) -> u8 {
         match self {
             Link::Listen { source, .. } | Link::Unlisten { source, .. } => source.thread,
-            Link::Packet { listener, .. } => listener.thread,
+            Link::Packet { listener, .. } | Link::Mixed { listener, .. } => listener.thread,
+            Link::Join { mix, .. }
+            | Link::Leave { mix, .. }
+            | Link::Said { mix, .. }
+            | Link::PlayInMix { mix, .. } => mix.thread,
         }
     }
 }
@@ -97,6 +193,8 @@ pub enum Kind {
     Event,
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
+    /// Something that is kept from those who listen.
+    Kept,
 }
 
 /// A received packet on its way to those who listen.
@@ -136,7 +234,7 @@ impl Output {
         (port, to): (u16, SocketAddr),
         header: &Header,
         payload: &[u8],
-        converter: Option<&mut Converter>,
+        converter: Option<Converter>,
     ) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&header.bytes());
@@ -160,6 +258,12 @@ impl Output {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.packets.push(Placed { port, report: false, rtcp: false, to, range: start..self.bytes.len() });
+    }
+
+    /// The payload of the RTP packet that was added last, before it is protected.
+    pub fn last_payload(&self) -> &[u8] {
+        let range = self.packets.last().map_or(0..0, |last| last.range.clone());
+        self.bytes.get(range.start + HEADER_BYTES..range.end).unwrap_or_default()
     }
 
     /// Protects the packet that was added last, where the stream is protected. One that cannot be is not sent.

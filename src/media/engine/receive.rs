@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::media::Event;
 use crate::media::StreamId;
+use crate::media::Voice;
 use crate::media::codec::Converter;
 use crate::media::codec::MAX_PAYLOAD;
 use crate::media::dtmf;
@@ -13,15 +14,20 @@ use crate::media::engine::Engine;
 use crate::media::engine::output::Kind;
 use crate::media::engine::output::Link;
 use crate::media::engine::output::Passed;
+use crate::media::engine::repeat;
 use crate::media::engine::secure;
 use crate::media::engine::secure::Class;
 use crate::media::rtcp;
 use crate::media::rtp;
+use crate::media::source::Line;
 use crate::media::stream::Stream;
 use crate::media::stream::latch::Sender;
 
 /// Longest report that is read of a protected stream.
 const RTCP_MAX: usize = 1500;
+
+/// After comfort noise nothing may come for so much longer, in milliseconds.
+const COMFORT_MS: u64 = 30_000;
 
 /// Static payload type of comfort noise (RFC 3389).
 const COMFORT_NOISE: u8 = 13;
@@ -52,9 +58,10 @@ impl Engine {
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
         let Some((kind, header, range)) = open(stream, datagram) else {
             stream.dropped += 1;
+            self.out.dropped.no_use(stream.srtp.is_some());
             return;
         };
-        let payload = &datagram[range];
+        let payload = &mut datagram[range];
         match stream.latch.receive(from, ms) {
             Sender::Source | Sender::NewSource if stream.heard_told => {}
             Sender::Source | Sender::NewSource => {
@@ -63,29 +70,47 @@ impl Engine {
             }
             Sender::Stranger => {
                 stream.dropped += 1;
+                self.out.dropped.stranger += 1;
                 return;
             }
         }
-        (stream.alive_ms, stream.quiet_told) = (ms, false);
-        let arrival = (elapsed.as_micros() * 8 / 1000) as u32;
+        if std::mem::take(&mut stream.quiet_told) {
+            self.out.events.push(Event::Restored { stream: stream.id });
+        }
+        stream.alive_ms = ms;
+        let units_per_ms = stream.session.codec.units_per_ms();
+        let arrival = stream.incoming.arrival(elapsed.as_micros() as u64, units_per_ms);
         if !stream.session.receive || !stream.incoming.count(&header, arrival, matches!(kind, Kind::Audio(_)))
         {
             stream.dropped += 1;
+            self.out.dropped.unwanted += 1;
             return;
         }
         match kind {
-            Kind::Comfort => {}
+            // Who announces silence may be silent for long.
+            Kind::Comfort => stream.alive_ms = ms + COMFORT_MS,
+            Kind::Kept => {}
             Kind::Event => {
                 let digit = dtmf::Payload::parse(payload)
                     .and_then(|payload| stream.keys_in.receive(payload, header.timestamp, header.marker, ms));
                 let (stream, kept) = (stream.id, stream.keeps_keys);
                 self.out.events.extend(digit.map(|digit| Event::Digit { stream, digit }));
                 if kept {
-                    // Left out of what the listeners get, as comfort noise is.
-                    return self.pass_on(port, (Kind::Comfort, header), payload, ms);
+                    return self.pass_on(port, (Kind::Kept, header), payload, ms);
                 }
             }
             Kind::Audio(codec) => {
+                if stream.keys_in.is_pressed(ms) {
+                    // Of a phone that sends its keys both ways, the tone is left out.
+                    payload.fill(codec.silence());
+                }
+                if let Some(tones) = &mut stream.tones_in {
+                    let (stream, events) = (stream.id, &mut self.out.events);
+                    tones.hear(codec, payload, |digit| events.push(Event::Digit { stream, digit }));
+                }
+                if let Some(tape) = &mut stream.tape {
+                    tape.take(false, codec, (header.ssrc, header.timestamp), payload, ms);
+                }
                 if let Some(record) = &mut stream.record {
                     record.receive(&header, payload, codec, ms, &mut self.out.chunks);
                     if record.is_over(ms) {
@@ -98,6 +123,13 @@ impl Engine {
     }
 
     fn pass_on(&mut self, port: u16, (kind, header): (Kind, rtp::Header), payload: &[u8], ms: u64) {
+        if let Some(stream) = &self.streams[usize::from(port >> 1)]
+            && let Line::Mix { mix, voice, seat } = stream.line
+            && voice != Voice::Nobody
+        {
+            let passed = Passed { source: stream.id, header, kind, ms };
+            self.said_in_mix(mix, seat, passed, payload);
+        }
         let mut at = 0;
         while let Some(stream) = &self.streams[usize::from(port >> 1)]
             && let Some(listener) = stream.listeners.get(at).copied()
@@ -119,25 +151,31 @@ impl Engine {
             return;
         }
         let to = stream.latch.destination().filter(|_| stream.session.send && !stream.overlaid());
-        let Some(to) = to else {
-            stream.outgoing.interrupt();
-            return;
-        };
+        let Some(to) = to else { return stream.interrupt() };
+        if repeat::must(stream, passed.kind, payload) {
+            repeat::hear(stream, passed, payload);
+            return self.settle(listener.port);
+        }
         let line = line_of(passed.source);
+        let mut converter = None;
         let (payload_type, units) = match passed.kind {
             Kind::Audio(codec) => {
-                if stream.converter.as_ref().is_none_or(|c| !c.is(codec, stream.session.codec)) {
-                    stream.converter = Converter::new(codec, stream.session.codec);
-                }
-                (stream.session.payload_type, payload.len() as u32)
+                converter = Converter::new(codec, stream.session.codec);
+                (stream.session.payload_type, codec.units(payload).unwrap_or(0))
             }
             Kind::Event if let Some(event_type) = stream.session.dtmf => (event_type, 0),
-            Kind::Event | Kind::Comfort => return stream.outgoing.leave_out(&passed.header, line),
+            Kind::Comfort if let Some(comfort_type) = stream.session.comfort => (comfort_type, 0),
+            Kind::Event | Kind::Comfort | Kind::Kept => {
+                return stream.outgoing.leave_out(&passed.header, line);
+            }
         };
         let header = stream.outgoing.pass(&passed.header, line, units, passed.ms, payload_type);
         let Some(header) = header else { return };
-        let converter = stream.converter.as_mut().filter(|_| matches!(passed.kind, Kind::Audio(_)));
         self.out.pass((listener.port, to), &header, payload, converter);
+        if let (Some(tape), Kind::Audio(_)) = (&mut stream.tape, passed.kind) {
+            let line = (header.ssrc, header.timestamp);
+            tape.take(true, stream.session.codec, line, self.out.last_payload(), passed.ms);
+        }
         self.out.protect(stream.srtp.as_deref_mut());
         stream.outgoing.sent(payload.len());
     }
@@ -168,16 +206,10 @@ impl Engine {
         };
         let Some(heard) = heard.filter(|_| stream.latch.receive_rtcp(from)) else {
             stream.dropped += 1;
+            self.out.dropped.no_use(stream.srtp.is_some());
             return;
         };
-        let ntp = rtcp::ntp(elapsed);
-        if let Some((ssrc, middle)) = heard.sender {
-            stream.incoming.sender_report(ssrc, middle, (ntp >> 16) as u32);
-        }
-        if let Some(about_us) = heard.about_us {
-            stream.remote_fraction_lost = Some(about_us.fraction_lost);
-            stream.rtt_us = rtcp::round_trip_us(ntp, &about_us).or(stream.rtt_us);
-        }
+        self.reported(port, &heard, elapsed);
     }
 }
 
@@ -194,9 +226,12 @@ fn open(stream: &mut Stream, datagram: &mut [u8]) -> Option<(Kind, rtp::Header, 
 fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
     let (header, range) = rtp::parse(datagram)?;
     let kind = match header.payload_type {
-        kind if kind == stream.session.payload_type => Kind::Audio(stream.session.codec),
+        kind if kind == stream.session.payload_type => {
+            stream.session.codec.units(&datagram[range.clone()])?;
+            Kind::Audio(stream.session.codec)
+        }
         kind if Some(kind) == stream.session.dtmf => Kind::Event,
-        COMFORT_NOISE => Kind::Comfort,
+        kind if kind == COMFORT_NOISE || Some(kind) == stream.session.comfort => Kind::Comfort,
         _ => return None,
     };
     (range.len() <= MAX_PAYLOAD).then_some((kind, header, range))

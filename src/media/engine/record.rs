@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use crate::media::Codec;
 use crate::media::RecordId;
 use crate::media::StreamId;
+use crate::media::TapeForm;
 use crate::media::codec::Decoder;
 use crate::media::codec::MAX_PAYLOAD;
-use crate::media::codec::g722;
+use crate::media::engine::tape::Taken;
 use crate::media::rtp::Header;
 
 /// A timestamp that moves further than this begins another line, placed at the end: 10 s.
@@ -20,7 +22,8 @@ const GAP_MAX: i64 = 10 * 8000;
 /// Below this root mean square a packet counts as silence: −45 dBm0, a full-scale sine being +3.14 dBm0.
 const SILENCE_RMS: i64 = 91;
 
-/// What the recorder is told, in this order for each recording.
+/// What the recorder is told, in this order for each recording: of a message `Begin`, `Audio`, `End`; of a call `Tape`,
+/// `Packets`, `TapeEnd`, where `Tape` comes again for each further stream at which it goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Chunk {
     /// A recording begins.
@@ -50,6 +53,48 @@ pub enum Chunk {
         /// Samples.
         length: u64,
     },
+    /// The recording of a call begins, or goes on at another stream.
+    Tape {
+        /// Its name.
+        record: RecordId,
+        /// File name under the data folder.
+        file: Arc<str>,
+        /// What it becomes.
+        form: TapeForm,
+        /// 16 kHz, else 8 kHz.
+        wide: bool,
+        /// When.
+        at: Instant,
+    },
+    /// Packets of it, in the order in which they came and went.
+    Packets {
+        /// Its name.
+        record: RecordId,
+        /// The millisecond 0 of their moments.
+        epoch: Instant,
+        /// Until when these are all, in milliseconds from there.
+        ms: u64,
+        /// What they are.
+        packets: Vec<Taken>,
+        /// Their payloads, one after the other.
+        bytes: Vec<u8>,
+    },
+    /// The recording of a call is over.
+    TapeEnd {
+        /// Where it ended.
+        stream: StreamId,
+        /// Its name.
+        record: RecordId,
+        /// When.
+        at: Instant,
+    },
+}
+
+impl Chunk {
+    /// Whether it can be left out when the recorder cannot follow: silence stands in its place.
+    pub fn is_audio(&self) -> bool {
+        matches!(self, Chunk::Audio { .. } | Chunk::Packets { .. })
+    }
 }
 
 /// A running recording.
@@ -118,10 +163,7 @@ impl Record {
     ) -> &'s [i16] {
         if codec != self.codec {
             self.codec = codec;
-            self.decoder = match (codec, self.rate) {
-                (Codec::G722, 8000) => Decoder::G722(Box::new(g722::Decoder::narrow())),
-                _ => Decoder::new(codec),
-            };
+            self.decoder = Decoder::at(codec, self.rate);
         }
         let count = self.decoder.decode(payload, space);
         if self.rate == 16_000 && codec.sample_rate() == 8000 {

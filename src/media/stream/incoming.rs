@@ -2,6 +2,7 @@
 //!
 //! Left out: probation. The latch and the payload type decide who is a source, and its first packet is used.
 
+use crate::media::rtcp::GAP_MIN;
 use crate::media::rtcp::Reception;
 use crate::media::rtp::Header;
 
@@ -24,6 +25,8 @@ pub struct Incoming {
     lost_before: u64,
     /// Expected and received at the last report (appendix A.3).
     reported: (u64, u64),
+    /// Units of the RTP clock in a millisecond; 0 before the first packet is counted.
+    units_per_ms: u32,
     /// Middle of the NTP time of the last sender report, and when it came in 1/65536 s.
     last_report: Option<(u32, u32)>,
 }
@@ -41,12 +44,76 @@ struct Source {
     transit: Option<u32>,
     /// Sixteen times the jitter.
     jitter: u32,
+    bursts: Bursts,
+}
+
+/// Loss in bursts and in the gaps between them (RFC 3611 §4.7.2). A packet that comes behind a later one counts as
+/// lost here: it makes no difference to the shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bursts {
+    /// Packets and losses in bursts that are over, and how many of those there were.
+    burst: (u64, u64),
+    count: u64,
+    /// All packets and losses.
+    all: (u64, u64),
+    /// Packets and losses from the loss that may have begun a burst up to the last loss, and packets since.
+    open: (u64, u64),
+    since: u64,
+}
+
+impl Bursts {
+    fn lost(&mut self) {
+        self.all = (self.all.0 + 1, self.all.1 + 1);
+        if self.open.1 > 0 {
+            self.open = (self.open.0 + self.since + 1, self.open.1 + 1);
+        } else {
+            self.open = (1, 1);
+        }
+        self.since = 0;
+    }
+
+    fn came(&mut self) {
+        self.all.0 += 1;
+        self.since += 1;
+        if self.since == u64::from(GAP_MIN) && self.open.1 > 0 {
+            if self.open.1 > 1 {
+                self.burst = (self.burst.0 + self.open.0, self.burst.1 + self.open.1);
+                self.count += 1;
+            }
+            self.open = (0, 0);
+        }
+    }
+
+    /// Bursts with the one that is open.
+    fn bursts(&self) -> ((u64, u64), u64) {
+        match self.open.1 {
+            0 | 1 => (self.burst, self.count),
+            _ => ((self.burst.0 + self.open.0, self.burst.1 + self.open.1), self.count + 1),
+        }
+    }
+
+    /// Share of the packets that were lost in bursts, and in gaps, out of 256.
+    pub fn density(&self) -> (u8, u8) {
+        let (burst, _) = self.bursts();
+        let share = |(all, lost): (u64, u64)| (lost * 256).checked_div(all).unwrap_or(0).min(255) as u8;
+        (share(burst), share((self.all.0 - burst.0, self.all.1 - burst.1)))
+    }
+
+    /// Mean length of bursts and gaps in milliseconds, for packets of that length.
+    pub fn duration_ms(&self, packet_ms: u8) -> (u16, u16) {
+        let (burst, count) = self.bursts();
+        let mean = |packets: u64, count: u64| {
+            (packets * u64::from(packet_ms)).checked_div(count).unwrap_or(0).min(65_535) as u16
+        };
+        (mean(burst.0, count), mean(self.all.0 - burst.0, count + 1))
+    }
 }
 
 impl Incoming {
     /// Counts a packet that came at `arrival` (RTP units of any origin); `false` when it is a duplicate or too
     /// late to be used. Only audio moves the jitter: events repeat their timestamp.
     pub fn count(&mut self, header: &Header, arrival: u32, audio: bool) -> bool {
+        let second = self.units_per_ms.max(8) * 1000;
         let sequence = header.sequence;
         let known = self.source.as_mut().filter(|source| source.ssrc == header.ssrc);
         let Some(source) = known.and_then(|source| source.place(sequence)) else {
@@ -58,7 +125,7 @@ impl Incoming {
         }
         self.received += 1;
         if let Some(source) = self.source.as_mut().filter(|_| audio) {
-            source.measure(header.timestamp, arrival);
+            source.measure(header.timestamp, arrival, second);
         }
         true
     }
@@ -79,7 +146,26 @@ impl Incoming {
             window: 1,
             transit,
             jitter,
+            bursts: self.source.as_ref().map_or_else(Bursts::default, |source| source.bursts),
         });
+    }
+
+    /// The time of `elapsed_us` microseconds on a clock of so many units a millisecond, which is that of the source from
+    /// here on. Jitter measured by another clock is turned into its units.
+    pub fn arrival(&mut self, elapsed_us: u64, units_per_ms: u32) -> u32 {
+        if self.units_per_ms != units_per_ms {
+            if let (Some(source), 1..) = (&mut self.source, self.units_per_ms) {
+                source.jitter = source.jitter / self.units_per_ms * units_per_ms;
+                source.transit = None;
+            }
+            self.units_per_ms = units_per_ms;
+        }
+        (elapsed_us * u64::from(units_per_ms) / 1000) as u32
+    }
+
+    /// Jitter in microseconds.
+    pub fn jitter_us(&self) -> u32 {
+        self.jitter().saturating_mul(1000) / self.units_per_ms.max(1)
     }
 
     /// Who is the source.
@@ -100,6 +186,11 @@ impl Incoming {
     /// Jitter in RTP units.
     pub fn jitter(&self) -> u32 {
         self.source.as_ref().map_or(0, |source| source.jitter >> 4)
+    }
+
+    /// Loss in bursts and gaps.
+    pub fn bursts(&self) -> Bursts {
+        self.source.as_ref().map_or_else(Bursts::default, |source| source.bursts)
     }
 
     /// The source's sender report has come, at `now` (1/65536 s).
@@ -137,6 +228,8 @@ impl Source {
             return Some(false);
         }
         if ahead <= DROPOUT_MAX {
+            (1..ahead).for_each(|_| self.bursts.lost());
+            self.bursts.came();
             self.highest += u64::from(ahead);
             self.window = self.window.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
         } else if behind < WINDOW {
@@ -157,12 +250,12 @@ impl Source {
         Some(true)
     }
 
-    fn measure(&mut self, timestamp: u32, arrival: u32) {
+    fn measure(&mut self, timestamp: u32, arrival: u32, second: u32) {
         let transit = arrival.wrapping_sub(timestamp);
         if let Some(last) = self.transit {
             let apart = (transit.wrapping_sub(last) as i32).unsigned_abs();
             // A jump of a second is another origin of timestamps, not jitter.
-            if apart < 8000 {
+            if apart < second {
                 self.jitter = self.jitter + apart - ((self.jitter + 8) >> 4);
             }
         }
@@ -204,6 +297,18 @@ mod tests {
         let report = incoming.report(0).expect("a source");
         assert_eq!((report.lost, report.highest, report.fraction_lost), (2, 0x1_0004, (2 * 256 / 8) as u8));
         assert_eq!(incoming.report(0).expect("a source").fraction_lost, 0, "nothing came since");
+    }
+
+    #[test]
+    fn bursts_are_told_from_gaps_as_in_the_example_of_rfc_3611() {
+        // §4.7.2, with discarded packets as lost ones.
+        let pattern = "11110111111111111111111011101011110111111111111111111110111111111";
+        let mut bursts = Bursts::default();
+        for packet in pattern.chars() {
+            if packet == '1' { bursts.came() } else { bursts.lost() }
+        }
+        assert_eq!(bursts.duration_ms(10).0, 120);
+        assert_eq!(bursts.density(), ((4 * 256 / 12) as u8, (2 * 256 / 53) as u8));
     }
 
     #[test]

@@ -179,6 +179,11 @@ impl Latch {
         known
     }
 
+    /// Whom we hear.
+    pub fn source(&self) -> Option<SocketAddr> {
+        self.source.map(|(source, _)| source)
+    }
+
     /// Where RTP goes.
     pub fn destination(&self) -> Option<SocketAddr> {
         if self.sealed {

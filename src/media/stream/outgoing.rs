@@ -3,17 +3,18 @@
 //! Own packets take their timestamp from the engine's milliseconds. Passed-on packets keep the peer's spacing,
 //! gaps and order by a constant difference, which is set anew where a source takes over.
 
-use crate::media::codec::BYTES_PER_MS;
 use crate::media::rtp::Header;
 
-/// A peer's timestamp that moves by more than this within its line begins another line: 5 s.
-const JUMP_MAX: u32 = 5 * 8000;
+/// A peer's timestamp that moves by more milliseconds than this within its line begins another line.
+const JUMP_MAX_MS: u32 = 5000;
 
 /// What has gone out, and what comes next.
 #[derive(Debug)]
 pub struct Outgoing {
     ssrc: u32,
     next_sequence: u16,
+    /// Units of the RTP clock in a millisecond.
+    units_per_ms: u32,
     /// Timestamp of the engine's millisecond 0.
     origin: u32,
     /// Timestamp at which the line would go on without a gap; `None` before the first packet.
@@ -38,8 +39,19 @@ struct Passing {
 
 impl Outgoing {
     /// Random beginnings, as RFC 3550 §5.1 demands.
-    pub fn new(ssrc: u32, sequence: u16, origin: u32) -> Outgoing {
-        Outgoing { ssrc, next_sequence: sequence, origin, end: None, passing: None, packets: 0, bytes: 0 }
+    pub fn new(ssrc: u32, sequence: u16, origin: u32, units_per_ms: u32) -> Outgoing {
+        let next_sequence = sequence;
+        Outgoing { ssrc, next_sequence, units_per_ms, origin, end: None, passing: None, packets: 0, bytes: 0 }
+    }
+
+    /// Counts by another clock from `ms` on; the line goes on where it is.
+    pub fn set_clock(&mut self, units_per_ms: u32, ms: u64) {
+        if units_per_ms != self.units_per_ms {
+            let now = self.timestamp(ms);
+            self.units_per_ms = units_per_ms;
+            self.origin = now.wrapping_sub((ms as u32).wrapping_mul(units_per_ms));
+            self.passing = None;
+        }
     }
 
     /// Our SSRC.
@@ -59,7 +71,7 @@ impl Outgoing {
 
     /// The timestamp of the engine's millisecond `ms`.
     pub fn clock(&self, ms: u64) -> u32 {
-        self.origin.wrapping_add((ms as u32).wrapping_mul(BYTES_PER_MS as u32))
+        self.origin.wrapping_add((ms as u32).wrapping_mul(self.units_per_ms))
     }
 
     /// The timestamp that an own packet at `ms` gets: the clock's, moved on if a passed-on line ran ahead of it,
@@ -101,7 +113,7 @@ impl Outgoing {
         ms: u64,
         payload_type: u8,
     ) -> Option<Header> {
-        let goes_on = self.passing.as_ref().is_some_and(|p| p.goes_on(peer, line));
+        let goes_on = self.goes_on(peer, line);
         if !goes_on {
             let timestamp = self.timestamp(ms);
             self.passing = Some(Passing {
@@ -137,12 +149,19 @@ impl Outgoing {
 
     /// A peer's packet is left out on purpose: when it is the newest, the sequence closes over it.
     pub fn leave_out(&mut self, peer: &Header, line: u64) {
-        let Some(passing) = self.passing.as_mut().filter(|p| p.goes_on(peer, line)) else { return };
+        if !self.goes_on(peer, line) {
+            return;
+        }
+        let Some(passing) = self.passing.as_mut() else { return };
         if peer.sequence == passing.newest.wrapping_add(1) {
             passing.sequence_shift = passing.sequence_shift.wrapping_sub(1);
             passing.newest = peer.sequence;
             passing.span = 0;
         }
+    }
+
+    fn goes_on(&self, peer: &Header, line: u64) -> bool {
+        self.passing.as_ref().is_some_and(|p| p.goes_on(peer, line, JUMP_MAX_MS * self.units_per_ms))
     }
 
     /// Counts a packet as sent.
@@ -153,12 +172,12 @@ impl Outgoing {
 }
 
 impl Passing {
-    fn goes_on(&self, peer: &Header, line: u64) -> bool {
+    fn goes_on(&self, peer: &Header, line: u64, jump_max: u32) -> bool {
         let moved = peer.timestamp.wrapping_sub(self.timestamp) as i32;
         let step = peer.sequence.wrapping_sub(self.newest) as i16;
         self.ssrc == peer.ssrc
             && self.line == line
-            && moved.unsigned_abs() <= JUMP_MAX
+            && moved.unsigned_abs() <= jump_max
             && step.unsigned_abs() <= 3000
     }
 }
@@ -173,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_line_is_continuous_over_music_peer_and_music() {
-        let mut out = Outgoing::new(7, 65_535, 5000);
+        let mut out = Outgoing::new(7, 65_535, 5000, 8);
         let first = out.own(100, 160, 8);
         assert_eq!((first.sequence, first.timestamp, first.marker), (65_535, 5800, true));
         let second = out.own(120, 160, 8);
@@ -198,8 +217,18 @@ mod tests {
     }
 
     #[test]
+    fn another_clock_goes_on_where_the_line_is() {
+        let mut out = Outgoing::new(7, 10, 0, 8);
+        let last = out.own(1000, 160, 8);
+        out.set_clock(48, 1020);
+        let (first, next) = (out.own(1020, 960, 111), out.own(1040, 960, 111));
+        assert_eq!((first.timestamp, next.timestamp), (last.timestamp + 160, last.timestamp + 160 + 960));
+        assert!(!next.marker);
+    }
+
+    #[test]
     fn another_ssrc_or_a_jump_of_the_peer_begins_another_line_without_a_break() {
-        let mut out = Outgoing::new(7, 10, 0);
+        let mut out = Outgoing::new(7, 10, 0, 8);
         out.pass(&peer(1, 0), 1, 160, 0, 8);
         let other = out.pass(&Header { ssrc: 5, ..peer(900, 77) }, 1, 160, 20, 8).expect("another");
         assert_eq!((other.sequence, other.timestamp, other.marker), (11, 160, true));
@@ -212,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_long_line_wraps_and_left_out_packets_leave_no_gap() {
-        let mut out = Outgoing::new(7, 0, 0);
+        let mut out = Outgoing::new(7, 0, 0, 8);
         let mut expect = 0u16;
         for at in 0..200_000u32 {
             let from = peer(at as u16, at.wrapping_mul(160));

@@ -35,6 +35,28 @@ pub(super) fn check(checker: &mut Checker<'_>, company: &Company) {
     if let Some(to) = company.parking.as_ref().and_then(|parking| parking.return_to.as_ref()) {
         checker.destination(company, &["parking", "return_to"], to);
     }
+    for (id, room) in &company.rooms {
+        let path = |key| ["rooms", id.as_str(), key];
+        if let Some(music) = &room.music {
+            checker.known(
+                &["rooms", id.as_str(), "music", music.as_str()],
+                "media",
+                music.as_str(),
+                &company.media,
+            );
+        }
+        if room.pin.is_some() && room.pin == room.moderator_pin {
+            checker
+                .error(&path("moderator_pin"), "everybody with the PIN would be moderator: choose another");
+        }
+        for (key, needs) in
+            [("wait_for_moderator", room.wait), ("ends_with_moderator", room.ends_with_moderator)]
+        {
+            if needs && room.moderator_pin.is_none() {
+                checker.error(&path(key), "nobody can be moderator: set moderator_pin");
+            }
+        }
+    }
     media_codes(checker, company);
     if let Some(night) = &company.night {
         checker.known(&["company", "night"], "toggle", night.as_str(), &company.toggles);
@@ -97,6 +119,7 @@ fn service_number(checker: &mut Checker<'_>, company: &Company, number: &str, se
         | ServiceNumber::Pause
         | ServiceNumber::Unpause
         | ServiceNumber::WrapUpEnd
+        | ServiceNumber::WrapUpExtend
         | ServiceNumber::Voicemail(None) => {}
     }
 }

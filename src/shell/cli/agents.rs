@@ -11,6 +11,8 @@ use crate::model::id::UserId;
 use crate::shell::cli::Context;
 use crate::shell::cli::Failure;
 use crate::shell::cli::print;
+use crate::shell::cli::when;
+use crate::shell::clock;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -20,8 +22,10 @@ Examples:
   sentral agents --company fjord
   sentral agents login fjord kari                   in every queue and group of hers
   sentral agents logout fjord kari queue:salg       in one
-  sentral agents pause fjord kari --reason lunsj
-  sentral agents unpause fjord kari"
+  sentral agents pause fjord kari --reason lunsj --for 30m
+  sentral agents pause fjord kari --until 12:00
+  sentral agents unpause fjord kari
+  sentral agents wrapup fjord kari --extend        without it the wrap-up ends"
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -46,6 +50,12 @@ enum Order {
         /// Why, as shown to others
         #[arg(long, default_value = "pause")]
         reason: Arc<str>,
+        /// Ends by itself after this: `30m`, `2h`
+        #[arg(long = "for", value_name = "SPAN", conflicts_with = "until")]
+        span: Option<String>,
+        /// Ends by itself then: `12:00`, `2027-05-18 08:00`
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
     },
     /// Ends a pause
     Unpause {
@@ -53,6 +63,16 @@ enum Order {
         company: CompanyId,
         /// User
         user: UserId,
+    },
+    /// Ends an agent's wrap-up, or prolongs it
+    Wrapup {
+        /// Company
+        company: CompanyId,
+        /// User
+        user: UserId,
+        /// Prolongs it by what the queue says
+        #[arg(long)]
+        extend: bool,
     },
 }
 
@@ -82,23 +102,48 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         None => {
             let answer = context.client.ask(&Command::Agents { company: args.company })?;
             return context.show(&answer, |answer| match answer {
-                Answer::Agents { agents } => Some(text(agents)),
+                Answer::Agents { agents } => Some(text(agents, &context.client.zone)),
                 _ => None,
             });
         }
         Some(Order::Login(whom)) => log(whom, true),
         Some(Order::Logout(whom)) => log(whom, false),
-        Some(Order::Pause { company, user, reason }) => {
-            let done = format!("{company}/{user} is paused: {reason}");
-            (Command::Pause { company, user, reason: Some(reason) }, done)
+        Some(Order::Pause { company, user, reason, span, until }) => {
+            let until = end_of_pause(span.as_deref(), until.as_deref(), context)?;
+            let end =
+                until.map_or(String::new(), |at| format!(" until {}", when::local(at, &context.client.zone)));
+            let done = format!("{company}/{user} is paused: {reason}{end}");
+            (Command::Pause { company, user, reason: Some(reason), until }, done)
         }
         Some(Order::Unpause { company, user }) => {
             let done = format!("{company}/{user} is not paused");
-            (Command::Pause { company, user, reason: None }, done)
+            (Command::Pause { company, user, reason: None, until: None }, done)
+        }
+        Some(Order::Wrapup { company, user, extend }) => {
+            let what = if extend { "has longer to wrap up" } else { "has finished wrapping up" };
+            let done = format!("{company}/{user} {what}");
+            (Command::WrapUp { company, user, longer: extend }, done)
         }
     };
     let answer = context.client.ask(&order)?;
     context.done(&answer, &done)
+}
+
+/// When a pause ends that was given by its length or its end.
+fn end_of_pause(
+    span: Option<&str>,
+    until: Option<&str>,
+    context: &Context,
+) -> anyhow::Result<Option<jiff::Timestamp>> {
+    let now = clock::now().utc;
+    match (span, until) {
+        (Some(span), _) => {
+            anyhow::ensure!(when::span(span).is_some(), "cannot read {span:?} as a length: write 30m or 2h");
+            Ok(Some(when::until(span, &context.client.zone, now)?))
+        }
+        (None, Some(until)) => Ok(Some(when::until(until, &context.client.zone, now)?)),
+        (None, None) => Ok(None),
+    }
 }
 
 fn log(whom: Whom, logged_in: bool) -> (Command, String) {
@@ -108,7 +153,7 @@ fn log(whom: Whom, logged_in: bool) -> (Command, String) {
     (Command::Login { company, user, line: queue, logged_in }, done)
 }
 
-fn text(agents: &[AgentView]) -> String {
+fn text(agents: &[AgentView], zone: &str) -> String {
     let rows: Vec<_> = agents
         .iter()
         .map(|agent| {
@@ -117,11 +162,16 @@ fn text(agents: &[AgentView]) -> String {
             if agent.voicemail_suspected {
                 lines.push("voicemail seems to answer the mobile".to_owned());
             }
+            lines.extend(agent.notices.iter().cloned());
+            let paused = agent.paused.as_ref().map(|reason| match agent.paused_until {
+                Some(at) => format!("{reason} until {}", when::local(at, zone)),
+                None => reason.clone(),
+            });
             [
                 agent.agent.company.to_string(),
                 agent.agent.user.to_string(),
                 agent.name.clone(),
-                print::or_dash(agent.paused.as_deref().unwrap_or_default()),
+                print::or_dash(paused.as_deref().unwrap_or_default()),
                 print::or_dash(&lines.join(", ")),
             ]
         })

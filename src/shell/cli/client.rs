@@ -27,6 +27,8 @@ use crate::shell::http::control::SOCKET;
 #[derive(Debug)]
 pub(super) struct Client {
     socket: PathBuf,
+    /// Data folder.
+    pub(super) data: PathBuf,
     /// Zone of the server, for times on the command line.
     pub(super) zone: String,
 }
@@ -47,7 +49,8 @@ impl Client {
         let usual = Server::default();
         let data = data.map(Path::to_owned).or_else(|| key("data").map(PathBuf::from)).unwrap_or(usual.data);
         let zone = key("timezone").unwrap_or_else(|| usual.zone.to_string());
-        Client { socket: socket.unwrap_or_else(|| data.join(SOCKET)), zone }
+        let socket = socket.unwrap_or_else(|| data.join(SOCKET));
+        Client { socket, data, zone }
     }
 
     /// Gives the daemon an order or a question. A refusal is a [`Failure`].

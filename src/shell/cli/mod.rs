@@ -14,7 +14,9 @@ mod hours;
 mod missed;
 mod print;
 mod queues;
+mod recordings;
 mod report;
+mod rooms;
 mod serve;
 mod simulate;
 mod status;
@@ -99,6 +101,8 @@ enum Verb {
     Board(board::Args),
     /// People and what they have set for themselves: forwarding, absence, do not disturb
     Users(users::Args),
+    /// Conference rooms: who is in them; mutes, locks, lets people go
+    Rooms(rooms::Args),
     /// Messages of voicemail boxes, and who of a team sees to them
     Voicemail(voicemail::Args),
     /// Callers of queues whom nobody has answered
@@ -117,6 +121,8 @@ enum Verb {
     Simulate(simulate::Args),
     /// Call records, newest first
     Cdr(cdr::Args),
+    /// Recordings of calls: which there are, where their files lie; deletes one
+    Recordings(recordings::Args),
     /// What queues, people, numbers and menus did
     Report(report::Args),
     /// Tells every decision about a call, with its reason
@@ -204,6 +210,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Agents(args) => agents::run(args, &context),
         Verb::Board(args) => board::run(args, &context),
         Verb::Users(args) => users::run(args, &context),
+        Verb::Rooms(args) => rooms::run(args, &context),
         Verb::Voicemail(args) => voicemail::run(args, &context),
         Verb::Missed(args) => missed::run(args, &context),
         Verb::Devices(args) => devices::run(args, &context),
@@ -213,6 +220,7 @@ fn carry_out(cli: Cli) -> Result<(), Failure> {
         Verb::Config(args) => config::run(args, &context),
         Verb::Simulate(args) => simulate::run(args, &context),
         Verb::Cdr(args) => cdr::run(args, &context),
+        Verb::Recordings(args) => recordings::run(args, &context),
         Verb::Report(args) => report::run(args, &context),
         Verb::Why(args) => why::run(&args, &context),
         Verb::WhyNot(args) => why_not::run(args, &context),
@@ -265,6 +273,17 @@ mod tests {
             "sentral -o json calls",
             "sentral status --data /var/lib/sentral",
             "sentral calls hangup 0-5f3a",
+            "sentral calls whisper 0-5f3a --by tor",
+            "sentral calls join fjord kari",
+            "sentral rooms --company fjord",
+            "sentral rooms mute fjord styret 0-5f3a",
+            "sentral rooms lock fjord styret",
+            "sentral rooms end fjord styret",
+            "sentral calls record start 0-5f3a",
+            "sentral calls record pause 0-5f3a",
+            "sentral recordings --company fjord --since 7d",
+            "sentral recordings path 0-5f3a-1",
+            "sentral recordings delete 0-5f3a-1",
             "sentral queues --watch --company fjord",
             "sentral devices sync kari --company fjord --reboot",
             "sentral agents login fjord kari queue:salg",

@@ -6,6 +6,7 @@ use crate::model::command::Command;
 use crate::model::command::Simulate;
 use crate::model::command::Told;
 use crate::model::id::Number;
+use crate::model::id::UserId;
 use crate::shell::cli::Context;
 use crate::shell::cli::Failure;
 use crate::shell::cli::print;
@@ -18,6 +19,7 @@ Examples:
   sentral simulate +4736000100
   sentral simulate +4736000100 --at \"2027-05-17 10:00\" --from +4790000000 --keys 2
   sentral simulate 02800 --at 2027-12-24T12:00:00Z
+  sentral simulate +4736000100 --logged-in kari,ola    as if only they were logged in; or nobody
 
 Without --from the caller's number is hidden. --keys are pressed one menu after the other.")]
 pub(super) struct Args {
@@ -32,6 +34,9 @@ pub(super) struct Args {
     /// Keys that the caller presses
     #[arg(long, value_name = "KEYS", default_value = "")]
     keys: String,
+    /// As if only these users were logged in, and free; `nobody` for none [default: as it is now]
+    #[arg(long, value_name = "USERS", value_delimiter = ',')]
+    logged_in: Option<Vec<String>>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -41,6 +46,10 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         from: args.from.as_deref().map(Number::new),
         at,
         keys: args.keys,
+        logged_in: args.logged_in.map(|users| {
+            let named = users.iter().filter(|user| *user != "nobody");
+            named.map(|user| UserId::from(&**user)).collect()
+        }),
     };
     if question.number.is_empty() {
         return Err(Failure::Error(anyhow::anyhow!("{:?} holds nothing that can be dialled", args.number)));

@@ -1,7 +1,7 @@
 //! The control socket: HTTP over a Unix socket in the data folder, for `sentral` commands on the same machine.
 //!
 //! Whoever may open the socket may do everything: it is its owner's alone (mode 0600). `POST /command` carries
-//! `model::command`, `POST /reload` loads the configuration again, `GET /cdr`, `GET /trace`, `GET /trace.pcap`
+//! `model::command`, `POST /reload` loads the configuration again, `GET /cdr`, `GET /recordings`, `GET /trace`, `GET /trace.pcap`
 //! and `GET /metrics` read.
 
 use std::fmt;
@@ -35,6 +35,7 @@ use crate::shell::http;
 use crate::shell::http::log;
 use crate::shell::http::metrics::Metrics;
 use crate::shell::store::Store;
+use crate::shell::store::recordings::RecordingFilter;
 use crate::shell::store::state::CdrFilter;
 use crate::shell::trace::Trace;
 use crate::shell::trace::pcap;
@@ -156,6 +157,7 @@ fn router(control: Control) -> Router {
     Router::new()
         .route("/command", post(command))
         .route("/cdr", get(cdr))
+        .route("/recordings", get(recordings))
         .route("/trace", get(trace))
         .route("/trace.pcap", get(trace_pcap))
         .route("/reload", post(reload))
@@ -198,6 +200,15 @@ async fn cdr(State(control): State<Control>, Query(filter): Query<CdrFilter>) ->
     let read = tokio::task::spawn_blocking(move || control.store.cdrs(&filter)).await;
     match read {
         Ok(Ok(cdrs)) => Json(cdrs).into_response(),
+        Ok(Err(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    }
+}
+
+async fn recordings(State(control): State<Control>, Query(filter): Query<RecordingFilter>) -> Response {
+    let read = tokio::task::spawn_blocking(move || control.store.recordings(&filter)).await;
+    match read {
+        Ok(Ok(recordings)) => Json(recordings).into_response(),
         Ok(Err(error)) => failed(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }

@@ -86,6 +86,8 @@ pub fn count(change: &Change) {
         Change::Refused { reason, count } => refused(reason, *count),
         Change::Alarm { company, reason, .. } => {
             let (company, reason) = (company.to_string(), reason.to_string());
+            counter!("sentral_alarms_total", "company" => company.clone(), "reason" => reason.clone())
+                .increment(1);
             counter!("sentral_fraud_alarms_total", "company" => company, "reason" => reason).increment(1);
         }
         Change::Trunk { trunk, up, .. } => {
@@ -95,7 +97,15 @@ pub fn count(change: &Change) {
             counter!("sentral_voicemail_messages_total", "company" => message.mailbox.company.to_string())
                 .increment(1);
         }
-        Change::CallStarted { .. }
+        Change::RecordingBegun { recording } => {
+            counter!("sentral_recordings_total", "company" => recording.company.to_string()).increment(1);
+        }
+        Change::RecordingEnded { length_ms, .. } => {
+            counter!("sentral_recorded_seconds_total").increment(length_ms / 1000);
+        }
+        Change::RecordingDeleted { .. }
+        | Change::RecordingsExpired { .. }
+        | Change::CallStarted { .. }
         | Change::CallLeg { .. }
         | Change::CallAnswered { .. }
         | Change::AgentLogin { .. }
@@ -111,6 +121,9 @@ pub fn count(change: &Change) {
         | Change::BusyCallback { .. }
         | Change::HotDesk { .. }
         | Change::PersonalSet { .. }
+        | Change::AppKnown { .. }
+        | Change::PinTries { .. }
+        | Change::VoicemailSigns { .. }
         | Change::MessageHandled { .. }
         | Change::GreetingSet { .. }
         | Change::PinSet { .. }

@@ -4,7 +4,9 @@
 
 pub mod bank;
 pub mod handshake;
+mod pace;
 pub mod recorder;
+mod strain;
 pub mod sys;
 pub mod thread;
 pub mod worker;

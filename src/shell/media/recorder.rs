@@ -1,13 +1,20 @@
-//! Writes recordings as 16-bit mono WAV, off the media threads.
+//! Writes recordings, off the media threads: messages as 16-bit mono WAV, calls as stereo WAV or as Opus in Ogg.
 //!
-//! The header is set right after each second of audio, so a file is readable whenever the process dies: what
-//! was written behind the header's length is cut off by every reader.
+//! A file is readable whenever the process dies: the header of a WAV is set right after each second of audio (what was
+//! written behind its length is cut off by every reader), and a page of Ogg is a second. What cannot be written is told
+//! at once and costs no call: its recording ends there, and all that is before it can be read. Files are their owner's
+//! alone.
+
+mod call;
+mod ogg;
 
 use std::collections::HashMap;
 use std::fs;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
@@ -24,6 +31,7 @@ use crate::media::Event;
 use crate::media::RecordId;
 use crate::media::StreamId;
 use crate::media::engine::record::Chunk;
+use crate::shell::media::recorder::call::CallRecording;
 
 /// Chunks that may wait for the disk: at a chunk a second for each recording, seconds of a slow disk.
 const WAITING_MAX: usize = 4096;
@@ -39,7 +47,7 @@ pub fn start(
     events: impl Fn(Vec<Event>) + Send + 'static,
 ) -> anyhow::Result<(SyncSender<Chunk>, JoinHandle<()>)> {
     let (sender, receiver) = sync_channel(WAITING_MAX);
-    let recorder = Recorder { data: data.to_owned(), files: HashMap::new() };
+    let recorder = Recorder::new(data);
     let thread = std::thread::Builder::new()
         .name("recorder".into())
         .spawn(move || recorder.run(&receiver, events))
@@ -49,7 +57,9 @@ pub fn start(
 
 struct Recorder {
     data: PathBuf,
+    /// Messages.
     files: HashMap<RecordId, Recording>,
+    calls: HashMap<RecordId, CallRecording>,
 }
 
 struct Recording {
@@ -63,6 +73,10 @@ struct Recording {
 }
 
 impl Recorder {
+    fn new(data: &Path) -> Recorder {
+        Recorder { data: data.to_owned(), files: HashMap::new(), calls: HashMap::new() }
+    }
+
     fn run(mut self, chunks: &Receiver<Chunk>, events: impl Fn(Vec<Event>)) {
         while let Ok(chunk) = chunks.recv() {
             if let Some(event) = self.take(chunk) {
@@ -76,12 +90,18 @@ impl Recorder {
                 events(vec![event]);
             }
         }
+        for (record, call) in self.calls.drain() {
+            let at = call.newest();
+            events(vec![call.end(record, None, at)]);
+        }
     }
 
     fn take(&mut self, chunk: Chunk) -> Option<Event> {
         match chunk {
             Chunk::Begin { stream, record, file: name, rate } => {
-                let file = create(&self.data, &name, rate).map_err(|error| explain(&name, &error));
+                let file = create(&self.data, &name)
+                    .and_then(|file| file.write_all_at(&header(1, rate, 0), 0).map(|()| file))
+                    .map_err(|error| explain(&name, &error));
                 self.files.insert(record, Recording { stream, rate, file, name, length: 0 });
                 None
             }
@@ -95,8 +115,21 @@ impl Recorder {
                 recording.finish(length);
                 let (stream, error) = (recording.stream, recording.file.err());
                 let length = Duration::from_secs_f64(recording.length as f64 / f64::from(recording.rate));
-                Event::Recorded { stream, record, length, error }
+                Event::Recorded { stream: Some(stream), record, length, error }
             }),
+            Chunk::Tape { record, file, form, wide, at } => {
+                let data = &self.data;
+                let call = self.calls.entry(record);
+                call.or_insert_with(|| CallRecording::begin(data, file, form, wide, at)).failed(record)
+            }
+            Chunk::Packets { record, epoch, ms, packets, bytes } => {
+                let call = self.calls.get_mut(&record)?;
+                call.take(epoch, ms, &packets, &bytes);
+                call.failed(record)
+            }
+            Chunk::TapeEnd { stream, record, at } => {
+                self.calls.remove(&record).map(|call| call.end(record, Some(stream), at))
+            }
         }
     }
 }
@@ -120,7 +153,7 @@ impl Recording {
     fn attempt(&mut self, length: u64, write: impl FnOnce(&File) -> io::Result<()>) {
         let length = length.max(self.length);
         let Ok(file) = &self.file else { return };
-        match write(file).and_then(|()| file.write_all_at(&header(self.rate, length), 0)) {
+        match write(file).and_then(|()| file.write_all_at(&header(1, self.rate, length), 0)) {
             Ok(()) => self.length = length,
             Err(error) => self.file = Err(explain(&self.name, &error)),
         }
@@ -138,28 +171,30 @@ fn explain(name: &str, error: &io::Error) -> Arc<str> {
     format!("cannot write the recording {name}: {error}{advice}").into()
 }
 
-/// Creates the file and the folders above it; a name that leads out of the data folder is refused.
-fn create(data: &Path, name: &str, rate: u32) -> io::Result<File> {
+/// Creates the file and the folders above it, for its owner alone; a name that leads out of the data folder is refused.
+fn create(data: &Path, name: &str) -> io::Result<File> {
     let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     if !inside || name.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name leads out of the data folder"));
     }
     let path = data.join(name);
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let file = File::create(path)?;
-    file.write_all_at(&header(rate, 0), 0)?;
-    Ok(file)
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// A WAV header for so many 16-bit mono samples; lengths beyond its 32 bits are told as the most it can.
-fn header(rate: u32, samples: u64) -> [u8; HEADER_BYTES as usize] {
-    let bytes = u32::try_from(samples * 2).unwrap_or(u32::MAX - 36).min(u32::MAX - 36);
+/// A WAV header for so many frames of 16-bit samples; lengths beyond its 32 bits are told as the most it can.
+fn header(channels: u16, rate: u32, frames: u64) -> [u8; HEADER_BYTES as usize] {
+    let frame = u32::from(channels) * 2;
+    let most = (u32::MAX - 36) / frame * frame;
+    let bytes = u32::try_from(frames * u64::from(frame)).unwrap_or(most).min(most);
     let mut header = *b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\0\0\0\0\0\0\0\0\x02\0\x10\0data\0\0\0\0";
     header[4..8].copy_from_slice(&(bytes + 36).to_le_bytes());
+    header[22..24].copy_from_slice(&channels.to_le_bytes());
     header[24..28].copy_from_slice(&rate.to_le_bytes());
-    header[28..32].copy_from_slice(&(rate * 2).to_le_bytes());
+    header[28..32].copy_from_slice(&(rate * frame).to_le_bytes());
+    header[32..34].copy_from_slice(&(channels * 2).to_le_bytes());
     header[40..].copy_from_slice(&bytes.to_le_bytes());
     header
 }
@@ -189,7 +224,7 @@ mod tests {
     fn a_recording_is_readable_at_any_moment_and_whole_at_the_end() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("voicemail/7/a.wav");
-        let mut recorder = Recorder { data: dir.path().to_owned(), files: HashMap::new() };
+        let mut recorder = Recorder::new(dir.path());
         begin(&mut recorder, "voicemail/7/a.wav");
         assert!(read(&path).is_empty(), "killed at once");
         recorder.take(audio(0, 5));
@@ -201,7 +236,10 @@ mod tests {
         recorder.take(audio(16_000, 6)); // the chunk before it was lost
         let event = recorder.take(Chunk::End { record: RecordId(1), length: 24_000 });
         let length = Duration::from_secs(3);
-        assert_eq!(event, Some(Event::Recorded { stream: STREAM, record: RecordId(1), length, error: None }));
+        assert_eq!(
+            event,
+            Some(Event::Recorded { stream: Some(STREAM), record: RecordId(1), length, error: None })
+        );
         let samples = read(&path);
         assert_eq!((samples.len(), samples[0], samples[23_999]), (24_000, 5, 6));
         assert!(recorder.files.is_empty());
@@ -212,7 +250,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         fs::write(dir.path().join("file"), b"in the way").expect("written");
         for name in ["../out.wav", "/etc/out.wav", "", "file/out.wav"] {
-            let mut recorder = Recorder { data: dir.path().to_owned(), files: HashMap::new() };
+            let mut recorder = Recorder::new(dir.path());
             begin(&mut recorder, name);
             recorder.take(audio(0, 5));
             let event = recorder.take(Chunk::End { record: RecordId(1), length: 8000 });

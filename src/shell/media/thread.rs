@@ -2,8 +2,9 @@
 //!
 //! A thread owns the sockets of its ports, bound at start so that a promised port cannot fail, and watches
 //! those that are in use. Between two slots it sleeps in epoll; a packet that comes is passed on at once, or,
-//! under load, within half a millisecond together with others, because a wake-up costs several times what a
-//! packet does. Nothing here allocates, locks or logs for each packet.
+//! under load, within a millisecond together with others, because a wake-up costs several times what a
+//! packet does. Nothing here allocates, locks or logs for each packet; what the kernel's part costs, and what was
+//! tried against it, is in benches/load/README.md.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,6 +15,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
@@ -42,8 +44,13 @@ use crate::media::engine::output::Link;
 use crate::media::engine::record::Chunk;
 use crate::rand::Rng;
 use crate::shell::media::handshake::Identity;
+use crate::shell::media::pace::Pace;
 use crate::shell::media::recorder;
+use crate::shell::media::strain::Depths;
+use crate::shell::media::strain::Strain;
 use crate::shell::media::sys;
+use crate::shell::media::sys::Alarm;
+use crate::shell::media::sys::Beat;
 use crate::shell::media::sys::Epoll;
 use crate::shell::media::sys::EventFd;
 use crate::shell::media::worker;
@@ -65,6 +72,9 @@ const DATAGRAM_MAX: usize = 2048;
 
 /// The epoll token of the doorbell; sockets have their port.
 const DOORBELL: u64 = u64::MAX;
+
+/// The epoll token of the alarm, which has nothing to say but that it is time.
+const ALARM: u64 = u64::MAX - 1;
 
 /// What the threads are to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +117,8 @@ struct Doorbell {
     event: EventFd,
     /// Set from the first ring until the thread looks, which spares a system call for each further one.
     rung: AtomicBool,
+    /// Orders that wait.
+    waiting: AtomicUsize,
 }
 
 impl Doorbell {
@@ -144,7 +156,8 @@ pub fn start(
     for _ in 0..count {
         let (sender, receiver) = sync_channel(ORDERS_MAX);
         let event = EventFd::new().context("cannot make an eventfd")?;
-        let doorbell = Arc::new(Doorbell { event, rung: AtomicBool::new(false) });
+        let doorbell =
+            Arc::new(Doorbell { event, rung: AtomicBool::new(false), waiting: AtomicUsize::new(0) });
         ways.push(Way { orders: sender, doorbell });
         receivers.push(receiver);
     }
@@ -164,10 +177,15 @@ pub fn start(
         let epoll = Epoll::new(READY_MAX).context("cannot make an epoll")?;
         let doorbell = Arc::clone(&ways[at].doorbell);
         epoll.add(&doorbell.event, DOORBELL).context("cannot watch an eventfd")?;
+        let alarm = Alarm::new().context("cannot make a timer")?;
+        epoll.add(&alarm, ALARM).context("cannot watch a timer")?;
         let worker = Worker {
             engine: Engine::new(thread, Arc::clone(bank), rng.fork()),
             sockets: Sockets::new(pairs, settings.bind.is_ipv6()),
             epoll,
+            alarm,
+            beat: Beat::new().context("cannot make a timer")?,
+            due: None,
             orders,
             doorbell,
             stopping: Arc::clone(&stopping),
@@ -177,6 +195,7 @@ pub fn start(
             errands: errands.clone(),
             errands_waiting: VecDeque::new(),
             pace: Pace::default(),
+            strain: Strain::new(thread, Instant::now()),
             events: events.clone(),
         };
         let running_one = std::thread::Builder::new()
@@ -198,6 +217,7 @@ impl MediaThreads {
             let later = rest.split_off(end);
             if let Some(way) = self.ways.get(thread) {
                 // A thread that is gone takes nothing; its end has been logged.
+                way.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
                 let _ = way.orders.send(Order::Commands(rest));
                 way.doorbell.ring();
             }
@@ -306,16 +326,15 @@ impl Sockets {
         self.pairs.get_mut(usize::from(self.places[usize::from(port >> 1)]))
     }
 
-    /// A datagram that cannot be sent is lost, as datagrams may be.
-    fn send(&mut self, (port, rtcp): (u16, bool), to: SocketAddr, bytes: &[u8]) {
+    /// Whether the kernel took a datagram; else it is lost, as datagrams may be.
+    fn send(&mut self, (port, rtcp): (u16, bool), to: SocketAddr, bytes: &[u8]) -> bool {
         let to = match to {
             SocketAddr::V4(v4) if self.v6 => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
             SocketAddr::V4(_) | SocketAddr::V6(_) => to,
         };
-        if let Some(pair) = self.pair(port) {
-            let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
-            let _ = socket.send_to(bytes, to);
-        }
+        let Some(pair) = self.pair(port) else { return false };
+        let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
+        socket.send_to(bytes, to).is_ok()
     }
 }
 
@@ -335,6 +354,10 @@ struct Worker<E> {
     engine: Engine,
     sockets: Sockets,
     epoll: Epoll,
+    alarm: Alarm,
+    beat: Beat,
+    /// When the next slot is to be served.
+    due: Option<Instant>,
     orders: Receiver<Order>,
     doorbell: Arc<Doorbell>,
     stopping: Arc<AtomicBool>,
@@ -346,6 +369,7 @@ struct Worker<E> {
     /// Beginnings and ends that the worker had no room for.
     errands_waiting: VecDeque<Errand>,
     pace: Pace,
+    strain: Strain,
     events: E,
 }
 
@@ -355,16 +379,23 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         info!(first, ports = self.sockets.pairs.len(), "media thread started");
         let mut buffer = [0u8; DATAGRAM_MAX];
         let mut ready = 0;
+        let mut asleep_since = Instant::now();
         loop {
             let now = Instant::now();
+            self.strain.slept(now.saturating_duration_since(asleep_since));
+            if let Some(late) = self.due.and_then(|due| now.checked_duration_since(due)) {
+                self.strain.served(late);
+            }
+            self.engine.tick(now);
             self.read(now, ready, &mut buffer);
             self.take_orders(now);
-            self.engine.tick(now);
             self.flush();
+            self.tell(now);
             if self.stopping.load(Ordering::Acquire) {
                 break;
             }
-            ready = match self.sleep() {
+            asleep_since = Instant::now();
+            ready = match self.sleep(asleep_since) {
                 Ok(ready) => ready,
                 Err(error) => {
                     warn!(%error, "a media thread cannot wait for its sockets and ends");
@@ -381,29 +412,46 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
     }
 
     /// Waits until the next slot that has something to do, or a packet, or an order.
-    fn sleep(&mut self) -> io::Result<usize> {
-        let before = Instant::now();
-        let mut limit = self.engine.next_tick().map(|due| due.saturating_duration_since(before));
-        if !self.waiting.is_empty() {
-            limit = Some(limit.map_or(RECORDER_AGAIN, |limit| limit.min(RECORDER_AGAIN)));
-        }
-        if let Some(pause) = self.pace.pause() {
-            let pause = limit.map_or(pause, |limit| limit.min(pause));
-            std::thread::sleep(pause);
-            limit = limit.map(|limit| limit.saturating_sub(pause));
-        }
-        let ready = self.epoll.wait(limit)?;
-        self.pace.woke(before, ready);
+    fn sleep(&mut self, now: Instant) -> io::Result<usize> {
+        self.due = self.engine.next_tick();
+        let recorder = (!self.waiting.is_empty()).then(|| now + RECORDER_AGAIN);
+        let until = self.due.into_iter().chain(recorder).min();
+        let ready = if self.pace.gathers() {
+            self.beat.wait(now, self.due)?;
+            self.epoll.wait(Some(Duration::ZERO))?
+        } else if until.is_some_and(|until| until <= now) {
+            self.epoll.wait(Some(Duration::ZERO))?
+        } else {
+            self.alarm.set(now, until)?;
+            self.epoll.wait(None)?
+        };
+        self.pace.woke(now, ready);
         Ok(ready)
+    }
+
+    /// Tells how the thread keeps up.
+    fn tell(&mut self, now: Instant) {
+        let depths = Depths {
+            streams: self.engine.len(),
+            orders: self.doorbell.waiting.load(Ordering::Relaxed),
+            chunks: self.waiting.len(),
+        };
+        if let Some(event) = self.strain.tell(now, &mut self.engine.output().dropped, depths) {
+            (self.events)(vec![event]);
+        }
     }
 
     /// One datagram of each ready socket; who has more is ready again at once.
     fn read(&mut self, now: Instant, ready: usize, buffer: &mut [u8; DATAGRAM_MAX]) {
         for at in 0..ready {
             let token = self.epoll.token(at);
-            if token == DOORBELL {
-                self.doorbell.event.clear();
-                continue;
+            match token {
+                DOORBELL => {
+                    self.doorbell.event.clear();
+                    continue;
+                }
+                ALARM => continue,
+                _ => {}
             }
             let port = (token as u16) & !1;
             let rtcp = token & 1 == 1;
@@ -423,6 +471,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
             return;
         }
         while let Ok(order) = self.orders.try_recv() {
+            self.doorbell.waiting.fetch_sub(1, Ordering::Relaxed);
             match order {
                 Order::Commands(commands) => {
                     for command in commands {
@@ -462,21 +511,30 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
     /// Sends and hands on whatever the engine has.
     fn flush(&mut self) {
         let out = self.engine.output();
+        let mut unsent = 0;
         for packet in out.packets() {
-            self.sockets.send((packet.port, packet.rtcp), packet.to, packet.bytes);
+            let sent = self.sockets.send((packet.port, packet.rtcp), packet.to, packet.bytes);
+            unsent += u64::from(!sent);
         }
+        out.dropped.unsent += unsent;
         out.clear_packets();
         for link in out.links.drain(..) {
             if let Some(way) = self.ways.get(usize::from(link.thread())) {
                 // A thread that is so far behind loses packets; blocking here would stop every call.
-                let _ = way.orders.try_send(Order::Link(link));
+                way.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
+                if way.orders.try_send(Order::Link(link)).is_err() {
+                    way.doorbell.waiting.fetch_sub(1, Ordering::Relaxed);
+                    out.dropped.thread_behind += 1;
+                }
                 way.doorbell.ring();
             }
         }
         for chunk in out.chunks.drain(..) {
             // The audio of a disk that cannot follow is left out; the recorder leaves silence for it.
-            if self.waiting.len() < CHUNKS_MAX || !matches!(chunk, Chunk::Audio { .. }) {
+            if self.waiting.len() < CHUNKS_MAX || !chunk.is_audio() {
                 self.waiting.push_back(chunk);
+            } else {
+                out.dropped.disk_behind += 1;
             }
         }
         while let Some(chunk) = self.waiting.pop_front() {
@@ -515,66 +573,9 @@ fn drain(socket: &UdpSocket) {
     }
 }
 
-/// Decides whether to let packets gather before waking for them.
-///
-/// A wake-up costs as much as several packets. Where they come by ones and twos and often, it is worth to pause
-/// for half a millisecond; where they come in bunches or seldom, waking at once costs nothing more. While
-/// pausing, waking at once is tried again each second.
-#[derive(Debug, Default)]
-struct Pace {
-    since: Option<Instant>,
-    wakes: u32,
-    packets: u32,
-    /// Windows for which pausing goes on.
-    pausing: u32,
-}
-
-impl Pace {
-    const WINDOW: Duration = Duration::from_millis(20);
-    const PAUSE: Duration = Duration::from_micros(500);
-    /// Windows between two trials of waking at once.
-    const TRIAL: u32 = 50;
-
-    fn pause(&self) -> Option<Duration> {
-        (self.pausing > 0).then_some(Pace::PAUSE)
-    }
-
-    /// Counts a wait that began at `before` and found so many sockets ready.
-    fn woke(&mut self, before: Instant, ready: usize) {
-        self.wakes += u32::from(ready > 0);
-        self.packets += ready as u32;
-        let since = *self.since.get_or_insert(before);
-        let window = before.saturating_duration_since(since);
-        if window < Pace::WINDOW {
-            return;
-        }
-        // More than 2,000 wakes a second with fewer than four packets each.
-        let often = u128::from(self.wakes) * 1_000_000 > 2000 * window.as_micros();
-        let few = self.packets < 4 * self.wakes;
-        self.pausing = match self.pausing {
-            0 if often && few => Pace::TRIAL,
-            left => left.saturating_sub(1),
-        };
-        (self.since, self.wakes, self.packets) = (Some(before), 0, 0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn packets_that_come_often_and_one_by_one_are_gathered() {
-        let start = Instant::now();
-        let run = |packets_apart_us: u64, batch: usize| {
-            let mut pace = Pace::default();
-            (0..400).for_each(|at| pace.woke(start + Duration::from_micros(packets_apart_us * at), batch));
-            pace.pause().is_some()
-        };
-        assert!(run(100, 1), "10,000 wakes a second for one packet each");
-        assert!(!run(1000, 10), "bunches");
-        assert!(!run(20_000, 1), "seldom");
-    }
 
     #[test]
     fn an_ipv4_address_is_bare_again() {

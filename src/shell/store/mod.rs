@@ -8,6 +8,7 @@
 mod events;
 pub mod files;
 pub mod journal;
+pub mod recordings;
 pub mod state;
 mod writer;
 
@@ -34,8 +35,10 @@ use crate::model::event::Event;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::mailbox::Message;
+use crate::model::recording::RecordingView;
 use crate::shell::clock;
 use crate::shell::store::journal::Journal;
+use crate::shell::store::recordings::RecordingFilter;
 use crate::shell::store::state::CdrFilter;
 use crate::shell::store::state::Database;
 use crate::shell::store::writer::Order;
@@ -100,7 +103,7 @@ impl Store {
     /// [`Store::settle`], and other facts are not kept. Costs one `write(2)` or none; a full disk is an alarm, never
     /// a refusal.
     pub fn record(&self, change: &Change) {
-        if change.is_state() || matches!(change, Change::CallEnded { .. } | Change::CallMedia { .. }) {
+        if change.is_state() || change.is_kept() {
             lock_of(&self.journal).append(change);
             self.wake();
         } else if let Change::Decision(_) = change {
@@ -142,6 +145,15 @@ impl Store {
     pub fn cdrs(&self, filter: &CdrFilter) -> anyhow::Result<Vec<Cdr>> {
         self.flush();
         lock_of(&self.reader).cdrs(filter).context("cannot read call records")
+    }
+
+    /// Recordings of calls, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn recordings(&self, filter: &RecordingFilter) -> anyhow::Result<Vec<RecordingView>> {
+        self.flush();
+        lock_of(&self.reader).recordings(filter).context("cannot read the recordings")
     }
 
     /// The call record of one call, once it has ended.

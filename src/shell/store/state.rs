@@ -20,6 +20,7 @@ use rusqlite::params;
 
 use crate::model::cdr::Cdr;
 use crate::model::change::Change;
+use crate::model::change::PinOf;
 use crate::model::event::Event;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
@@ -28,6 +29,7 @@ use crate::model::mailbox::Handling;
 use crate::model::mailbox::MessageState;
 use crate::shell::store::events;
 use crate::shell::store::journal::Line;
+use crate::shell::store::recordings;
 
 /// Steps from version to version of the schema; `user_version` counts those taken. Only ever add to its end.
 const MIGRATIONS: &[&str] = &[
@@ -69,6 +71,12 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE pin (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
     CREATE TABLE missed (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
 ",
+    "
+    CREATE TABLE pin_tries (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE app (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+    CREATE TABLE voicemail_signs (key TEXT PRIMARY KEY, seq INTEGER NOT NULL, change TEXT NOT NULL);
+",
+    recordings::SCHEMA,
 ];
 /// The tables of state, all of one shape.
 const STATE_TABLES: &[&str] = &[
@@ -88,6 +96,9 @@ const STATE_TABLES: &[&str] = &[
     "greeting",
     "pin",
     "missed",
+    "pin_tries",
+    "voicemail_signs",
+    "app",
 ];
 /// Call records given at most at a time.
 const CDRS_MAX: usize = 100_000;
@@ -130,6 +141,7 @@ enum Effect<'a> {
     Put(Place),
     Delete(Place),
     Mark(Place, Mark<'a>),
+    Recording,
     Log(&'a Event),
     Nothing,
 }
@@ -190,6 +202,7 @@ impl Database {
                     pending.insert(place, None);
                 }
                 Effect::Mark(place, what) => mark(&transaction, &mut pending, place, &what)?,
+                Effect::Recording => recordings::apply(&transaction, &self.data, change)?,
                 Effect::Log(event) => log.push(event),
                 Effect::Nothing => {}
             }
@@ -337,6 +350,10 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::Bound { binding } => {
             Effect::Put(place("binding", &[&binding.domain, binding.device.as_str(), &binding.key()]))
         }
+        Change::AppKnown { domain, device, push, known, .. } => {
+            let place = place("app", &[domain, device.as_str(), &push.prid]);
+            if *known { Effect::Put(place) } else { Effect::Delete(place) }
+        }
         Change::Unbound { domain, device, contact, .. } => {
             Effect::Delete(place("binding", &[domain, device.as_str(), contact]))
         }
@@ -358,6 +375,19 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::PersonalSet { user, setting, .. } => {
             Effect::Put(place("personal", &[user.company.as_str(), user.user.as_str(), setting.name()]))
         }
+        Change::PinTries { of, times, .. } => {
+            let (kind, company, name) = match of {
+                PinOf::Service(user) => ("service", &user.company, user.user.as_str()),
+                PinOf::Desk(user) => ("desk", &user.company, user.user.as_str()),
+                PinOf::Mailbox(mailbox) => ("mailbox", &mailbox.company, mailbox.mailbox.as_str()),
+            };
+            let place = place("pin_tries", &[kind, company.as_str(), name]);
+            if *times > 0 { Effect::Put(place) } else { Effect::Delete(place) }
+        }
+        Change::VoicemailSigns { user, signs, .. } => {
+            let place = place("voicemail_signs", &[user.company.as_str(), user.user.as_str()]);
+            if *signs > 0 { Effect::Put(place) } else { Effect::Delete(place) }
+        }
         Change::MessageLeft { message: left } => Effect::Put(message(&left.mailbox, &left.id)),
         Change::MessageMarked { mailbox, id, state } => {
             Effect::Mark(message(mailbox, id), Mark::State(*state))
@@ -376,6 +406,10 @@ fn effect(change: &Change) -> Effect<'_> {
         Change::MissedCleared { company, id, .. } => Effect::Delete(place("missed", &[company.as_str(), id])),
         Change::MessageDeleted { mailbox, id } => Effect::Delete(message(mailbox, id)),
         Change::Decision(event) => Effect::Log(event),
+        Change::RecordingBegun { .. }
+        | Change::RecordingEnded { .. }
+        | Change::RecordingDeleted { .. }
+        | Change::RecordingsExpired { .. } => Effect::Recording,
         Change::CallStarted { .. }
         | Change::CallLeg { .. }
         | Change::CallAnswered { .. }

@@ -32,13 +32,14 @@ use crate::model::queue::Confirm;
 use crate::model::server::Language;
 use crate::model::trunk::Via;
 use crate::model::user::Rings;
+use crate::switch::conference;
 use crate::switch::diversion::Diversion;
 use crate::switch::diversion::Why;
 use crate::switch::hours;
 use crate::switch::hours::ByHand;
 use crate::switch::hours::HoursState;
 use crate::switch::hours::table::Table;
-use crate::switch::mailbox::Mailboxes;
+use crate::switch::mailboxes::Mailboxes;
 use crate::switch::people::Deed;
 use crate::switch::people::Said;
 use crate::switch::personal::People;
@@ -225,9 +226,13 @@ pub enum Action {
     Pause {
         /// Why.
         reason: Option<Arc<str>>,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
     },
     /// The calling user's wrap-up ends.
     WrapUpEnd,
+    /// The calling user needs longer for it.
+    WrapUpExtend,
     /// Who calls has keyed in the PIN of this user; with the right one, the caller is that user from here on.
     PinGiven {
         /// Whose.
@@ -252,6 +257,8 @@ pub enum Action {
     },
     /// Something between people; an order is answered by [`Event::People`], unless the call goes elsewhere by it.
     People(Deed),
+    /// Something in a conference room; answered by [`Event::Room`] where there is something to tell.
+    Room(conference::Deed),
     /// The caller's shown name from here on.
     SetName(Arc<str>),
     /// The language of the system's prompts from here on.
@@ -353,6 +360,8 @@ pub enum Event {
     Asked(Result<u16, Unanswered>),
     /// What came of an order of [`Action::People`].
     People(Said),
+    /// What is to be told in a conference room.
+    Room(conference::Said),
 }
 
 /// Why another system has not said what a call does.
@@ -488,8 +497,21 @@ pub struct World<'a> {
     pub people: &'a People,
     /// How an agent of the company stands in a queue or ring group, for dry runs.
     pub presence: &'a dyn Fn(&LineId, &UserId) -> Presence,
+    /// What is under way for an agent of the company, in all queues and ring groups.
+    pub duty: &'a dyn Fn(&UserId) -> Duty,
     /// Drawn from the generator for each event; shares out calls.
     pub random: u32,
+}
+
+/// What is under way for an agent, in all queues and ring groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Duty {
+    /// The system has put the agent on pause, somewhere at least.
+    pub auto_paused: bool,
+    /// The system has put the agent on pause everywhere.
+    pub auto_paused_everywhere: bool,
+    /// Wraps up after a call.
+    pub wraps_up: bool,
 }
 
 /// How an agent stands in a queue or ring group.

@@ -37,6 +37,7 @@ use crate::switch::flow::step::hours;
 use crate::switch::flow::step::menu;
 use crate::switch::flow::step::play;
 use crate::switch::flow::step::queue;
+use crate::switch::flow::step::room;
 use crate::switch::flow::step::set;
 use crate::switch::flow::step::sms;
 use crate::switch::flow::step::split;
@@ -51,6 +52,7 @@ use crate::switch::route::Target;
 use crate::switch::service;
 use crate::switch::service_number;
 use crate::switch::star;
+use crate::switch::supervise;
 
 /// Transitions of one call; then it ends with an apology.
 const TRANSITIONS_MAX: u32 = 100;
@@ -80,6 +82,8 @@ pub enum Program {
     Return(returns::Run),
     /// A code by which somebody sets something for themselves.
     Star(star::Run),
+    /// Taking part in a colleague's call.
+    Supervise(supervise::Run),
 }
 
 impl Program {
@@ -109,6 +113,7 @@ impl Program {
             Program::Desk(run) => run.handle(ctx, event),
             Program::Return(run) => run.handle(ctx, event),
             Program::Star(run) => run.handle(ctx, event),
+            Program::Supervise(run) => run.handle(ctx, event),
         }
     }
 }
@@ -172,6 +177,8 @@ pub enum State {
     Directory(Box<directory::Search>),
     /// Another system being asked.
     Ask(ask::Asking),
+    /// A conference room.
+    Room(room::Visit),
     /// Last words.
     Hangup(hangup::Parting),
     /// Nothing: the call was hung up.
@@ -320,6 +327,7 @@ impl Run {
             State::Consent(asking) => asking.on(stage, event),
             State::Directory(search) => search.on(stage, event),
             State::Ask(asking) => asking.on(stage, event),
+            State::Room(visit) => visit.on(stage, event),
             State::Hangup(parting) => parting.on(event),
         }
     }
@@ -406,7 +414,7 @@ impl Run {
             Destination::Voicemail(mailbox) => {
                 voicemail::enter(stage, mailbox, voicemail::Options::default())
             }
-            Destination::Room(_) => technical(stage, "conference rooms are not carried out by this version"),
+            Destination::Room(id) => room::enter(stage, id),
             Destination::Flow(_) => technical(stage, "a flow inside no flow"),
             Destination::Hangup => {
                 stage.tell("the call ends here");

@@ -208,9 +208,9 @@ impl<'a> Timeline<'a> {
     fn rule(&self, date: Date) -> DayRule<'a> {
         let hours = self.hours;
         let week = &hours.week[date.weekday().to_monday_zero_offset() as usize % 7];
-        // A date written with its year is more particular than one of every year; else the later in the file.
+        // Of equals the later in the file.
         let own = hours.dates.iter().filter(|own| falls_on(own.on, date));
-        if let Some(own) = own.max_by_key(|own| matches!(own.on, DatePattern::Once(_))) {
+        if let Some(own) = own.max_by_key(|own| rank(own.on)) {
             let outside = Answer { category: CLOSED, why: Why::Date };
             return DayRule { level: 0, spans: &own.day, inside: Why::Date, outside };
         }
@@ -365,9 +365,19 @@ fn opens(day: &Day) -> bool {
     day.iter().any(|span| &*span.category == OPEN)
 }
 
+/// How particular a date is: the more particular one holds. A leap day that has moved makes room for the day itself.
+fn rank(pattern: DatePattern) -> u8 {
+    match pattern {
+        DatePattern::LeapDay => 0,
+        DatePattern::Yearly(..) => 1,
+        DatePattern::Once(_) => 2,
+    }
+}
+
 fn falls_on(pattern: DatePattern, date: Date) -> bool {
     match pattern {
         DatePattern::Yearly(month, day) => (date.month(), date.day()) == (month, day),
+        DatePattern::LeapDay => date.month() == 2 && date.day() == if date.in_leap_year() { 29 } else { 28 },
         DatePattern::Once(once) => once == date,
     }
 }

@@ -181,6 +181,8 @@ pub(super) struct Seat {
     pub(super) login: Option<bool>,
     /// As configured.
     pub(super) auto_login: bool,
+    /// Whether what this line rings of the agent can be rung, where it says for itself what that is.
+    pub(super) reachable: Option<bool>,
     /// At this line only.
     pub(super) paused: Option<Pause>,
     /// When that was.
@@ -196,6 +198,7 @@ impl Seat {
         Seat {
             login: None,
             auto_login: false,
+            reachable: None,
             paused: None,
             login_at: now.mono,
             misses: 0,
@@ -255,7 +258,7 @@ impl Queues {
         let Some(seat) = who.seats.get(line).filter(|seat| seat.logged_in()) else {
             return AgentState::Offline;
         };
-        if !who.facts.reachable {
+        if !seat.reachable.unwrap_or(who.facts.reachable) {
             return AgentState::Unreachable { again: None };
         }
         let backoff = who.backoff.filter(|(until, _)| *until > now.mono);
@@ -324,6 +327,25 @@ impl Queues {
             self.withdraw_from(now, key, Withdrawn::Busy, |rules| !rules.ring_busy);
         }
         self.touch_agent(key);
+    }
+
+    /// Learns whether an agent's contacts at one line can be rung, where they differ from the agent's own.
+    pub(super) fn on_line_reach(
+        &mut self,
+        now: Now,
+        agent: &AgentKey,
+        line: &LineKey,
+        reachable: Option<bool>,
+    ) {
+        let Some(seat) = self.seat_mut(agent, line) else { return };
+        let before = std::mem::replace(&mut seat.reachable, reachable);
+        if before == reachable {
+            return;
+        }
+        if before == Some(false) && reachable == Some(true) {
+            self.end_backoff(now, agent);
+        }
+        self.touch_agent(agent);
     }
 
     /// Logs an agent in or out of one line, or of all.

@@ -59,6 +59,15 @@ pub enum Input {
         /// All that is known.
         facts: Facts,
     },
+    /// A line rings other contacts of an agent than the agent's own.
+    LineReach {
+        /// Who.
+        agent: AgentKey,
+        /// Where.
+        line: LineKey,
+        /// Whether any of these can be rung; none when the line rings the agent's own.
+        reachable: Option<bool>,
+    },
     /// An agent logs in or out.
     Login {
         /// Who.
@@ -118,6 +127,15 @@ pub enum Input {
         entry: CallId,
         /// On which number.
         number: Number,
+    },
+    /// Somebody else waits in a caller's place: who called for them has put them through.
+    Replaced {
+        /// Whose place.
+        entry: CallId,
+        /// Since when they have waited before, in whichever queue.
+        waited_since: Option<Instant>,
+        /// Their number; none when hidden.
+        number: Option<Number>,
     },
     /// The call that carries an offered call-back from here on.
     CarriedBy {

@@ -23,6 +23,8 @@ pub struct Inspected {
     pub logged_in: bool,
     /// On pause, with the reason.
     pub paused: Option<Arc<str>>,
+    /// Whether what the line rings instead of the agent's own contacts can be rung; none when it rings those.
+    pub own_contacts: Option<bool>,
     /// Of their person and phones.
     pub facts: Facts,
     /// In a call that keeps callers of this line away.
@@ -75,6 +77,7 @@ impl Queues {
             state: self.stand(now, agent, key),
             logged_in: self.logged_in(agent, key),
             paused: self.pause_of(agent, key).map(|pause| Arc::clone(&pause.reason)),
+            own_contacts: who.seats.get(key).and_then(|seat| seat.reachable),
             facts: who.facts,
             in_call: self.talks.contains_key(agent) || (who.facts.in_call && !line.rules.ring_busy),
             wrap_up: self.wrap_up_left(now, agent),

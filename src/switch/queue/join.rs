@@ -3,10 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use crate::model::event::Fields;
 use crate::model::id::CallId;
 use crate::model::id::LineKey;
+use crate::model::id::Number;
 use crate::model::queue::JoinPolicy;
 use crate::model::queue::Strategy;
 use crate::switch::queue::AgentState;
@@ -100,6 +102,31 @@ impl Queues {
         self.arm_callback_offer(now, caller.entry);
         self.welcome(now, caller.entry);
         self.review_staff(now, &key);
+        self.dirty.insert(key);
+    }
+
+    /// Somebody else waits in a caller's place, which is theirs by the longer wait of the two.
+    pub(super) fn on_replaced(
+        &mut self,
+        now: Now,
+        call: CallId,
+        (waited_since, number): (Option<Instant>, Option<Number>),
+    ) {
+        let Some(entry) = self.entries.get_mut(&call).filter(|entry| entry.callback.is_none()) else {
+            return;
+        };
+        entry.number = number;
+        let Some(since) = waited_since.filter(|since| *since < entry.place.since) else { return };
+        let before = entry.place;
+        entry.place.since = since;
+        let (place, key, waits) = (entry.place, entry.line.clone(), entry.stage == Stage::Waiting);
+        let Some(line) = self.lines.get_mut(&key).filter(|_| waits) else { return };
+        line.order.remove(&before);
+        line.order.insert(place, call);
+        let rank = line.rank(&place);
+        let fields = Fields { place: Some(rank), ..Fields::default() };
+        self.tell_with(call, &key, "queue.moved", format!("waited_longer: place {rank}"), fields);
+        self.arm_tier(now, call);
         self.dirty.insert(key);
     }
 

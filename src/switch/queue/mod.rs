@@ -195,10 +195,14 @@ impl Queues {
             Input::Login { agent, line, logged_in, by } => self.on_login(now, &agent, line, logged_in, &by),
             Input::Pause { agent, reason, until, by } => self.on_pause(now, &agent, reason, until, by),
             Input::WrapUpEnd { agent } => self.end_wrap_up(now, &agent),
+            Input::LineReach { agent, line, reachable } => self.on_line_reach(now, &agent, &line, reachable),
             Input::WrapUpExtend { agent } => self.extend_wrap_up(now, &agent),
             Input::Take { entry, agent } => self.on_take(now, entry, &agent, false),
             Input::Grab { entry, agent } => self.on_take(now, entry, &agent, true),
             Input::KeepPlace { entry, number } => self.on_keep_place(now, entry, number),
+            Input::Replaced { entry, waited_since, number } => {
+                self.on_replaced(now, entry, (waited_since, number))
+            }
             Input::CarriedBy { entry, call } => self.on_carried_by(entry, call),
             Input::CallbackFailed { entry } => self.on_callback_failed(now, entry),
             Input::OfferRinging(offer) => self.on_ringing(now, offer),

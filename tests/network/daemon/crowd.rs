@@ -148,6 +148,13 @@ impl Crowd {
         false
     }
 
+    /// Everybody who is still there hangs up.
+    pub(crate) fn everybody_hangs_up(&mut self) {
+        let there: Vec<usize> =
+            (0..self.callers.len()).filter(|caller| self.callers[*caller].over.is_none()).collect();
+        there.into_iter().for_each(|caller| self.act(Act::HangUp(caller)));
+    }
+
     /// Everybody's call is over, and no phone rings.
     pub(crate) fn is_over(&self) -> bool {
         let quiet = |ring: &Ring| matches!(ring.stage, Stage::Cancelled | Stage::Elsewhere | Stage::Over);

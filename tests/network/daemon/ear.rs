@@ -81,6 +81,25 @@ impl Ear {
         (heard, missing)
     }
 
+    /// Listens for so long; the longest time between two packets.
+    pub(crate) fn longest_gap(&mut self, long: Duration) -> Duration {
+        let end = Instant::now() + long;
+        let (mut last, mut gap) = (Instant::now(), Duration::ZERO);
+        let mut packet = [0; 2048];
+        // What has come before is no measure.
+        let mut first = true;
+        while Instant::now() < end {
+            if self.socket.recv(&mut packet).is_ok() {
+                let now = Instant::now();
+                if !std::mem::take(&mut first) {
+                    gap = gap.max(now - last);
+                }
+                last = now;
+            }
+        }
+        gap.max(last.elapsed().saturating_sub(Duration::from_millis(20)))
+    }
+
     /// How long nothing comes; at most a second.
     pub(crate) fn silence(&mut self) -> Duration {
         let began = Instant::now();

@@ -49,6 +49,7 @@ music  = "musikk"
 "+4736000100" = "flow:hovednummer"
 "+4736000110" = "queue:salg"
 "+4736000130" = "flow:tone"
+"+4736000140" = "room:mote"
 
 [users]
 anna  = { name = "Anna",  ext = "101", number = "+4736000101" }
@@ -59,6 +60,9 @@ dagny = { name = "Dagny", ext = "104", number = "+4736000104", ring = "5s" }
 anna  = { user = "anna",  password = "anna-hemmelig" }
 bo    = { user = "bo",    password = "bo-hemmelig" }
 dagny = { user = "dagny", password = "dagny-hemmelig" }
+
+[rooms.mote]
+name = "Møte"
 
 [hours.alltid]
 name    = "Alltid"
@@ -147,12 +151,22 @@ impl Site {
 
     /// Starts the daemon and waits until it answers.
     pub(crate) fn start(&self) -> Daemon<'_> {
+        self.start_with(&[])
+    }
+
+    /// Starts the daemon so that it takes it to be `time`, as RFC 3339 writes it, and waits until it answers.
+    pub(crate) fn start_at(&self, time: &str) -> Daemon<'_> {
+        self.start_with(&[("SENTRAL_TEST_TIME", time)])
+    }
+
+    fn start_with(&self, environment: &[(&str, &str)]) -> Daemon<'_> {
         let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log");
         let process = Command::new(env!("CARGO_BIN_EXE_sentral"))
             .arg("serve")
             .arg("--config")
             .arg(self.folder().join("config"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
@@ -178,7 +192,7 @@ impl Site {
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 
-    fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder().join("daemon.log")
     }
 }

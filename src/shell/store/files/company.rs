@@ -9,7 +9,6 @@ use crate::model::check;
 use crate::model::company::Company;
 use crate::model::company::FeatureKeys;
 use crate::model::company::Record;
-use crate::model::company::Room;
 use crate::model::company::Site;
 use crate::model::flow::Destination;
 use crate::model::id::CompanyId;
@@ -24,6 +23,8 @@ use crate::model::mailbox::Mailbox;
 use crate::model::number;
 use crate::model::parking::Parking;
 use crate::model::prompt::Media;
+use crate::model::room::Room;
+use crate::model::room::Supervision;
 use crate::model::server::Server;
 use crate::model::service_number::ServiceNumber;
 use crate::model::user::User;
@@ -104,17 +105,21 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
         mailboxes: mailboxes(file.take("voicemail")),
         flows,
         rooms: rooms(file.take("rooms")),
+        supervision: supervision(file.table("supervision")),
         parking: parking(file.table("parking")),
         contacts: contacts(file.take("contacts")),
         speed: user::speed(file.take("speed")),
+        pauses: pauses(file.take("pauses")),
         codes: server::codes(file.take("codes"), &server.codes),
         sms: server::sms(file.take("sms")).or_else(|| server.sms.clone()),
+        push: server::push(file.take("push")).or_else(|| server.push.clone()),
         webhooks: server::webhooks(file.take("webhooks")),
         allow: about.take("allow").map(fraud::classes).unwrap_or_default(),
         night: about.take("night").and_then(read::reference),
         hot_desk_until: about.take("hot_desk_until").and_then(time_of_day),
         block: about.take("block").map(fraud::classes).unwrap_or_default(),
         fraud: fraud::fraud(file.table("fraud"), &server.fraud),
+        recordings: server::recordings(file.table("recordings"), &server.recordings),
         extensions: HashMap::new(),
         zone,
     };
@@ -127,7 +132,12 @@ pub(super) fn company(mut file: Table<'_>, around: &Around<'_>) -> (Company, Vec
     (company, unsure)
 }
 
-const RECORD: &[(&str, Record)] = &[("off", Record::Off), ("queues", Record::Queues), ("all", Record::All)];
+const RECORD: &[(&str, Record)] = &[
+    ("off", Record::Off),
+    ("queues", Record::Queues),
+    ("all", Record::All),
+    ("on_demand", Record::OnDemand),
+];
 
 /// An organisation number, kept as nine digits.
 fn orgnr(value: Value<'_>) -> Option<Arc<str>> {
@@ -210,6 +220,25 @@ fn media(section: Option<Value<'_>>, around: &Around<'_>) -> BTreeMap<MediaId, M
         all.insert(entry.key.into(), media);
     }
     all
+}
+
+/// Reasons of pauses, by what is dialled for them: one or two digits.
+fn pauses(section: Option<Value<'_>>) -> BTreeMap<Arc<str>, Arc<str>> {
+    let mut pauses = BTreeMap::new();
+    let Some(mut section) = section.and_then(Value::table) else { return pauses };
+    for entry in section.take_all(|_| true) {
+        if !(1..=2).contains(&entry.key.len()) || !entry.key.bytes().all(|byte| byte.is_ascii_digit()) {
+            entry.error("the reason of a pause is dialled by one or two digits");
+            continue;
+        }
+        let Some(text) = entry.value.text() else { continue };
+        if text.trim().is_empty() || text.chars().count() > 60 || text.chars().any(char::is_control) {
+            entry.error("the reason of a pause is one line of 1 to 60 signs");
+            continue;
+        }
+        pauses.insert(entry.key.into(), text.into());
+    }
+    pauses
 }
 
 /// What is dialled behind the service code to record it: 1 to 4 digits.
@@ -312,11 +341,22 @@ fn rooms(section: Option<Value<'_>>) -> BTreeMap<RoomId, Room> {
             ext: table.take("ext").and_then(read::extension),
             pin: table.take("pin").and_then(user::pin),
             moderator_pin: table.take("moderator_pin").and_then(user::pin),
+            max: table.integer("max", 2..=500).and_then(|max| usize::try_from(max).ok()).unwrap_or(50),
+            wait: table.flag("wait_for_moderator").unwrap_or(false),
+            ends_with_moderator: table.flag("ends_with_moderator").unwrap_or(false),
+            sounds: table.flag("sounds").unwrap_or(true),
+            music: table.take("music").and_then(read::reference),
         };
         table.finish();
         rooms.insert(entry.key.into(), room);
     }
     rooms
+}
+
+fn supervision(mut table: Table<'_>) -> Supervision {
+    let supervision = Supervision { beep: table.flag("beep").unwrap_or(false) };
+    table.finish();
+    supervision
 }
 
 fn parking(mut table: Table<'_>) -> Option<Parking> {

@@ -9,7 +9,7 @@ use crate::shell::store::files::read;
 use crate::shell::store::files::read::SECOND;
 
 const RINGS: &[(&str, Rings)] =
-    &[("devices", Rings::Devices), ("mobile", Rings::Mobile), ("app", Rings::App)];
+    &[("devices", Rings::Devices), ("mobile", Rings::Mobile), ("phones", Rings::Phones), ("app", Rings::App)];
 
 /// `"devices"`, `["devices", { what = "mobile", delay = "5s", confirm = true, ring = "15s" }]`.
 pub(super) fn rules(value: Value<'_>) -> Vec<ContactRule> {
@@ -17,7 +17,17 @@ pub(super) fn rules(value: Value<'_>) -> Vec<ContactRule> {
     for value in value.one_or_more() {
         let Some(rule) = rule(value) else { continue };
         if rules.iter().any(|other| other.what == rule.what) {
-            value.error("this rings already: name each of devices, mobile and app once");
+            value.error("this rings already: name each of devices, phones, mobile and app once");
+            continue;
+        }
+        let clash = |other: &ContactRule| {
+            matches!(
+                (other.what, rule.what),
+                (Rings::Devices, Rings::Phones) | (Rings::Phones, Rings::Devices)
+            )
+        };
+        if rules.iter().any(clash) {
+            value.error("devices are phones and apps: write one of devices and phones");
             continue;
         }
         rules.push(rule);

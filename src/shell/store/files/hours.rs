@@ -141,8 +141,9 @@ fn draft(mut table: Table<'_>) -> Draft {
             draft.named_days.insert(named.id.into(), day);
         }
     }
+    let leap_day = table.word("leap_day", &[("skip", false), ("feb28", true)]).unwrap_or(false);
     for entry in table.take_all(|key| key.starts_with(|c: char| c.is_ascii_digit())) {
-        let date = date(&entry);
+        let date = date(&entry, leap_day);
         let day = day(entry.value);
         if let (Some(on), Some(day)) = (date, day) {
             draft.dates.push(OwnDate { on, day });
@@ -242,8 +243,8 @@ fn policy(value: Value<'_>) -> Option<HolidayPolicy> {
     }
 }
 
-/// `MM-DD` or `YYYY-MM-DD`.
-fn date(entry: &Entry<'_>) -> Option<DatePattern> {
+/// `MM-DD` or `YYYY-MM-DD`; with `leap_day`, 29 February is the 28th in common years.
+fn date(entry: &Entry<'_>, leap_day: bool) -> Option<DatePattern> {
     let parts: Vec<&str> = entry.key.split('-').collect();
     let pattern = match parts[..] {
         [month, day] => two_digits(month).zip(two_digits(day)).and_then(|(month, day)| {
@@ -257,11 +258,12 @@ fn date(entry: &Entry<'_>) -> Option<DatePattern> {
         _ => None,
     };
     match pattern {
+        Some(DatePattern::Yearly(2, 29)) if leap_day => return Some(DatePattern::LeapDay),
         Some(DatePattern::Yearly(2, 29)) => {
             entry
                 .value
                 .source
-                .warn(entry.at, "29 February comes in leap years only: in other years this does nothing");
+                .warn(entry.at, "29 February comes in leap years only: in other years this does nothing; leap_day = \"feb28\" has it on 28 February then");
         }
         Some(_) => {}
         None => entry.error(format!(

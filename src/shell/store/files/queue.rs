@@ -31,6 +31,7 @@ use crate::model::queue::Queue;
 use crate::model::queue::Strategy;
 use crate::model::queue::Target;
 use crate::model::queue::Widening;
+use crate::model::recording::Recording;
 use crate::model::ring_group::RingGroup;
 use crate::shell::store::files::contact;
 use crate::shell::store::files::cursor::Table;
@@ -152,6 +153,7 @@ settings! {
     auto_pause: AutoPause,
     target: Option<Target>,
     present: Present,
+    recording: Option<Recording>,
 }
 
 /// Queue types by id.
@@ -367,6 +369,7 @@ fn settings(table: &mut Table<'_>) -> Settings {
     settings.auto_pause = table.take("auto_pause").and_then(auto_pause);
     settings.target = table.take("target").and_then(target).map(Some);
     settings.present = table.take("present").and_then(present);
+    settings.recording = table.word("recording", read::RECORDINGS).map(Some);
     settings
 }
 
@@ -640,6 +643,7 @@ fn default_queue(id: &str) -> Queue {
         auto_pause: AutoPause::default(),
         target: None,
         present: default_present(),
+        recording: None,
         overflow: None,
         timeout: None,
         full: None,

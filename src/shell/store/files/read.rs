@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::check::nearest;
+use crate::model::dtmf::KeysBy;
 use crate::model::flow::Destination;
 use crate::model::id::Number;
 use crate::model::number;
+use crate::model::recording::Recording;
 use crate::model::server::CodecName;
 use crate::model::server::Language;
 use crate::model::srtp::SrtpPolicy;
@@ -30,6 +32,18 @@ pub(super) const SRTP: &[(&str, SrtpPolicy)] = &[
     ("required", SrtpPolicy::Required),
     ("dtls", SrtpPolicy::Dtls),
 ];
+
+/// Whether calls are recorded.
+pub(super) const RECORDINGS: &[(&str, Recording)] = &[
+    ("off", Recording::Off),
+    ("on_demand", Recording::OnDemand),
+    ("consent", Recording::Consent),
+    ("always", Recording::Always),
+];
+
+/// How keys travel.
+pub(super) const KEYS_BY: &[(&str, KeysBy)] =
+    &[("auto", KeysBy::Auto), ("rfc4733", KeysBy::Event), ("info", KeysBy::Info), ("inband", KeysBy::Tone)];
 
 /// Written languages.
 pub(super) const LANGUAGES: &[(&str, Language)] = &[("nb", Language::Nb), ("en", Language::En)];
@@ -289,6 +303,7 @@ pub(super) fn codecs(value: Value<'_>) -> Option<Vec<CodecName>> {
         ("g722", CodecName::G722),
         ("pcma", CodecName::Pcma),
         ("pcmu", CodecName::Pcmu),
+        ("l16", CodecName::L16),
     ];
     let codecs = value.one_or_more();
     if codecs.is_empty() {

@@ -9,12 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::media::TapeForm;
 use crate::model::id::WebhookId;
+use crate::model::recording::Recordings;
 use crate::model::server::Codes;
 use crate::model::server::Hep;
 use crate::model::server::Limits;
 use crate::model::server::MailServer;
 use crate::model::server::MailTls;
+use crate::model::server::Push;
 use crate::model::server::Server;
 use crate::model::server::Sms;
 use crate::model::server::Tls;
@@ -57,8 +60,10 @@ pub(super) fn server(mut file: Table<'_>) -> Server {
     server.guard = fraud::guard(file.table("guard"));
     server.tariff = fraud::tariff(file.table("prices"), file.table("classes"));
     server.codes = codes(file.take("codes"), &server.codes);
+    server.recordings = recordings(file.table("recordings"), &server.recordings);
     server.webhooks = webhooks(file.take("events"));
     server.sms = sms(file.take("sms"));
+    server.push = push(file.take("push"));
     login(file.table("login"));
     server.mail = mail(file.table("mail"));
     server.hep = hep(file.table("hep"));
@@ -168,11 +173,35 @@ fn media(mut table: Table<'_>, server: &mut Server) {
     if let Some(codecs) = table.take("codecs").and_then(read::codecs) {
         server.codecs = codecs;
     }
+    // As it was written before there was [recordings].
     if let Some(keep) = table.take("record").and_then(|value| read::duration(value, DAY..=DAY * 3_650)) {
-        server.keep_recordings = keep;
+        server.recordings.keep = Some(keep);
     }
     table.finish();
 }
+
+/// How calls are recorded: what is written, else as `under` has it.
+pub(super) fn recordings(mut table: Table<'_>, under: &Recordings) -> Recordings {
+    let keep = table.take("keep").and_then(|value| read::duration_or_never(value, DAY..=DAY * 3_650));
+    let told = table.take("announce");
+    let recordings = Recordings {
+        keep: keep.unwrap_or(under.keep),
+        form: table.word("format", FORMS).unwrap_or(under.form),
+        announce: told.map_or(under.announce, |told| told.as_flag() != Some(false)),
+        announcement: match told.filter(|told| told.as_flag().is_none()) {
+            Some(media) => read::reference(media),
+            None => under.announcement.clone(),
+        },
+        private: match table.take("private") {
+            Some(value) => value.one_or_more().into_iter().filter_map(read::public_number).collect(),
+            None => under.private.clone(),
+        },
+    };
+    table.finish();
+    recordings
+}
+
+const FORMS: &[(&str, TapeForm)] = &[("wav", TapeForm::Wav), ("opus", TapeForm::Opus)];
 
 /// A range of RTP ports: each call takes an even one and the odd one above it.
 fn ports(value: Value<'_>) -> Option<(u16, u16)> {
@@ -264,6 +293,7 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("pause", &mut codes.pause),
         ("unpause", &mut codes.unpause),
         ("wrap_up_end", &mut codes.wrap_up_end),
+        ("wrap_up_extend", &mut codes.wrap_up_extend),
         ("voicemail", &mut codes.voicemail),
         ("toggle", &mut codes.toggle),
         ("echo", &mut codes.echo),
@@ -272,12 +302,18 @@ pub(super) fn codes(section: Option<Value<'_>>, under: &Codes) -> Codes {
         ("transfer", &mut codes.keys.transfer),
         ("consult", &mut codes.keys.consult),
         ("back", &mut codes.keys.back),
+        ("join", &mut codes.keys.join),
+        ("record", &mut codes.keys.record),
+        ("record_pause", &mut codes.keys.record_pause),
         ("pickup", &mut codes.pickup),
         ("park", &mut codes.park),
         ("intercom", &mut codes.intercom),
         ("call_back", &mut codes.call_back),
         ("call_back_cancel", &mut codes.call_back_cancel),
         ("take_over", &mut codes.take_over),
+        ("listen", &mut codes.listen),
+        ("whisper", &mut codes.whisper),
+        ("barge", &mut codes.barge),
         ("own_call", &mut codes.own_call),
         ("hot_desk", &mut codes.hot_desk),
         ("record_prompt", &mut codes.record_prompt),
@@ -313,6 +349,18 @@ fn service_code(value: Value<'_>) -> Option<Option<Arc<str>>> {
         return None;
     }
     Some(Some(text.into()))
+}
+
+/// How sleeping apps are woken.
+pub(super) fn push(section: Option<Value<'_>>) -> Option<Push> {
+    let mut table = section?.table()?;
+    let webhook = table.take("webhook");
+    if webhook.is_none() {
+        table.missing("webhook");
+    }
+    let wait = table.take("wait").and_then(|value| read::duration(value, SECOND..=SECOND * 20));
+    table.finish();
+    Some(Push { webhook: webhook.and_then(read::hook)?, wait: wait.unwrap_or(SECOND * 6) })
 }
 
 /// How text messages are sent.

@@ -10,6 +10,7 @@ use crate::model::flow::Check;
 use crate::model::flow::Destination;
 use crate::model::flow::Exit;
 use crate::model::flow::HangupCause;
+use crate::model::flow::Pattern;
 use crate::model::flow::Played;
 use crate::model::flow::Show;
 use crate::model::flow::Step;
@@ -374,13 +375,27 @@ fn check(value: Value<'_>) -> Option<Check> {
             Some((min.parse().ok()?, if max.is_empty() { 32 } else { max.parse().ok()? }))
         }
     });
-    let Some((min, max)) = range.filter(|(min, max)| min <= max && (1..=32).contains(max)) else {
+    if let Some((min, max)) = range {
+        if min <= max && (1..=32).contains(&max) {
+            return Some(Check::Digits { min, max });
+        }
+        value.error(format!("\"{text}\" is no check: between 1 and 32 digits can be collected"));
+        return None;
+    }
+    // A misspelt word is an expression, too, but one that no key fits.
+    if !text.contains(|sign: char| sign.is_ascii_digit() || matches!(sign, '\\' | '.' | '#')) {
         value.error(format!(
             "\"{text}\" is no check: write \"orgnr\", \"phone\" or a pattern such as \"[0-9]{{4,6}}\""
         ));
         return None;
-    };
-    Some(Check::Digits { min, max })
+    }
+    match Pattern::new(text) {
+        Ok(pattern) => Some(Check::Pattern(pattern)),
+        Err(why) => {
+            value.error(format!("\"{text}\" is no regular expression: {why}"));
+            None
+        }
+    }
 }
 
 fn directory(value: Value<'_>, keys: &mut Keys<'_>) -> Option<Step> {

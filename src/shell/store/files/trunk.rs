@@ -136,6 +136,7 @@ fn trunk(id: &str, mut table: Table<'_>) -> Trunk {
         srtp: table.word("srtp", read::SRTP).unwrap_or_default(),
         early_media: table.flag("early_media").unwrap_or(true),
         headers: table.take("headers").map(header_rule::rules).unwrap_or_default(),
+        dtmf: table.word("dtmf", read::KEYS_BY).unwrap_or_default(),
     };
     table.finish();
     trunk

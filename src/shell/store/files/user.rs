@@ -82,6 +82,7 @@ fn user(id: &str, mut table: Table<'_>, language: Language) -> User {
         voicemail: table.take("voicemail").and_then(voicemail),
         international: table.take("rights").is_some_and(|value| !rights(value).is_empty()),
         allow: table.take("allow").map(fraud::classes),
+        recording: table.word("recording", read::RECORDINGS),
         mobile: mobile.and_then(read::public_number),
     };
     if let Some(rings) = rings.filter(|_| user.is_rung_at(Rings::Mobile) && mobile.is_none()) {
@@ -219,6 +220,7 @@ pub(super) fn devices(section: Option<Value<'_>>) -> BTreeMap<DeviceId, Device> 
             srtp: table.word("srtp", read::SRTP),
             hot_desk: table.flag("hot_desk").unwrap_or(false),
             site: table.take("site").and_then(read::reference),
+            dtmf: table.word("dtmf", read::KEYS_BY).unwrap_or_default(),
         };
         table.finish();
         devices.insert(entry.key.into(), device);

@@ -108,15 +108,18 @@ fn holds(check: Option<&Check>, digits: &str) -> bool {
             let length = digits.len() as u32;
             digits.bytes().all(|b| b.is_ascii_digit()) && (*min..=*max).contains(&length)
         }
+        Some(Check::Pattern(pattern)) => pattern.holds(digits),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::flow::Pattern;
 
     #[test]
     fn digits_are_taken_only_when_they_are_what_was_asked_for() {
+        let pattern = |text: &str| Some(Check::Pattern(Pattern::new(text).expect("it is right")));
         let rows: &[(Option<Check>, &str, bool)] = &[
             (None, "1", true),
             (None, "", false),
@@ -128,6 +131,11 @@ mod tests {
             (Some(Check::Digits { min: 4, max: 6 }), "12*4", false),
             (Some(Check::Phone), "36000100", true),
             (Some(Check::Phone), "*", false),
+            (pattern("(1|2)\\d{3}"), "2345", true),
+            // The whole of it.
+            (pattern("(1|2)\\d{3}"), "23456", false),
+            (pattern("1|23"), "123", false),
+            (pattern("[3-9]*"), "", true),
         ];
         for (check, digits, expect) in rows {
             assert_eq!(holds(check.as_ref(), digits), *expect, "{check:?} {digits}");

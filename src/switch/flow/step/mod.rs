@@ -13,6 +13,7 @@ pub mod hours;
 pub mod menu;
 pub mod play;
 pub mod queue;
+pub mod room;
 pub mod set;
 pub mod sms;
 pub mod split;

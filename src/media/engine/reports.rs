@@ -1,0 +1,211 @@
+//! RTCP of a stream: the report that we send, what the other side's report says of us, and the stream's figures.
+
+use std::time::Duration;
+
+use crate::media::Event;
+use crate::media::Stats;
+use crate::media::engine::Engine;
+use crate::media::quality;
+use crate::media::rtcp;
+use crate::media::stream::Stream;
+
+/// Packets that must have gone out since the other side's last report before it can be said to hear none of them: what
+/// is on the way while it writes its report is not missing.
+const UNHEARD_PACKETS: u64 = 100;
+
+/// Such reports in a row.
+const UNHEARD_REPORTS: u8 = 2;
+
+/// Beyond the network: a packet's length, and what holds it at the other side, when nothing better is known.
+const HELD_MS: f32 = 60.0;
+
+/// What the other side says that it hears of us.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hearing {
+    /// Highest sequence number that it had.
+    highest: Option<u32>,
+    /// Our packets at that report.
+    sent: u64,
+    /// Reports in a row by which nothing of ours came.
+    deaf: u8,
+    /// That has been told.
+    pub told: bool,
+    /// Its own estimate of how we sound, in tenths.
+    pub mos: Option<u8>,
+}
+
+impl Hearing {
+    /// Takes what a report says, when `sent` packets of ours have gone out; what is to be told, if anything: `true`, it
+    /// hears nothing; `false`, it hears us again.
+    fn report(&mut self, heard: &rtcp::Heard, sent: u64) -> Option<bool> {
+        if let Some(voice) = heard.voice.filter(|voice| voice.mos.0 != 127) {
+            self.mos = Some(voice.mos.0);
+        }
+        let more = sent.saturating_sub(self.sent) >= UNHEARD_PACKETS;
+        let deaf = match heard.about_us {
+            Some(about) => {
+                let deaf = self.highest == Some(about.highest);
+                self.highest = Some(about.highest);
+                deaf
+            }
+            None if heard.hears_nobody => true,
+            None => return None,
+        };
+        let counts = !deaf || more;
+        self.sent = sent;
+        if !counts {
+            return None;
+        }
+        self.deaf = if deaf { self.deaf.saturating_add(1) } else { 0 };
+        let unheard = self.deaf >= UNHEARD_REPORTS;
+        (unheard != self.told).then(|| {
+            self.told = unheard;
+            unheard
+        })
+    }
+}
+
+impl Engine {
+    pub(super) fn send_report(&mut self, stream: &mut Stream, bye: bool) {
+        let Some(to) = stream.latch.rtcp_destination() else { return };
+        let ntp = rtcp::ntp(Duration::from_millis(self.ms));
+        let about = stream.incoming.report((ntp >> 16) as u32);
+        let sent = (stream.outgoing.packets() > 0).then(|| rtcp::Sent {
+            ntp,
+            timestamp: stream.outgoing.clock(self.ms),
+            packets: stream.outgoing.packets() as u32,
+            bytes: stream.outgoing.bytes() as u32,
+        });
+        let voice = about.map(|about| summary(stream, about.ssrc));
+        let report = rtcp::report(stream.outgoing.ssrc(), &self.cname, sent, about, voice, bye);
+        let mux = stream.session.transport.rtcp_mux;
+        self.out.rtcp((stream.id.port, mux), to, &report);
+        self.out.protect(stream.srtp.as_deref_mut());
+    }
+
+    /// Takes what the other side reports, `elapsed` after the engine's beginning.
+    pub(super) fn reported(&mut self, port: u16, heard: &rtcp::Heard, elapsed: Duration) {
+        let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
+        let ntp = rtcp::ntp(elapsed);
+        if let Some((ssrc, middle)) = heard.sender {
+            stream.incoming.sender_report(ssrc, middle, (ntp >> 16) as u32);
+        }
+        if let Some(about_us) = heard.about_us {
+            stream.remote_fraction_lost = Some(about_us.fraction_lost);
+            stream.rtt_us = rtcp::round_trip_us(ntp, &about_us).or(stream.rtt_us);
+            if let Some(voice) = &mut stream.voice {
+                voice.loss(&mut stream.session, (u32::from(about_us.fraction_lost) * 100 / 256) as u8);
+            }
+        }
+        let expects = stream.session.send && stream.latch.destination().is_some();
+        let told = stream.hearing.report(heard, stream.outgoing.packets()).filter(|_| expects);
+        let id = stream.id;
+        self.out.events.extend(told.map(|unheard| match unheard {
+            true => Event::Unheard { stream: id },
+            false => Event::Restored { stream: id },
+        }));
+    }
+}
+
+/// How the stream sounds to us, in sum.
+fn summary(stream: &Stream, ssrc: u32) -> rtcp::Voice {
+    let rating = rating(stream);
+    let listening = quality::rating(stream.session.codec, quality::Way { loss: loss(stream), delay_ms: 0.0 });
+    let tenths = |rating: f32| (quality::mos(rating) * 10.0).round() as u8;
+    let bursts = stream.incoming.bursts();
+    let expected = stream.incoming.received() + stream.incoming.lost();
+    let share = |count: u64| (count * 256).checked_div(expected).unwrap_or(0).min(255) as u8;
+    rtcp::Voice {
+        ssrc,
+        loss_rate: share(stream.incoming.lost()),
+        discard_rate: share(late(stream)),
+        density: bursts.density(),
+        duration_ms: bursts.duration_ms(stream.session.packet_ms),
+        round_trip_ms: (stream.rtt_us.unwrap_or(0) / 1000).min(65_535) as u16,
+        system_ms: held_ms(stream) as u16,
+        rating: rating.round() as u8,
+        mos: (tenths(listening), tenths(rating)),
+    }
+}
+
+fn late(stream: &Stream) -> u64 {
+    stream.voice.as_ref().map_or(0, |voice| voice.late())
+}
+
+/// Share of the packets that were not heard.
+fn loss(stream: &Stream) -> f32 {
+    let lost = stream.incoming.lost() + late(stream);
+    let expected = stream.incoming.received() + stream.incoming.lost();
+    lost as f32 / expected.max(1) as f32
+}
+
+/// How long what comes is held before it is heard: by us, or where we pass it on, by whoever hears it, which is taken
+/// to be as much as its jitter demands.
+fn held_ms(stream: &Stream) -> f32 {
+    HELD_MS + 2.0 * stream.incoming.jitter_us() as f32 / 1000.0
+}
+
+fn rating(stream: &Stream) -> f32 {
+    let delay_ms = stream.rtt_us.unwrap_or(0) as f32 / 2000.0 + held_ms(stream);
+    quality::rating(stream.session.codec, quality::Way { loss: loss(stream), delay_ms })
+}
+
+/// What a stream has counted so far.
+pub(super) fn stats(stream: &Stream) -> Stats {
+    let received = stream.incoming.received();
+    Stats {
+        received,
+        sent: stream.outgoing.packets(),
+        lost: stream.incoming.lost(),
+        dropped: stream.dropped,
+        jitter: stream.incoming.jitter(),
+        rtt_us: stream.rtt_us,
+        remote_fraction_lost: stream.remote_fraction_lost,
+        codec: Some(stream.session.codec),
+        converted_from: stream.voice.as_ref().and_then(|voice| voice.heard_codec()),
+        from: stream.latch.source(),
+        jitter_us: stream.incoming.jitter_us(),
+        mos: (received > 0).then(|| (quality::mos(rating(stream)) * 100.0).round() as u16),
+        quiet: stream.quiet_told,
+        unheard: stream.hearing.told,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(highest: u32) -> rtcp::Heard {
+        let about_us = rtcp::Reception {
+            ssrc: 1,
+            fraction_lost: 0,
+            lost: 0,
+            highest,
+            jitter: 0,
+            last_report: 0,
+            delay: 0,
+        };
+        rtcp::Heard { about_us: Some(about_us), ..rtcp::Heard::default() }
+    }
+
+    #[test]
+    fn who_reports_twice_that_nothing_new_came_does_not_hear_us() {
+        let mut hearing = Hearing::default();
+        let nobody = rtcp::Heard { hears_nobody: true, ..rtcp::Heard::default() };
+        for (heard, sent, expect) in [
+            (about(100), 100, None),
+            (about(350), 350, None),
+            (about(350), 360, None), // right behind the last
+            (about(350), 600, None),
+            (about(350), 850, Some(true)),
+            (about(350), 1100, None),
+            (about(1300), 1350, Some(false)),
+            (nobody, 1600, None),
+            (nobody, 1850, Some(true)),
+            (rtcp::Heard::default(), 2100, None), // says nothing either way
+            (about(2300), 2350, Some(false)),
+        ] {
+            assert_eq!(hearing.report(&heard, sent), expect, "at {sent}");
+        }
+    }
+}

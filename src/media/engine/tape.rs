@@ -1,0 +1,141 @@
+//! What is taken of a recorded call on its media thread: the payloads of both directions as they are, with the moment.
+//!
+//! Nothing is decoded, placed or written here: that is the recorder's, off the media threads. A packet costs the copy of
+//! its payload; once a second what was taken is handed on whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::media::Codec;
+use crate::media::RecordId;
+use crate::media::StreamId;
+use crate::media::TapeForm;
+use crate::media::engine::Engine;
+use crate::media::engine::record::Chunk;
+
+/// Packets that are kept until they are handed on: two seconds of both directions at 10 ms. More are left out.
+const PACKETS_MAX: usize = 400;
+
+/// Bytes of payload that room is made for: a second of both directions of G.711.
+const BYTES_USUAL: usize = 16_384;
+
+/// One packet that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// When, in the engine's milliseconds.
+    pub ms: u64,
+    /// It was sent to the stream's party, else received from them; the other way round on a tape that is flipped.
+    pub right: bool,
+    /// Its codec.
+    pub codec: Codec,
+    /// Its line, and its place in that.
+    pub ssrc: u32,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// Bytes of payload.
+    pub length: u16,
+}
+
+/// A running recording of a stream's both directions.
+#[derive(Debug)]
+pub struct Tape {
+    record: RecordId,
+    /// What is received is the right side.
+    flipped: bool,
+    /// Nothing is taken for now.
+    pub paused: bool,
+    packets: Vec<Taken>,
+    bytes: Vec<u8>,
+}
+
+impl Tape {
+    /// Begins to take.
+    pub fn new(record: RecordId, flipped: bool, paused: bool) -> Tape {
+        let (packets, bytes) = (Vec::with_capacity(PACKETS_MAX), Vec::with_capacity(BYTES_USUAL));
+        Tape { record, flipped, paused, packets, bytes }
+    }
+
+    /// Takes a payload that came or went at `ms`.
+    pub fn take(&mut self, sent: bool, codec: Codec, line: (u32, u32), payload: &[u8], ms: u64) {
+        let Ok(length) = u16::try_from(payload.len()) else { return };
+        if self.paused || self.packets.len() == PACKETS_MAX {
+            return;
+        }
+        let (ssrc, timestamp) = line;
+        self.packets.push(Taken { ms, right: sent != self.flipped, codec, ssrc, timestamp, length });
+        self.bytes.extend_from_slice(payload);
+    }
+
+    /// Hands on what was taken until `ms`, if only that it was nothing; `epoch` is the engine's millisecond 0.
+    pub fn give(&mut self, epoch: Instant, ms: u64, out: &mut Vec<Chunk>) {
+        let record = self.record;
+        if self.packets.is_empty() {
+            return out.push(Chunk::Packets { record, epoch, ms, packets: Vec::new(), bytes: Vec::new() });
+        }
+        let packets = std::mem::replace(&mut self.packets, Vec::with_capacity(PACKETS_MAX));
+        let room = Vec::with_capacity(self.bytes.len().max(BYTES_USUAL));
+        let bytes = std::mem::replace(&mut self.bytes, room);
+        out.push(Chunk::Packets { record, epoch, ms, packets, bytes });
+    }
+}
+
+/// How a tape is to run.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) record: RecordId,
+    pub(super) file: Arc<str>,
+    pub(super) form: TapeForm,
+    pub(super) flipped: bool,
+    pub(super) paused: bool,
+}
+
+impl Engine {
+    /// A recording begins at a stream, or goes on there.
+    pub(super) fn tape(&mut self, id: StreamId, order: Order) {
+        let at = self.moment();
+        let Some(stream) = self.stream(id) else { return };
+        let Order { record, file, form, flipped, paused } = order;
+        let wide = stream.session.codec.sample_rate() > 8000;
+        let old = stream.tape.replace(Box::new(Tape::new(record, flipped, paused)));
+        self.out.chunks.push(Chunk::Tape { record, file, form, wide, at });
+        self.give_tape(old.map(|old| *old).as_mut());
+    }
+
+    /// A recording takes nothing for a while, or again.
+    pub(super) fn pause_tape(&mut self, id: StreamId, paused: bool) {
+        if let Some(tape) = self.stream(id).and_then(|stream| stream.tape.as_mut()) {
+            tape.paused = paused;
+        }
+    }
+
+    /// A recording ends, or, unless it is the `last` of it, leaves this stream to go on at another. Its stream may be
+    /// closed already.
+    pub(super) fn stop_tape(&mut self, id: StreamId, record: RecordId, last: bool) {
+        let ours = |tape: &mut Box<Tape>| tape.record == record;
+        let tape = self.stream(id).and_then(|stream| stream.tape.take_if(ours));
+        self.give_tape(tape.map(|tape| *tape).as_mut());
+        if last {
+            let at = self.moment();
+            self.out.chunks.push(Chunk::TapeEnd { stream: id, record, at });
+        }
+    }
+
+    /// The engine's millisecond 0.
+    fn epoch(&self) -> Instant {
+        self.epoch.expect("set by the tick that comes before every command and packet")
+    }
+
+    /// Now, as far as the engine knows.
+    fn moment(&self) -> Instant {
+        self.epoch() + Duration::from_millis(self.ms)
+    }
+
+    /// Hands on what was taken of a stream that is being looked after, or closed.
+    pub(super) fn give_tape(&mut self, tape: Option<&mut Tape>) {
+        if let Some(tape) = tape {
+            let epoch = self.epoch();
+            tape.give(epoch, self.ms, &mut self.out.chunks);
+        }
+    }
+}

@@ -1,0 +1,592 @@
+//! Recording of calls: whether, from when, and where it goes when the call does.
+//!
+//! A recording belongs to the call and taps the caller's stream: what it receives is the left side, what it is sent the
+//! right one. It lives through hold, parking, transfer, take-over and other agents. When the tapped party leaves, the
+//! one who stays is tapped, each on the side that they had; when the tapped party goes into another call, the recording
+//! goes with them. What is paused is silence in the file, and keys pressed meanwhile are not noted.
+//!
+//! | event | fields | once for |
+//! |---|---|---|
+//! | `recording.started` | `file`, `line`, `agent` | each recording; reason codes `always`, `consent`, `key`, `phone`, `order` |
+//! | `recording.paused`, `recording.resumed` | `file` | each |
+//! | `recording.refused` | | each wish that is refused; the reason code is the refusal's |
+//! | `recording.moved` | `file` | each time that it goes into another call |
+//! | `recording.ready` | `file`, `length_ms` | each file that is complete |
+//! | `recording.failed` | | each that cannot be written: an alarm |
+//!
+//! Who says no in a `consent` step is served all the same and is not recorded, whoever wants it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::media::Command;
+use crate::media::PlayId;
+use crate::media::PlayItem;
+use crate::media::RecordId;
+use crate::media::StreamId;
+use crate::media::TapeForm;
+use crate::model::change::Change;
+use crate::model::command::Answer;
+use crate::model::command::RecordOrder;
+use crate::model::company::Record;
+use crate::model::event::Fields;
+use crate::model::id::CallId;
+use crate::model::id::CompanyId;
+use crate::model::id::LegId;
+use crate::model::id::LineId;
+use crate::model::id::Number;
+use crate::model::id::UserId;
+use crate::model::id::UserKey;
+use crate::model::number;
+use crate::model::prompt::PromptKey;
+use crate::model::recording::Recording;
+use crate::model::recording::RecordingView;
+use crate::switch::Output;
+use crate::switch::Switch;
+use crate::switch::Timer;
+use crate::switch::clip_name;
+use crate::switch::leg::LegState;
+use crate::switch::system_prompt;
+use crate::time::Now;
+
+/// An announcement that has not come to its end after this long was cut off, and is played again.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often it is played in vain before the call goes unrecorded.
+const ANNOUNCED_MAX: u8 = 3;
+
+/// Who wants a call recorded, paused or no longer recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The configuration, always.
+    Always,
+    /// The configuration and the caller's consent.
+    Consent,
+    /// A user, by keys.
+    Keys(UserId),
+    /// A user, by the record key of their phone.
+    Phone(UserId),
+    /// The operator.
+    Order,
+}
+
+impl By {
+    /// As a decision says it: a reason code, then words.
+    fn why(&self) -> String {
+        match self {
+            By::Always => "always: as configured".to_owned(),
+            By::Consent => "consent: the caller said yes".to_owned(),
+            By::Keys(user) => format!("key: {user} keyed it in"),
+            By::Phone(user) => format!("phone: {user} by the phone's record key"),
+            By::Order => "order: by command".to_owned(),
+        }
+    }
+}
+
+/// Why a wish about recording is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwilling {
+    /// There is no talk to record.
+    NoTalk,
+    /// Neither company nor queue nor user has it on.
+    Off,
+    /// One of the numbers is on the list of private ones.
+    Private,
+    /// The caller has said no.
+    Declined,
+    /// The caller has not said yes.
+    NotAsked,
+    /// It runs already.
+    Runs,
+    /// Nothing is recorded.
+    NotRecorded,
+    /// It is recorded by configuration, and only paused by users.
+    Always,
+}
+
+impl Unwilling {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Unwilling::NoTalk => "no_talk: nobody talks in this call",
+            Unwilling::Off => {
+                "off: recording is not on for this queue or user: see recording = \"on_demand\""
+            }
+            Unwilling::Private => "private: the number is among private under [recordings]",
+            Unwilling::Declined => "declined: the caller has said no to being recorded",
+            Unwilling::NotAsked => "not_asked: the caller has not said yes to being recorded",
+            Unwilling::Runs => "runs: the call is being recorded",
+            Unwilling::NotRecorded => "not_recorded: the call is not being recorded",
+            Unwilling::Always => "always: the call is recorded by configuration; pause it instead",
+        }
+    }
+}
+
+/// What is known about recording a call.
+#[derive(Debug, Default)]
+pub(crate) struct Taping {
+    running: Option<Running>,
+    announcing: Option<Announcing>,
+    /// What the caller has said to being recorded.
+    pub(crate) consent: Option<bool>,
+    /// Somebody has ended it, or it cannot be: it does not begin again by itself.
+    ended: bool,
+}
+
+/// A running recording.
+#[derive(Debug)]
+struct Running {
+    record: RecordId,
+    file: Arc<str>,
+    form: TapeForm,
+    by: By,
+    /// The leg that is tapped; none for a moment while legs change.
+    leg: Option<LegId>,
+    /// Its stream, or that of the last.
+    stream: StreamId,
+    /// Whom it talks with.
+    other: Option<LegId>,
+    /// The tapped leg's voice is the right side.
+    flipped: bool,
+    paused: bool,
+}
+
+/// Both parties are being told.
+#[derive(Debug)]
+struct Announcing {
+    play: PlayId,
+    by: By,
+    times: u8,
+}
+
+impl Taping {
+    /// Whether the call is recorded, and not only for now not.
+    pub(crate) fn state(&self) -> Option<&'static str> {
+        self.running.as_ref().map(|running| if running.paused { "paused" } else { "on" })
+    }
+
+    /// Whether both parties are being told.
+    pub(crate) fn is_announcing(&self) -> bool {
+        self.announcing.is_some()
+    }
+
+    /// Whether what is keyed in now is not to be noted.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.paused)
+    }
+}
+
+/// A recording whose file is not complete yet.
+#[derive(Debug)]
+pub(crate) struct Tape {
+    company: CompanyId,
+    call: CallId,
+    id: Arc<str>,
+    file: Arc<str>,
+}
+
+impl Switch {
+    /// The parties of a call, or where they are tapped, may have changed: a recording begins, or follows.
+    pub(crate) fn review_recording(&mut self, now: Now, call: CallId) {
+        let Some(of) = self.calls.get(&call).filter(|of| !of.ending) else { return };
+        if of.tape.running.is_some() {
+            return self.follow_tape(call);
+        }
+        if of.tape.announcing.is_some() || of.tape.ended || !self.talks(call) {
+            return;
+        }
+        let consent = of.tape.consent;
+        let by = match (self.recording_mode(call), consent) {
+            (Recording::Always, None) => By::Always,
+            (Recording::Always | Recording::Consent, Some(true)) => By::Consent,
+            (Recording::Off | Recording::OnDemand | Recording::Consent | Recording::Always, _) => return,
+        };
+        match self.unfit(call) {
+            None => self.begin_recording(now, call, by),
+            Some(why) => {
+                // Told once; the next party of the call may be another matter.
+                let company = self.company_of(call);
+                if let Some(company) = company.filter(|_| why == Unwilling::Private) {
+                    self.decide(now, &company, Some(call), "recording.refused", why.words());
+                    self.end_for_good(call);
+                }
+            }
+        }
+    }
+
+    fn end_for_good(&mut self, call: CallId) {
+        if let Some(of) = self.calls.get_mut(&call) {
+            of.tape.ended = true;
+        }
+    }
+
+    fn company_of(&self, call: CallId) -> Option<CompanyId> {
+        self.calls.get(&call).map(|of| of.company.clone())
+    }
+
+    fn talks(&self, call: CallId) -> bool {
+        let Some(of) = self.calls.get(&call) else { return false };
+        let up = |leg| self.legs.get(&leg).is_some_and(|leg| leg.state == LegState::Up);
+        up(of.caller) && of.callee.is_some_and(up)
+    }
+
+    /// Whether a call is recorded by configuration: what its queue says, else the most that its users say, else the
+    /// company.
+    fn recording_mode(&self, call: CallId) -> Recording {
+        let Some(of) = self.calls.get(&call) else { return Recording::Off };
+        let Some(company) = self.config.companies.get(&of.company) else { return Recording::Off };
+        let queue = of.served_by.as_ref().and_then(|line| match &line.line {
+            LineId::Queue(queue) => company.queues.get(queue),
+            LineId::Group(_) => None,
+        });
+        if let Some(queue) = queue {
+            return queue.recording.unwrap_or(match company.record {
+                Record::Off => Recording::Off,
+                Record::OnDemand => Recording::OnDemand,
+                Record::Queues | Record::All => Recording::Always,
+            });
+        }
+        let usual = match company.record {
+            Record::Off | Record::Queues => Recording::Off,
+            Record::OnDemand => Recording::OnDemand,
+            Record::All => Recording::Always,
+        };
+        let whose = |leg| self.user_of_leg(leg).or_else(|| self.legs.get(&leg)?.user.clone());
+        let users = std::iter::once(of.caller).chain(of.callee).filter_map(whose);
+        let of_ours = |key: &UserKey| company.users.get(&key.user).filter(|_| key.company == company.id);
+        let said = users.filter_map(|key| of_ours(&key).map(|user| user.recording.unwrap_or(usual)));
+        said.max().unwrap_or(usual)
+    }
+
+    /// Why a call may not be recorded, whoever wants it.
+    fn unfit(&self, call: CallId) -> Option<Unwilling> {
+        let of = self.calls.get(&call)?;
+        let company = self.config.companies.get(&of.company)?;
+        if number::is_emergency(of.facts.dialled.as_str()) {
+            return None;
+        }
+        let private = |number: &Number| company.recordings.private.contains(number);
+        if of.facts.number.as_ref().is_some_and(private) || private(&of.facts.dialled) {
+            return Some(Unwilling::Private);
+        }
+        (of.tape.consent == Some(false)).then_some(Unwilling::Declined)
+    }
+
+    /// A wish about the recording of a call.
+    pub(crate) fn order_recording(
+        &mut self,
+        now: Now,
+        call: CallId,
+        order: RecordOrder,
+        by: By,
+    ) -> Result<(), Unwilling> {
+        let done = self.try_recording(now, call, order, by);
+        if let (Err(why), Some(company)) = (done, self.company_of(call)) {
+            self.decide(now, &company, Some(call), "recording.refused", why.words());
+        }
+        done
+    }
+
+    fn try_recording(&mut self, now: Now, call: CallId, order: RecordOrder, by: By) -> Result<(), Unwilling> {
+        let of = self.calls.get(&call).ok_or(Unwilling::NoTalk)?;
+        let running = of.tape.running.as_ref();
+        let configured = running.is_some_and(|running| matches!(running.by, By::Always | By::Consent));
+        match order {
+            RecordOrder::Start => {
+                if running.is_some() || of.tape.announcing.is_some() {
+                    return Err(Unwilling::Runs);
+                }
+                if !self.talks(call) {
+                    return Err(Unwilling::NoTalk);
+                }
+                match (self.recording_mode(call), of.tape.consent) {
+                    _ if by == By::Order => {}
+                    (Recording::Off, _) => return Err(Unwilling::Off),
+                    (Recording::Consent, None) => return Err(Unwilling::NotAsked),
+                    (Recording::Consent | Recording::OnDemand | Recording::Always, _) => {}
+                }
+                if let Some(why) = self.unfit(call) {
+                    return Err(why);
+                }
+                self.begin_recording(now, call, by);
+            }
+            RecordOrder::Stop if running.is_none() => return Err(Unwilling::NotRecorded),
+            RecordOrder::Stop if configured && by != By::Order => return Err(Unwilling::Always),
+            RecordOrder::Stop => {
+                self.stop_taping(call);
+                self.end_for_good(call);
+            }
+            RecordOrder::Pause => self.pause_recording(now, call, true, &by)?,
+            RecordOrder::Resume => self.pause_recording(now, call, false, &by)?,
+        }
+        Ok(())
+    }
+
+    fn pause_recording(&mut self, now: Now, call: CallId, paused: bool, by: &By) -> Result<(), Unwilling> {
+        let of = self.calls.get_mut(&call).ok_or(Unwilling::NoTalk)?;
+        let company = of.company.clone();
+        let running = of.tape.running.as_mut().ok_or(Unwilling::NotRecorded)?;
+        if running.paused == paused {
+            return Ok(());
+        }
+        running.paused = paused;
+        let (stream, file) = (running.stream, Some(running.file.clone()));
+        self.outputs.push_back(Output::Media(Command::PauseTape { stream, paused }));
+        let event = if paused { "recording.paused" } else { "recording.resumed" };
+        self.decide_with(now, &company, Some(call), event, &by.why(), Fields { file, ..Fields::default() });
+        Ok(())
+    }
+
+    /// Tells both parties, if they must be told; then it begins.
+    fn begin_recording(&mut self, now: Now, call: CallId, by: By) {
+        self.announce_recording(now, call, by, 1);
+    }
+
+    fn announce_recording(&mut self, now: Now, call: CallId, by: By, times: u8) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let Some(company) = self.config.companies.get(&of.company) else { return };
+        let emergency = number::is_emergency(of.facts.dialled.as_str());
+        if !company.recordings.announce || of.tape.consent == Some(true) || emergency {
+            return self.start_taping(now, call, &by);
+        }
+        let (caller, callee) = (of.caller, of.callee);
+        let own = company.recordings.announcement.clone();
+        let own = own.map(|media| clip_name(&PromptKey::Media(company.id.clone(), media)));
+        let said = |switch: &mut Switch, leg| {
+            let language = switch.language_of_leg(leg);
+            let clip = own.clone().unwrap_or_else(|| system_prompt(language, "recording/announce"));
+            switch.play(leg, vec![PlayItem::Clip(clip)], 1)
+        };
+        if let Some(callee) = callee {
+            said(self, callee);
+        }
+        let Some(play) = said(self, caller) else { return };
+        if let Some(of) = self.calls.get_mut(&call) {
+            of.tape.announcing = Some(Announcing { play, by, times });
+        }
+        self.timers.set(Timer::Announced(call), now.mono + ANNOUNCED_WITHIN);
+    }
+
+    /// A playing has come to its end. `true`: it was the announcement of a recording, which begins.
+    pub(crate) fn recording_announced(&mut self, now: Now, call: CallId, play: PlayId) -> bool {
+        let Some(of) = self.calls.get_mut(&call) else { return false };
+        let Some(told) = of.tape.announcing.take_if(|told| told.play == play) else { return false };
+        self.timers.clear(&Timer::Announced(call));
+        if self.talks(call) {
+            self.start_taping(now, call, &told.by);
+        }
+        true
+    }
+
+    /// The announcement has not come to its end: the parties have changed, or something else was played.
+    pub(crate) fn announcement_cut(&mut self, now: Now, call: CallId) {
+        let talks = self.talks(call);
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        let Some(told) = of.tape.announcing.take() else { return };
+        if !talks {
+            // With the next party it begins anew.
+            return;
+        }
+        if told.times < ANNOUNCED_MAX {
+            return self.announce_recording(now, call, told.by, told.times + 1);
+        }
+        of.tape.ended = true;
+        let company = of.company.clone();
+        let why = "not_announced: the announcement was cut off each time";
+        self.decide(now, &company, Some(call), "recording.refused", why);
+    }
+
+    /// The recording begins.
+    fn start_taping(&mut self, now: Now, call: CallId, by: &By) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let Some(company) = self.config.companies.get(&of.company) else { return };
+        let (leg, other) = (of.caller, of.callee);
+        let Some(stream) = self.open_stream(leg) else { return };
+        self.next_record += 1;
+        let record = RecordId(self.next_record);
+        let id: Arc<str> = format!("{call}-{}", self.next_record).into();
+        let form = company.recordings.form;
+        let zone = TimeZone::get(&company.zone).unwrap_or(TimeZone::UTC);
+        let day = zone.to_datetime(now.utc).date();
+        let (year, month, day) = (day.year(), day.month(), day.day());
+        let folder = format!("recordings/{}/{year:04}/{month:02}/{day:02}", company.id);
+        let file: Arc<str> = format!("{folder}/{id}.{}", form.extension()).into();
+        let user = other.and_then(|leg| self.legs.get(&leg)?.user.clone()).map(|key| key.user);
+        let recording = RecordingView {
+            id: id.clone(),
+            company: company.id.clone(),
+            call,
+            at: now.utc,
+            file: file.clone(),
+            length_ms: None,
+            line: of.served_by.as_ref().map(|line| line.line.clone()),
+            user,
+        };
+        let tape = Tape { company: company.id.clone(), call, id, file: file.clone() };
+        self.tapes.insert(record, tape);
+        let running = Running {
+            record,
+            file: file.clone(),
+            form,
+            by: by.clone(),
+            leg: Some(leg),
+            stream,
+            other,
+            flipped: false,
+            paused: false,
+        };
+        let fields = Fields {
+            file: Some(file.clone()),
+            line: recording.line.clone(),
+            agent: recording.user.clone(),
+            ..Fields::default()
+        };
+        self.outputs.push_back(Output::Media(running.command()));
+        if let Some(of) = self.calls.get_mut(&call) {
+            of.cdr.recordings.push(file);
+            of.tape.running = Some(running);
+        }
+        let company = recording.company.clone();
+        self.tell(Change::RecordingBegun { recording });
+        self.decide_with(now, &company, Some(call), "recording.started", &by.why(), fields);
+    }
+
+    /// The tapped leg stays as long as it is in the call; then whom it talked with is tapped, else the caller.
+    fn follow_tape(&mut self, call: CallId) {
+        let Some(of) = self.calls.get(&call) else { return };
+        let (caller, callee) = (of.caller, of.callee);
+        let Some(running) = &of.tape.running else { return };
+        let here = |leg: Option<LegId>| leg.filter(|leg| *leg == caller || Some(*leg) == callee);
+        let (leg, flipped) = match (here(running.leg), here(running.other)) {
+            (Some(leg), _) => (leg, running.flipped),
+            (None, Some(other)) => (other, !running.flipped),
+            (None, None) => (caller, false),
+        };
+        let Some(stream) = self.open_stream(leg) else { return };
+        let other = if leg == caller { callee } else { Some(caller) };
+        let Some(running) = self.calls.get_mut(&call).and_then(|of| of.tape.running.as_mut()) else { return };
+        // Who has gone for a moment is remembered: the side of who stays depends on it.
+        running.other = other.or(running.other);
+        if running.leg == Some(leg) {
+            return;
+        }
+        if running.leg.is_some() {
+            let (stream, record) = (running.stream, running.record);
+            self.outputs.push_back(Output::Media(Command::StopTape { stream, record, last: false }));
+        }
+        (running.leg, running.stream, running.flipped) = (Some(leg), stream, flipped);
+        let command = running.command();
+        self.outputs.push_back(Output::Media(command));
+    }
+
+    /// A leg's stream is about to close: the recording leaves it, and goes on when the call knows who stays.
+    pub(crate) fn lift_tape(&mut self, leg: LegId) {
+        let Some(call) = self.legs.get(&leg).map(|of| of.call) else { return };
+        let Some(running) = self.calls.get_mut(&call).and_then(|of| of.tape.running.as_mut()) else { return };
+        if running.leg == Some(leg) {
+            running.leg = None;
+            let (stream, record) = (running.stream, running.record);
+            self.outputs.push_back(Output::Media(Command::StopTape { stream, record, last: false }));
+        }
+    }
+
+    /// The recording of a call ends, if there is one.
+    pub(crate) fn stop_taping(&mut self, call: CallId) {
+        self.timers.clear(&Timer::Announced(call));
+        let Some(of) = self.calls.get_mut(&call) else { return };
+        of.tape.announcing = None;
+        if let Some(Running { stream, record, .. }) = of.tape.running.take() {
+            self.outputs.push_back(Output::Media(Command::StopTape { stream, record, last: true }));
+        }
+    }
+
+    /// A party of `from` goes on in `into`, and the recording with them; one that runs there ends.
+    pub(crate) fn hand_over_recording(&mut self, now: Now, from: CallId, into: CallId) {
+        let Some(running) = self.calls.get_mut(&from).and_then(|of| of.tape.running.take()) else { return };
+        self.stop_taping(into);
+        let fields = Fields { file: Some(running.file.clone()), ..Fields::default() };
+        let Some(of) = self.calls.get_mut(&into) else {
+            let (stream, record) = (running.stream, running.record);
+            self.outputs.push_back(Output::Media(Command::StopTape { stream, record, last: true }));
+            return;
+        };
+        let company = of.company.clone();
+        of.cdr.recordings.push(running.file.clone());
+        of.tape.running = Some(running);
+        self.decide_with(
+            now,
+            &company,
+            Some(into),
+            "recording.moved",
+            &format!("moved: from call {from}"),
+            fields,
+        );
+    }
+
+    /// A file is complete. `false`: it is none of a call.
+    pub(crate) fn taped(
+        &mut self,
+        now: Now,
+        record: RecordId,
+        length: Duration,
+        error: Option<&Arc<str>>,
+    ) -> bool {
+        let Some(Tape { company, call, id, file }) = self.tapes.remove(&record) else { return false };
+        let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        self.tell(Change::RecordingEnded { company: company.clone(), id, length_ms });
+        let fields = Fields { file: Some(file), length_ms: Some(length_ms), ..Fields::default() };
+        let why = match error {
+            Some(_) => format!("cut: {} s could be written", length.as_secs()),
+            None => format!("ready: {} s", length.as_secs()),
+        };
+        self.decide_with(now, &company, Some(call), "recording.ready", &why, fields);
+        true
+    }
+
+    /// A recording cannot be written: the call goes on, and the operator is told.
+    pub(crate) fn not_recorded(&mut self, now: Now, record: RecordId, error: &str) {
+        let Some(tape) = self.tapes.get(&record) else { return };
+        let (company, call) = (tape.company.clone(), tape.call);
+        tracing::error!(%call, %error, "a call cannot be recorded");
+        self.alarm(now, &company, "recording.failed", &format!("disk: {error}"));
+    }
+
+    /// `sentral calls record`.
+    pub(crate) fn command_recording(&mut self, now: Now, call: CallId, order: RecordOrder) -> Answer {
+        if !self.calls.contains_key(&call) {
+            let why = format!("record call {call}: there is no such call; `sentral calls` lists them");
+            return Answer::Refused { why, not_found: true };
+        }
+        match self.order_recording(now, call, order, By::Order) {
+            Ok(()) => Answer::Done,
+            Err(why) => {
+                let words = why.words().split_once(": ").map_or(why.words(), |(_, words)| words);
+                Answer::Refused { why: format!("record call {call}: {words}"), not_found: false }
+            }
+        }
+    }
+
+    /// What has been kept long enough is deleted, company by company.
+    pub(crate) fn delete_old_recordings(&mut self, now: Now) {
+        let old = |(id, company): (&CompanyId, &Arc<crate::model::company::Company>)| {
+            let before = now.utc.checked_sub(company.recordings.keep?).ok()?;
+            Some(Change::RecordingsExpired { company: id.clone(), before })
+        };
+        let changes: Vec<Change> = self.config.companies.iter().filter_map(old).collect();
+        changes.into_iter().for_each(|change| self.tell(change));
+    }
+}
+
+impl Running {
+    fn command(&self) -> Command {
+        Command::Tape {
+            stream: self.stream,
+            record: self.record,
+            file: self.file.clone(),
+            form: self.form,
+            flipped: self.flipped,
+            paused: self.paused,
+        }
+    }
+}
