@@ -105,7 +105,7 @@ fn session(transport: Transport) -> Session {
         send: true,
         receive: true,
         symmetric: true,
-        srtp: None,
         transport,
+        ..Session::default()
     }
 }

@@ -39,6 +39,7 @@ fn local(policy: SrtpPolicy, browser: bool) -> Local {
         version: 1,
         direction: Direction::SendRecv,
         secrecy: secrecy.with_dtls(Some(Fingerprint::of(b"ours")), browser),
+        keys: Default::default(),
         inside: Some("10.0.0.9".parse().unwrap()),
         lines: Lines::default(),
     }
