@@ -101,21 +101,3 @@ fn silent_frames(samples: &[i16], rate: u32) -> usize {
     let loud = peak(samples);
     samples.chunks_exact(rate as usize / 50).filter(|frame| peak(frame) < loud / 4).count()
 }
-
-/// The file with what a phone said (`enc`) or heard (`dec`), when there is one.
-fn recording(phone: &Phone, which: &str) -> Option<PathBuf> {
-    let files = fs::read_dir(&phone.folder).expect("our own folder");
-    let mut paths = files.map(|file| file.expect("our own folder").path());
-    paths.find(|path| path.to_string_lossy().ends_with(&format!("-{which}.wav")))
-}
-
-/// A recording's first channel and its rate; the file is not closed properly, so the lengths in its header mean nothing.
-fn samples(phone: &Phone, which: &str) -> (Vec<i16>, u32) {
-    let mut bytes = Vec::new();
-    let path = recording(phone, which).expect("the call was recorded");
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).expect("a file of ours");
-    let channels = usize::from(bytes[22]);
-    let rate = u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
-    let samples = bytes[44..].chunks_exact(2 * channels).map(|all| i16::from_le_bytes([all[0], all[1]]));
-    (samples.collect(), rate)
-}
