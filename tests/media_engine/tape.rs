@@ -185,7 +185,6 @@ fn the_tone_of_a_phone_that_sends_both_ways_is_left_out_of_what_is_passed_on_and
     rig.bridge();
     rig.command(tape(A, false));
     let tone = key_samples(5, 8000);
-    let voice = sine(440.0, 0);
     let mut sequence = 0;
     let mut passed = Vec::new();
     for at in 0..30u32 {
@@ -197,6 +196,7 @@ fn the_tone_of_a_phone_that_sends_both_ways_is_left_out_of_what_is_passed_on_and
             sequence += 1;
             rig.receive(A, ANN, head, &report);
         }
+        let voice = sine(440.0, at as u16);
         let samples = if pressed { &tone[(at as usize - 10) * 160..][..160] } else { &voice[..] };
         rig.receive(A, ANN, rtp_header(8, sequence, at * 160, false), &encoded(Codec::Pcma, samples));
         sequence += 1;
