@@ -37,7 +37,7 @@ fn figures_computed_anew_from_the_log_are_those_that_were_counted_live() {
         }
         for turn in 0..60 {
             match seed % 3 {
-                0 => transfer_swarm::act(&mut world, carrier),
+                0 => transfer_swarm::act(&mut world, carrier, COMPANY),
                 _ => swarm::act(&mut world, carrier),
             }
             let pause = world.rng.below(6_000) as u64;

@@ -237,21 +237,28 @@ mod tests {
         let mut pages = ::ogg::PacketReader::new(fs::File::open(path).expect("there"));
         let head = pages.read_packet().expect("whole").expect("a header").data;
         assert_eq!((&head[..8], head[8], head[9]), (&b"OpusHead"[..], 1, 2));
+        assert_eq!(head[18..], [1, 2, 0, 0, 1], "two streams, left and right");
         let pre_skip = usize::from(u16::from_le_bytes([head[10], head[11]]));
         let tags = pages.read_packet().expect("whole").expect("tags").data;
         assert!(tags.starts_with(b"OpusTags"));
-        let mut decoder = opus_rs::OpusDecoder::new(48_000, 2).expect("a rate of Opus");
-        let (mut all, mut position, mut ended) = (Vec::new(), 0, false);
+        let decoder = || opus_rs::OpusDecoder::new(48_000, 1).expect("a rate of Opus");
+        let mut decoders = [decoder(), decoder()];
+        let (mut sides, mut position, mut ended) = ([Vec::new(), Vec::new()], 0, false);
         // A file that was cut ends with its last whole page.
         while let Ok(Some(packet)) = pages.read_packet() {
-            let mut space = [0.0; 2 * 960];
-            let frames = decoder.decode(&packet.data, 960, &mut space).expect("valid");
-            all.extend_from_slice(&space[..2 * frames]);
+            let [toc, length, rest @ ..] = &packet.data[..] else { panic!("two streams") };
+            assert!(*length < 252 && toc & 3 == 0);
+            let (left, right) = rest.split_at(usize::from(*length));
+            let left = [&[*toc], left].concat();
+            for ((decoder, packet), side) in decoders.iter_mut().zip([&left, right]).zip(&mut sides) {
+                let mut space = [0.0; 960];
+                let frames = decoder.decode(packet, 960, &mut space).expect("valid");
+                side.extend_from_slice(&space[..frames]);
+            }
             (position, ended) = (packet.absgp_page(), packet.last_in_stream());
         }
-        all.truncate(2 * position as usize);
-        let side = |at: usize| all.iter().skip(2 * pre_skip + at).step_by(2).copied().collect();
-        (side(0), side(1), position - pre_skip as u64, ended)
+        let [left, right] = sides.map(|side| side[pre_skip..position as usize].to_vec());
+        (left, right, position - pre_skip as u64, ended)
     }
 
     #[test]

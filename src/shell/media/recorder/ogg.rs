@@ -1,4 +1,7 @@
 //! Stereo as Opus in Ogg (RFC 7845), in pages of what is given at a time: a second, as a rule.
+//!
+//! Each side is a stream of its own (channel mapping family 1, two streams, none coupled): what is coded as a pair leaks
+//! from one side into the other at rates that suit voices.
 
 use ::ogg::writing::PacketWriteEndInfo;
 use ::ogg::writing::PacketWriter;
@@ -14,16 +17,16 @@ const POSITIONS: u64 = 960;
 /// What the encoder holds back, in frames at 48 kHz: readers leave out so much of the beginning.
 const PRE_SKIP: u16 = 312;
 
-/// Packets that a page holds at most here: 255 segments, of which a packet takes up to three at our rates.
+/// Packets that a page holds at most here: 255 segments, of which a packet takes one, as a rule.
 const PACKETS_IN_PAGE: usize = 60;
 
-/// Bits a second, and how hard the encoder tries (0 to 10). Of both sides of a telephone call at 16 kHz.
-const BITS: i32 = 40_000;
+/// Bits a second of each side, and how hard the encoder tries (0 to 10).
+const BITS: i32 = 20_000;
 const COMPLEXITY: i32 = 3;
 
 /// An encoder and its pages.
 pub(super) struct OggOpus {
-    encoder: OpusEncoder,
+    sides: [OpusEncoder; 2],
     writer: PacketWriter<'static, Vec<u8>>,
     serial: u32,
     rate: u32,
@@ -52,11 +55,14 @@ impl OggOpus {
     /// # Errors
     /// What the encoder says of other rates.
     pub(super) fn new(rate: u32, serial: u32) -> Result<OggOpus, &'static str> {
-        let mut encoder = OpusEncoder::new(rate as i32, 2, Application::Voip)?;
-        encoder.bitrate_bps = BITS;
-        encoder.complexity = COMPLEXITY;
+        let side = || {
+            let mut encoder = OpusEncoder::new(rate as i32, 1, Application::Voip)?;
+            encoder.bitrate_bps = BITS;
+            encoder.complexity = COMPLEXITY;
+            Ok::<_, &'static str>(encoder)
+        };
         Ok(OggOpus {
-            encoder,
+            sides: [side()?, side()?],
             writer: PacketWriter::new(Vec::new()),
             serial,
             rate,
@@ -74,7 +80,9 @@ impl OggOpus {
         head.extend([1, 2]); // version, channels
         head.extend(PRE_SKIP.to_le_bytes());
         head.extend(self.rate.to_le_bytes());
-        head.extend([0, 0, 0]); // no gain; channel mapping family 0: left, right
+        head.extend([0, 0]); // no gain
+        // Family 1 (§5.1.1.2), two streams, none of them coupled; the first is left, the second right.
+        head.extend([1, 2, 0, 0, 1]);
         self.put(head, PacketWriteEndInfo::EndPage, 0);
         let vendor = concat!("Sentral ", env!("CARGO_PKG_VERSION"));
         let mut tags = Vec::from(*b"OpusTags");
@@ -114,16 +122,31 @@ impl OggOpus {
         let rest = self.rest.split_off(whole);
         let full = std::mem::replace(&mut self.rest, rest);
         for packet in full.chunks_exact(samples) {
-            let mut space = [0; 1276];
-            // An encoder that fails leaves a packet out; readers conceal it, and the positions go on.
-            let length = self.encoder.encode(packet, samples / 2, &mut space).unwrap_or(0);
+            let packet = self.encode_packet(packet);
             self.flush_held(PacketWriteEndInfo::NormalPacket);
-            self.held = Some(space[..length].to_vec());
+            self.held = Some(packet);
             self.packets += 1;
             if self.in_page >= PACKETS_IN_PAGE {
                 self.close_page();
             }
         }
+    }
+
+    /// Both sides of 20 ms as one packet (RFC 7845 §3): the first delimits itself (RFC 6716 appendix B).
+    fn encode_packet(&mut self, stereo: &[f32]) -> Vec<u8> {
+        let mut packet = Vec::with_capacity(160);
+        for (at, encoder) in self.sides.iter_mut().enumerate() {
+            let side: Vec<f32> = stereo.iter().skip(at).step_by(2).copied().collect();
+            let mut space = [0; 1276];
+            let length = encoder.encode(&side, side.len(), &mut space).unwrap_or(0);
+            // An encoder that fails, or packs several frames, leaves a frame of silence: none, by its code.
+            let frame = if length > 0 && space[0] & 3 == 0 { &space[..length] } else { &[WIDE_20_MS][..] };
+            match at {
+                0 => delimit(frame, &mut packet),
+                _ => packet.extend_from_slice(frame),
+            }
+        }
+        packet
     }
 
     fn close_page(&mut self) {
@@ -145,4 +168,21 @@ impl OggOpus {
     fn take(&mut self) -> Vec<u8> {
         std::mem::take(self.writer.inner_mut())
     }
+}
+
+/// TOC octet of one SILK frame of 20 ms, wideband, mono; with no octet behind it the decoder conceals (RFC 6716 §3.1).
+const WIDE_20_MS: u8 = 9 << 3;
+
+/// Appends a packet of one frame with its length behind the TOC octet (RFC 6716 §3.2.1).
+fn delimit(packet: &[u8], out: &mut Vec<u8>) {
+    let [toc, frame @ ..] = packet else { return };
+    out.push(*toc);
+    match u8::try_from(frame.len()) {
+        Ok(length) if length < 252 => out.push(length),
+        _ => {
+            let first = 252 + (frame.len() & 3);
+            out.extend([first as u8, ((frame.len() - first) / 4) as u8]);
+        }
+    }
+    out.extend_from_slice(frame);
 }
