@@ -104,7 +104,7 @@ fn both_hear_each_other(browser: &mut Browser, bo: &Phone) {
     let heard = browser.heard();
     // The browser's own jitter buffer settles in the first second.
     clear("the browser", &heard[RATE as usize..4 * RATE as usize], RATE, (1000.0, -5.9));
-    let of_bo = phone::samples(bo, "dec");
+    let (of_bo, _) = phone::samples(bo, "dec");
     let rate = phone::RATE as usize;
     clear("the phone", &of_bo[of_bo.len() - 3 * rate..][..2 * rate], phone::RATE, (440.0, -12.0));
 }

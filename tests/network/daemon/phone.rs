@@ -115,12 +115,15 @@ pub(crate) fn recording(phone: &Phone, which: &str) -> Option<PathBuf> {
     paths.find(|path| path.to_string_lossy().ends_with(&format!("-{which}.wav")))
 }
 
-/// A recording's samples; the file is not closed properly, so its header is passed over.
-pub(crate) fn samples(phone: &Phone, which: &str) -> Vec<i16> {
+/// A recording's first channel and its rate; the file is not closed properly, so the lengths in its header mean nothing.
+pub(crate) fn samples(phone: &Phone, which: &str) -> (Vec<i16>, u32) {
     let mut bytes = Vec::new();
     let path = recording(phone, which).expect("the call was recorded");
     File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).expect("a file of ours");
-    bytes[44..].chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect()
+    let channels = usize::from(bytes[22]);
+    let rate = u32::from_le_bytes([bytes[24], bytes[25], bytes[26], bytes[27]]);
+    let samples = bytes[44..].chunks_exact(2 * channels).map(|all| i16::from_le_bytes([all[0], all[1]]));
+    (samples.collect(), rate)
 }
 
 /// Where the package puts baresip's modules.
