@@ -29,7 +29,7 @@ const EACH: usize = 5;
 /// Agents of the first queue, which widens.
 const WIDE: usize = 20;
 /// Talks that end, one after the other.
-const TALKS: usize = 3_000;
+const TALKS: usize = 1_000;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(8);
 /// Phones that ring for one caller.
@@ -43,7 +43,7 @@ const WAITING: usize = 500;
 #[ignore = "a measurement: see the head of the file"]
 fn from_a_free_agent_to_the_invite_with_a_thousand_waiting_in_two_hundred_queues() {
     let site = site(2 * QUEUES * EACH + 400, &widening_and_others());
-    let daemon = site.start();
+    let daemon = site.start_mute();
     let mut phones = Phones::new(&site);
     for queue in 1..QUEUES {
         phones.register(&agent(queue, 0));
@@ -83,16 +83,18 @@ fn from_a_free_agent_to_the_invite_with_a_thousand_waiting_in_two_hundred_queues
 fn from_the_callers_end_to_the_silence_of_twenty_phones() {
     let agents: Vec<String> = (0..PHONES).map(|at| agent(0, at)).collect();
     let queue = people(&agents) + &line("queues", 0, &agents, "strategy = \"ring-all\"\nring = \"2m\"");
-    let group = format!("[groups.alle]\nname = \"Alle\"\nmembers = {agents:?}\nring = \"2m\"\n");
+    let group = format!(
+        "[groups.alle]\nname = \"Alle\"\nmembers = {agents:?}\nring = \"2m\"\nno_answer = \"hangup\"\n"
+    );
     let site = site(400, &(queue + &group));
-    let daemon = site.start();
+    let daemon = site.start_mute();
     let mut phones = Phones::new(&site);
     agents.iter().for_each(|agent| phones.register(agent));
     // A queue answers, so that its caller hangs up by BYE; a group rings, so that its caller cancels.
+    let mut callers = Callers::new(&site);
     for (what, number) in [("BYE", number(0)), ("CANCEL", "+4736100999".to_owned())] {
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for _ in 0..HANG_UPS {
-            let mut callers = Callers::new(&site);
             let caller = callers.call(&number);
             let deadline = Instant::now() + PATIENCE;
             while phones.ringing < PHONES {
@@ -118,7 +120,7 @@ fn what_a_waiting_caller_costs() {
     let agents = vec![agent(0, 0)];
     let queue = people(&agents) + &line("queues", 0, &agents, "join = \"always\"");
     let site = site(2 * WAITING + 100, &queue);
-    let daemon = site.start();
+    let daemon = site.start_mute();
     let mut phones = Phones::new(&site);
     let mut callers = Callers::new(&site);
     // Once before, so that what is kept for good is there.
@@ -167,7 +169,7 @@ fn what_loading_ten_thousand_users_and_a_thousand_queues_costs_who_waits() {
         }
     };
     write(0);
-    let daemon = site.start();
+    let daemon = site.start_mute();
     let mut phones = Phones::new(&site);
     let mut callers = Callers::new(&site);
     for _ in 0..WAITING {

@@ -75,7 +75,7 @@ fn next(line: &Line, begins: &str, cseq: &str) -> String {
 #[test]
 fn a_mobile_is_shown_the_callers_number_with_diversion_and_ours_when_the_carrier_refuses_it() {
     let (site, line) = site(|site| Line::new([127, 0, 0, 2], site.sip));
-    let daemon = site.start();
+    let daemon = site.start_mute();
     let ip = line.address.ip();
     let sdp = format!("v=0\no=- 1 1 IN IP4 {ip}\ns=-\nc=IN IP4 {ip}\nt=0 0\nm=audio 9 RTP/AVP 8\n");
     let to = format!("<sip:{EVA}@127.0.0.1>");

@@ -154,9 +154,21 @@ impl Site {
         self.start_with(&[])
     }
 
-    /// Starts the daemon so that it takes it to be `time`, as RFC 3339 writes it, and waits until it answers.
+    /// Starts the daemon without the system's prompts, which take seconds to read, and waits until it answers.
+    pub(crate) fn start_mute(&self) -> Daemon<'_> {
+        self.start_with(&[("SENTRAL_MEDIA", &self.no_prompts())])
+    }
+
+    /// Like [`Site::start_mute`]; the daemon takes it to be `time`, as RFC 3339 writes it.
     pub(crate) fn start_at(&self, time: &str) -> Daemon<'_> {
-        self.start_with(&[("SENTRAL_TEST_TIME", time)])
+        self.start_with(&[("SENTRAL_MEDIA", &self.no_prompts()), ("SENTRAL_TEST_TIME", time)])
+    }
+
+    /// A folder of prompts without any.
+    fn no_prompts(&self) -> String {
+        let folder = self.folder().join("prompts");
+        fs::create_dir_all(folder.join("nb")).expect("a folder");
+        folder.display().to_string()
     }
 
     fn start_with(&self, environment: &[(&str, &str)]) -> Daemon<'_> {
