@@ -197,7 +197,7 @@ fn mistakes_in_several_files_are_told_together_and_nothing_is_loaded() {
     assert_eq!(
         errors,
         [
-            "companies/nordlys-bakeri.toml:23:1: number +4736000300 is already given to hangup of annen",
+            "companies/nordlys-bakeri.toml:31:1: number +4736000300 is already given to hangup of annen",
             "plans.toml:3:8: a size needs its unit: write \"10MB\"",
         ]
     );

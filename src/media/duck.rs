@@ -75,15 +75,20 @@ mod tests {
     use super::*;
 
     /// Mean magnitude of what is heard at the end of so many packets.
-    fn heard(duck: &mut Duck, decoder: &mut Decoder, packets: usize, under: bool) -> (i32, bool) {
+    fn heard(
+        duck: &mut Duck,
+        (encoder, decoder): (&mut Encoder, &mut Decoder),
+        packets: usize,
+        under: bool,
+    ) -> (i32, bool) {
         let codec = duck.codec;
         let samples: Vec<i16> = (0..160 * codec.samples_per_byte())
             .map(|at| if (at / (4 * codec.samples_per_byte())).is_multiple_of(2) { 8000 } else { -8000 })
             .collect();
-        let mut music = Vec::new();
-        Encoder::new(codec).encode(&samples, &mut music);
         let (mut level, mut more) = (0, true);
         for _ in 0..packets {
+            let mut music = Vec::new();
+            encoder.encode(&samples, &mut music);
             let mut packet = vec![codec.silence(); 160];
             more = duck.blend(&music, &mut packet, under);
             let mut out = vec![0i16; samples.len()];
@@ -96,16 +101,18 @@ mod tests {
     #[test]
     fn music_goes_down_by_fifteen_decibels_and_comes_back_smoothly() {
         for codec in [Codec::Pcma, Codec::Pcmu, Codec::G722] {
-            let (mut duck, mut decoder) = (Duck::new(codec), Decoder::new(codec));
-            let (before, _) = heard(&mut duck, &mut decoder, 1, false);
-            let (falling, _) = heard(&mut duck, &mut decoder, 2, true);
-            let (under, more) = heard(&mut duck, &mut decoder, 20, true);
+            let (mut duck, mut encoder, mut decoder) =
+                (Duck::new(codec), Encoder::new(codec), Decoder::new(codec));
+            let mut heard = |packets, under| heard(&mut duck, (&mut encoder, &mut decoder), packets, under);
+            let (before, _) = heard(1, false);
+            let (falling, _) = heard(2, true);
+            let (under, more) = heard(20, true);
             let decibels = 20.0 * (f64::from(under) / 8000.0).log10();
             assert!(falling < 8000 && falling > under + 500, "{codec:?}: {before} {falling} {under}");
             assert!((-16.5..-13.5).contains(&decibels) && more, "{codec:?}: {decibels} dB");
-            let (rising, more) = heard(&mut duck, &mut decoder, 5, false);
+            let (rising, more) = heard(5, false);
             assert!(rising > under && rising < 4000 && more, "{codec:?}: {rising}");
-            let (back, more) = heard(&mut duck, &mut decoder, 40, false);
+            let (back, more) = heard(40, false);
             assert!(back > 6500 && !more, "{codec:?}: {back}");
         }
     }

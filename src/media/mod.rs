@@ -74,26 +74,12 @@ pub struct PlayId(pub u64);
 pub struct RecordId(pub u64);
 
 /// What the recording of a call becomes: two channels, one for each side.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TapeForm {
     /// 16-bit PCM.
-    #[default]
     Wav,
     /// Opus in Ogg (RFC 7845).
     Opus,
-}
-
-impl TapeForm {
-    /// Of the file's name.
-    pub fn extension(self) -> &'static str {
-        match self {
-            TapeForm::Wav => "wav",
-            TapeForm::Opus => "opus",
-        }
-    }
 }
 
 /// Names a clip of the bank; the engine looks it up when a command is carried out.

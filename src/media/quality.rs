@@ -45,7 +45,7 @@ mod tests {
             (Codec::Pcmu, 0.0, 150.0, 4.34),
             (Codec::Pcma, 0.02, 100.0, 4.2),
             (Codec::Pcma, 0.1, 100.0, 3.3),
-            (Codec::Pcma, 0.0, 400.0, 3.44),
+            (Codec::Pcma, 0.0, 400.0, 3.05),
             (Codec::Opus, 0.02, 100.0, 4.2),
             (Codec::Pcma, 1.0, 0.0, 1.1),
         ] {

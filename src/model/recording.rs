@@ -6,13 +6,32 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::media::TapeForm;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::id::LineId;
 use crate::model::id::MediaId;
 use crate::model::id::Number;
 use crate::model::id::UserId;
+
+/// What the recording of a call becomes: two channels, one for each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FileForm {
+    /// WAV with 16-bit samples.
+    #[default]
+    Wav,
+    /// Opus in Ogg (RFC 7845).
+    Opus,
+}
+
+impl FileForm {
+    /// Of the file's name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            FileForm::Wav => "wav",
+            FileForm::Opus => "opus",
+        }
+    }
+}
 
 /// Whether calls are recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +53,7 @@ pub struct Recordings {
     /// How long they are kept; none is for ever.
     pub keep: Option<Duration>,
     /// What they become.
-    pub form: TapeForm,
+    pub form: FileForm,
     /// Both parties are told before one begins, unless the caller has consented.
     pub announce: bool,
     /// What they are told, else the system's announcement.
@@ -47,7 +66,7 @@ impl Default for Recordings {
     fn default() -> Recordings {
         Recordings {
             keep: Some(Duration::from_secs(90 * 86_400)),
-            form: TapeForm::Wav,
+            form: FileForm::Wav,
             announce: true,
             announcement: None,
             private: Vec::new(),

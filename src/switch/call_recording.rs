@@ -41,6 +41,7 @@ use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::number;
 use crate::model::prompt::PromptKey;
+use crate::model::recording::FileForm;
 use crate::model::recording::Recording;
 use crate::model::recording::RecordingView;
 use crate::switch::Output;
@@ -406,12 +407,16 @@ impl Switch {
         self.next_record += 1;
         let record = RecordId(self.next_record);
         let id: Arc<str> = format!("{call}-{}", self.next_record).into();
-        let form = company.recordings.form;
+        let kept = company.recordings.form;
+        let form = match kept {
+            FileForm::Wav => TapeForm::Wav,
+            FileForm::Opus => TapeForm::Opus,
+        };
         let zone = TimeZone::get(&company.zone).unwrap_or(TimeZone::UTC);
         let day = zone.to_datetime(now.utc).date();
         let (year, month, day) = (day.year(), day.month(), day.day());
         let folder = format!("recordings/{}/{year:04}/{month:02}/{day:02}", company.id);
-        let file: Arc<str> = format!("{folder}/{id}.{}", form.extension()).into();
+        let file: Arc<str> = format!("{folder}/{id}.{}", kept.extension()).into();
         let user = other.and_then(|leg| self.legs.get(&leg)?.user.clone()).map(|key| key.user);
         let recording = RecordingView {
             id: id.clone(),

@@ -17,7 +17,7 @@ use crate::daemon::siege::transact;
 use crate::daemon::siege::uri;
 use crate::daemon::tone::level_db;
 
-const ROOM: &str = "+4736000140";
+const ROOM: &str = "+4736000170";
 const FRAME: Duration = Duration::from_millis(20);
 /// Packets that each sends: four seconds, of which the last is measured.
 const PACKETS: u32 = 200;

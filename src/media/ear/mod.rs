@@ -251,8 +251,10 @@ impl Ear {
             self.mode = Mode::Playing { next: first.time, last: first.sequence - 1, stalled: 0, pause };
             return true;
         }
+        let next = next + stalled_units;
+        let hole = hole - stalled_units;
         let piece = hole.min(20 * clock);
-        self.mode = Mode::Playing { next: next + piece, last, stalled, pause };
+        self.mode = Mode::Playing { next: next + piece, last, stalled: 0, pause };
         let adjoins = next + piece == first.time && first.sequence == last + 2;
         self.invent((piece * self.own() / (clock * 1000)) as usize, adjoins);
         true

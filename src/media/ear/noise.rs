@@ -8,7 +8,8 @@ const ORDER_MAX: usize = 10;
 pub(super) struct Noise {
     /// Root mean square of what excites the filter.
     gain: f32,
-    /// The all-pole filter, and its past outputs, the newest first.
+    /// Reflection coefficients of the all-pole filter, and what its stages held at the sample before: as a lattice it
+    /// is stable whatever the rounding.
     filter: [f32; ORDER_MAX],
     past: [f32; ORDER_MAX],
     chance: u32,
@@ -30,10 +31,6 @@ impl Noise {
             // §3.2: kᵢ = 258 (Nᵢ − 127) / 32768; 255 is reserved.
             let k = 258.0 * (f32::from(*byte) - 127.0) / 32_768.0;
             let k = k.clamp(-0.98, 0.98);
-            let before = filter;
-            for at in 0..order {
-                filter[at] = before[at] + k * before[order - 1 - at];
-            }
             filter[order] = k;
             left *= 1.0 - k * k;
         }
@@ -51,11 +48,15 @@ impl Noise {
             self.chance ^= self.chance >> 17;
             self.chance ^= self.chance << 5;
             let white = (self.chance as f32 / u32::MAX as f32 - 0.5) * 12f32.sqrt();
-            let shaped: f32 = self.filter.iter().zip(self.past).map(|(a, y)| a * y).sum();
-            let value = self.gain * white - shaped;
-            self.past.copy_within(..ORDER_MAX - 1, 1);
-            self.past[0] = value;
-            *sample = value.round() as i16;
+            let mut forward = self.gain * white;
+            for order in (0..ORDER_MAX).rev() {
+                forward -= self.filter[order] * self.past[order];
+                if order + 1 < ORDER_MAX {
+                    self.past[order + 1] = self.past[order] + self.filter[order] * forward;
+                }
+            }
+            self.past[0] = forward;
+            *sample = forward.round() as i16;
         }
     }
 }
@@ -69,9 +70,9 @@ mod tests {
         for payload in [&[50][..], &[50, 200, 90], &[50, 20], &[50; 20]] {
             let mut noise = Noise::default();
             noise.set(payload);
-            let mut samples = vec![0; 16_000];
+            let mut samples = vec![0; 800_000];
             noise.fill(&mut samples);
-            let power: f64 = samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 16_000.0;
+            let power: f64 = samples.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 800_000.0;
             let level = 10.0 * power.log10() - 20.0 * 32_767f64.log10();
             assert!((level + 50.0).abs() < 1.5, "{payload:?}: {level} dBov");
         }

@@ -62,6 +62,8 @@ pub(super) struct Packets {
     /// Everything below this number is gone.
     first: i64,
     begun: bool,
+    /// What follows the last packet that was too old to be of this line: two of them in order are another line.
+    astray: Option<u16>,
 }
 
 impl Packets {
@@ -89,8 +91,17 @@ impl Packets {
         let sequence = self.newest + i64::from(ahead);
         let time = self.time + moved;
         if sequence <= self.newest - SLOTS as i64 {
+            // RFC 3550 appendix A.1: the other side may have begun anew a little below where it was.
+            if self.astray == Some(header.sequence) {
+                self.restart(header);
+                let time = self.time;
+                self.hold((self.newest, time, content), payload);
+                return Place::Restarted(time);
+            }
+            self.astray = Some(header.sequence.wrapping_add(1));
             return Place::Doubled;
         }
+        self.astray = None;
         if self.slot(sequence).held.is_some_and(|(number, ..)| number == sequence) {
             return Place::Doubled;
         }
@@ -129,6 +140,7 @@ impl Packets {
         self.time = i64::from(header.timestamp);
         self.first = self.newest - SLOTS as i64 / 2;
         self.begun = true;
+        self.astray = None;
     }
 
     fn hold(&mut self, held: (i64, i64, Content), payload: &[u8]) {

@@ -58,6 +58,12 @@ impl Engine {
     fn audio(&mut self, elapsed: Duration, port: u16, from: SocketAddr, datagram: &mut [u8]) {
         let ms = elapsed.as_millis() as u64;
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
+        if stream.latch.is_foreign(from) {
+            // Before it is opened: a copy sent from elsewhere must not use up the number of the packet itself.
+            stream.dropped += 1;
+            self.out.dropped.stranger += 1;
+            return;
+        }
         let Some((kind, header, range)) = open(stream, datagram) else {
             stream.dropped += 1;
             self.out.dropped.no_use(stream.srtp.is_some());

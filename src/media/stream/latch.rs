@@ -116,9 +116,14 @@ impl Latch {
         self.pair = pair;
     }
 
+    /// Whether ICE has another pair, so that nothing of `from` is meant.
+    pub fn is_foreign(&self, from: SocketAddr) -> bool {
+        self.rules.ice && self.pair != Some(from)
+    }
+
     /// Takes a valid packet of `from`; what is not valid RTP of the session, or DTLS for it, must not come here.
     pub fn receive(&mut self, from: SocketAddr, ms: u64) -> Sender {
-        if self.rules.ice && self.pair != Some(from) {
+        if self.is_foreign(from) {
             return Sender::Stranger;
         }
         let source = self.source;

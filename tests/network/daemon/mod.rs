@@ -49,7 +49,7 @@ music  = "musikk"
 "+4736000100" = "flow:hovednummer"
 "+4736000110" = "queue:salg"
 "+4736000130" = "flow:tone"
-"+4736000140" = "room:mote"
+"+4736000170" = "room:mote"
 
 [users]
 anna  = { name = "Anna",  ext = "101", number = "+4736000101" }

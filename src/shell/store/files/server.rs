@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::media::TapeForm;
 use crate::model::id::WebhookId;
+use crate::model::recording::FileForm;
 use crate::model::recording::Recordings;
 use crate::model::server::Codes;
 use crate::model::server::Hep;
@@ -203,7 +203,7 @@ pub(super) fn recordings(mut table: Table<'_>, under: &Recordings, of_company: b
     recordings
 }
 
-const FORMS: &[(&str, TapeForm)] = &[("wav", TapeForm::Wav), ("opus", TapeForm::Opus)];
+const FORMS: &[(&str, FileForm)] = &[("wav", FileForm::Wav), ("opus", FileForm::Opus)];
 
 /// A range of RTP ports: each call takes an even one and the odd one above it.
 fn ports(value: Value<'_>) -> Option<(u16, u16)> {
