@@ -506,8 +506,12 @@ impl Switch {
         }
     }
 
-    /// A party of `from` goes on in `into`, and the recording with them; one that runs there ends.
+    /// A party of `from` goes on in `into`, and the recording with them: of two, the one that began first.
     pub(crate) fn hand_over_recording(&mut self, now: Now, from: CallId, into: CallId) {
+        let began = |call| self.calls.get(&call).and_then(|of| Some(of.tape.running.as_ref()?.record));
+        if began(into).is_some_and(|theirs| began(from).is_some_and(|ours| theirs < ours)) {
+            return self.stop_taping(from);
+        }
         let Some(running) = self.calls.get_mut(&from).and_then(|of| of.tape.running.take()) else { return };
         self.stop_taping(into);
         let fields = Fields { file: Some(running.file.clone()), ..Fields::default() };

@@ -82,11 +82,14 @@ fn an_agent_hears_first_that_the_system_has_paused_them_and_wrap_up_can_be_ended
         (Service::Unpause, paused, "answer; unpause; play pause/off"),
         (Service::WrapUpEnd, wraps_up, "answer; wrap-up end; play wrap-up/end"),
         (Service::WrapUpExtend, wraps_up, "answer; wrap-up extend; play wrap-up/more"),
-        (Service::Menu, paused, "answer; play pause/auto+queue/logged-in+service/menu"),
     ];
     for (service, duty, expect) in rows {
         assert_eq!(run(service.clone(), duty), expect, "{service:?}");
     }
+    let mut menu = Bench::with("", service::program(Service::Menu)).calling("kari");
+    menu.duty = paused;
+    assert_eq!(menu.start(), "answer");
+    assert_eq!(menu.on(Event::Acked), "play pause/auto+queue/logged-in+service/menu");
 }
 
 #[test]

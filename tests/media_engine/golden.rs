@@ -224,10 +224,10 @@ fn what_is_lost_and_no_more_is_invented() {
         let mut rng = Rng::from_seed(seed);
         let mut sent = packets(Codec::Pcmu, Manner::default(), 20_000);
         let whole = sent.len();
+        // What is lost at the end is not known to be lost.
+        let end = sent.split_off(whole - 20);
         lose(&mut sent, 5, &mut rng);
-        if sent.last().is_some_and(|packet| usize::from(packet.header.sequence) < whole - 1) {
-            continue; // the end is not known to be lost
-        }
+        sent.extend(end);
         let lost = (whole - sent.len()) as u64;
         let mut ear = Ear::new(Codec::Pcmu, 8000);
         hear(&mut ear, Codec::Pcmu, 8000, &sent, 19_900);

@@ -57,7 +57,7 @@ fn a_browser_is_answered_with_all_it_needs_and_nothing_else() {
     let expect = format!(
         "v=0\r\no=- 42 1 IN IP4 198.51.100.9\r\ns=-\r\nc=IN IP4 198.51.100.9\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-lite\r\n\
          m=audio 20000 UDP/TLS/RTP/SAVPF 0 126 13\r\na=mid:0\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:126 telephone-event/8000\r\n\
-         a=fmtp:126 0-15\r\na=ptime:20\r\na=sendrecv\r\na=rtcp-mux\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n\
+         a=fmtp:126 0-15\r\na=rtpmap:13 CN/8000\r\na=ptime:20\r\na=sendrecv\r\na=rtcp-mux\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n\
          a=fingerprint:{}\r\na=setup:passive\r\na=candidate:1 1 udp 2130706431 198.51.100.9 20000 typ host\r\n\
          a=candidate:2 1 udp 2130706175 10.0.0.9 20000 typ host\r\na=end-of-candidates\r\na=msid:sentral audio\r\n\
          m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\nm=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n",

@@ -258,21 +258,32 @@ mod tests {
                 packet
             })
             .collect();
-        let (mut whole, mut holed) = (Decoder::new(16_000), Decoder::new(16_000));
-        let (mut there, mut corrected) = ([0; 1920], [0; 320]);
-        for (at, packet) in packets.iter().enumerate().take(30) {
-            whole.decode(packet, &mut there);
-            if at == 29 {
-                holed.conceal(Lost::Correct(&packets[30]), &mut corrected);
-            } else {
-                holed.decode(packet, &mut [0; 1920]);
+        // Signal to error of a lost frame, over several of them.
+        let ratio = |correct: bool| {
+            let (mut power, mut error) = (0.0, 1.0);
+            for missing in 20..39 {
+                let (mut whole, mut holed) = (Decoder::new(16_000), Decoder::new(16_000));
+                let (mut there, mut made) = ([0; 1920], [0; 320]);
+                for packet in &packets[..missing] {
+                    whole.decode(packet, &mut there);
+                    holed.decode(packet, &mut [0; 1920]);
+                }
+                whole.decode(&packets[missing], &mut there);
+                let lost = if correct { Lost::Correct(&packets[missing + 1]) } else { Lost::Conceal };
+                holed.conceal(lost, &mut made);
+                for (a, b) in there.iter().zip(made) {
+                    power += f64::from(*a).powi(2);
+                    error += (f64::from(*a) - f64::from(b)).powi(2);
+                }
             }
-        }
-        let error: f64 =
-            there.iter().zip(corrected).map(|(a, b)| (f64::from(*a) - f64::from(b)).powi(2)).sum();
-        let power: f64 = there[..320].iter().map(|s| f64::from(*s).powi(2)).sum();
-        let ratio = 10.0 * (power / error.max(1.0)).log10();
-        assert!(ratio > 6.0, "{ratio} dB");
+            10.0 * (power / error).log10()
+        };
+        let (corrected, concealed) = (ratio(true), ratio(false));
+        assert!(
+            corrected > concealed + 3.0,
+            "{corrected} dB, {concealed} dB without the packet behind {:?}",
+            packets.iter().map(|p| (p[0] >> 3, p[1] >> 6, p.len())).collect::<Vec<_>>()
+        );
     }
 
     #[test]

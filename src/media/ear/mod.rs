@@ -79,6 +79,8 @@ pub struct Ear {
     stretched_ms: u64,
     /// How long the packet that was decoded last had been held, beyond the quickest.
     held_us: i64,
+    /// How much is pulled at a time.
+    wanted_us: i64,
     figures: Figures,
 }
 
@@ -116,6 +118,7 @@ impl Ear {
             mode: Mode::Idle,
             stretched_ms: 0,
             held_us: 0,
+            wanted_us: 0,
             figures: Figures::default(),
             decoder,
         }
@@ -193,6 +196,7 @@ impl Ear {
     /// hear. Else `out` is silence: nothing has come, or nothing for a long time.
     pub fn pull(&mut self, out: &mut [i16], ms: u64) -> bool {
         let wanted = self.resampler.as_ref().map_or(out.len(), |resampler| resampler.needs(out.len()));
+        self.wanted_us = wanted as i64 * 1_000_000 / self.own();
         let mut heard = self.mode != Mode::Idle;
         while self.line.len() - self.head < wanted {
             heard |= self.produce(ms);
@@ -324,9 +328,13 @@ impl Ear {
             self.invent(missing as usize, false);
         }
         self.mode = Mode::Playing { next: behind.max(next), last, stalled: 0, pause };
-        let excess = due_us - self.delay.due_us(self.micros(time));
-        self.held_us = excess + self.delay.target_us();
-        self.keep_pace(excess, ms);
+        let wanted_by = self.delay.due_us(self.micros(time));
+        self.held_us = due_us - wanted_by + self.delay.target_us();
+        // What counts is the packet that this pull needs last: it must be there now, whenever it is heard.
+        let (now_us, length) = (ms as i64 * 1000, self.micros(behind - time).max(1));
+        let to_come = (self.wanted_us - (due_us - now_us) - length).max(0);
+        let behind_it = (to_come + length - 1) / length * length;
+        self.keep_pace(now_us - behind_it - wanted_by, ms);
     }
 
     /// Makes what waits a little shorter or longer, when packets are held `excess` microseconds longer than wanted.

@@ -67,7 +67,9 @@ mod tests {
 
     #[test]
     fn noise_has_the_level_it_is_told_whatever_its_spectrum() {
-        for payload in [&[50][..], &[50, 200, 90], &[50, 20], &[50; 20]] {
+        for payload in
+            [&[50][..], &[50, 200, 90], &[50, 20], &[50, 200, 60, 150, 100, 140, 120, 130, 127, 127, 127, 90]]
+        {
             let mut noise = Noise::default();
             noise.set(payload);
             let mut samples = vec![0; 800_000];

@@ -33,7 +33,7 @@ pub(super) fn step(excess: i64, rest_ms: u64) -> Option<Step> {
     let rested = rest_ms >= if hard { URGENT_REST_MS } else { REST_MS };
     match excess {
         EXCESS_US.. if rested => Some(Step::Shorten { hard }),
-        ..=LACK_US if rested => Some(Step::Lengthen { hard: excess <= 2 * LACK_US }),
+        ..=LACK_US if rested => Some(Step::Lengthen { hard: excess <= LACK_US * 3 / 2 }),
         _ => None,
     }
 }
