@@ -3,6 +3,8 @@
 //!
 //! Prints p50, p99 and the longest of each. The same through sockets: `tests/network/figures.rs`.
 
+#![allow(clippy::disallowed_methods)] // a bench reads the clock
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;

@@ -398,7 +398,9 @@ fn transcoding_keeps_level_and_frequency() {
 fn what_is_played_is_heard_in_opus_and_l16_too() {
     for codec in [Codec::Opus, Codec::L16] {
         let mut rig = Rig::new();
-        let tone: Vec<i16> = (0..16_000).map(|at| (8000.0 * (f64::from(at) * 0.3927).sin()) as i16).collect();
+        let tone: Vec<i16> = (0..16_000)
+            .map(|at| (8000.0 * (f64::from(at) * std::f64::consts::FRAC_PI_8).sin()) as i16)
+            .collect();
         rig.bank
             .insert("tone".into(), std::sync::Arc::new(sentral::media::bank::Clip::from_pcm(&tone, 16_000)));
         rig.open(A, session(ANN, codec));

@@ -336,7 +336,7 @@ mod tests {
                 2200.0 + rng.below(900) as f64,
             ];
             let narrow = 40.0 + rng.below(120) as f64;
-            let count = 8 * (40 + rng.below(160) as usize);
+            let count = 8 * (40 + rng.below(160));
             for at in 0..count {
                 let hertz = pitch * (1.0 + 0.2 * glide * at as f64 / count as f64);
                 phase += std::f64::consts::TAU * hertz / 8000.0;

@@ -2,7 +2,7 @@
 //! out in order as stereo, the left side being the caller's.
 //!
 //! The moment at which a packet came places the first of a line; the timestamps place those behind it, so that jitter
-//! is not heard. A line that drifts away from the clock by more than [`DRIFT_MAX_MS`] is placed anew. What never came,
+//! is not heard. A line that drifts away from the clock by more than `DRIFT_MAX_MS` is placed anew. What never came,
 //! what was paused, and what came too late is silence.
 
 use std::time::Duration;
@@ -150,6 +150,7 @@ fn frames(since: Duration, rate: u32) -> u64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an `Instant` has no other beginning")]
 mod tests {
     use super::*;
     use crate::media::codec::Encoder;

@@ -1,7 +1,7 @@
 //! Conversion between 8, 16 and 48 kHz as audio goes by: a windowed sinc, one set of taps for each phase.
 //!
 //! The band that both rates carry passes flat up to 0.42 of the lower rate; what would fold is 60 dB down. The delay
-//! is [`HALF_TAPS`] samples of the lower rate, 3 ms at 8 kHz.
+//! is `HALF_TAPS` samples of the lower rate, 3 ms at 8 kHz.
 
 /// Taps on either side of a sample, in samples of the lower of the two rates.
 const HALF_TAPS: usize = 24;

@@ -63,7 +63,8 @@ fn a_key_is_taken_once_however_and_whenever_it_comes() {
     use Way::Released;
     use Way::Tone;
     // When the second press or the second way comes, in milliseconds after the first; and what the record says.
-    let rows: &[(&str, &[(Way, u64)], usize)] = &[
+    type Row<'a> = (&'a str, &'a [(Way, u64)], usize);
+    let rows: &[Row<'_>] = &[
         ("an event", &[(Event, 0)], 1),
         ("INFO", &[(Relay, 0)], 1),
         ("plain INFO", &[(Plain, 0)], 1),
