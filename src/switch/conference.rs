@@ -174,6 +174,7 @@ impl Conferences {
         self.meetings.get_mut(key)?.attendees.iter_mut().find(|attendee| attendee.call == call)
     }
 
+    #[cfg(debug_assertions)]
     fn knows(&self, key: &RoomKey, call: CallId) -> bool {
         self.meetings.get(key).is_some_and(|of| of.attendees.iter().any(|attendee| attendee.call == call))
     }
