@@ -343,8 +343,8 @@ fn replay(siege: &Siege<'_>) -> Tally {
             let attacker = Line::new(from, siege.site.sip);
             // The proof says nothing of where it comes from, nor of which request it was.
             let text = seen.replace(&phone, &attacker.address.to_string());
-            let text =
-                text.replace("Call-ID: register", &format!("Call-ID: replay-{}", attacker.address.port()));
+            // Two hosts may draw the same port: by that alone it would be one request that came by two ways (482).
+            let text = text.replace("Call-ID: register", &format!("Call-ID: replay-{}", attacker.address));
             let answer = transact(&attacker, &text);
             assert!(answer.starts_with("SIP/2.0 401 "), "{at}: {answer}");
         }
