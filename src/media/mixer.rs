@@ -243,8 +243,9 @@ mod tests {
         for frame in 0..10 {
             let loud: Vec<i32> = (0..160).map(|at| sine(frame * 160 + at)).collect();
             limiter.limit(&loud, &mut out);
-            let peak = out.iter().map(|sample| sample.unsigned_abs()).max().expect("samples");
-            assert!(frame == 0 || (29_000..=30_050).contains(&peak), "frame {frame}: {peak}");
+            // Behind the eighth in which it turns down.
+            let peak = out[20..].iter().map(|sample| sample.unsigned_abs()).max().expect("samples");
+            assert!((29_000..=30_000).contains(&peak), "frame {frame}: {peak}");
             // A sine that was cut off would stand still at its peaks.
             let still = out.windows(2).skip(20).filter(|pair| pair[0] == pair[1] && pair[0] != 0).count();
             assert!(still == 0, "frame {frame}");
