@@ -5,6 +5,8 @@
 
 #[path = "media_engine/browser.rs"]
 mod browser;
+#[path = "media_engine/correction.rs"]
+mod correction;
 #[path = "media_engine/duck.rs"]
 mod duck;
 #[path = "media_engine/field.rs"]
@@ -15,6 +17,8 @@ mod golden;
 mod mix;
 #[path = "media_engine/noise.rs"]
 mod noise;
+#[path = "media_engine/opus_compare.rs"]
+mod opus_compare;
 #[path = "media_engine/opus_oracle.rs"]
 mod opus_oracle;
 #[path = "media_engine/rig.rs"]

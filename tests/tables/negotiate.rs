@@ -126,7 +126,7 @@ fn opus_is_taken_with_its_clock_and_as_the_other_side_wants_it() {
     let plain = "m=audio 4 RTP/AVP 96 101\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 maxaveragebitrate=510000\r\n\
         a=rtpmap:101 telephone-event/8000\r\na=ptime:120\r\n";
     let session = answered(plain).1.session;
-    assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (28_000, false, false));
+    assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (40_000, false, false));
     assert_eq!((session.dtmf, session.packet_ms), (Some(101), 60), "a phone of one telephone-event");
     // Another clock, or a static number without a name, is not Opus.
     let other = "m=audio 4 RTP/AVP 96 111 0\r\na=rtpmap:96 opus/16000/2\r\n";
