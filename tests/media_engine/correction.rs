@@ -54,7 +54,6 @@ fn an_ear_heals_what_concealment_only_covers() {
         far(&heard)
     };
     let (without, with) = (hear(false), hear(true));
-    println!("an ear: without {without:.2} dB, with {with:.2} dB apart");
     assert!(with < without * 0.75, "without {without:.2} dB, with {with:.2} dB apart");
 }
 
@@ -101,7 +100,6 @@ fn what_a_phone_reports_lost_is_sent_so_that_it_can_be_healed() {
         far(&golden::hear(&mut ear, Codec::Opus, RATE, &holed(&packets), MS as u64 + 300))
     };
     let (without, with) = (hear(false), hear(true));
-    println!("to a phone: without {without:.2} dB, with {with:.2} dB apart");
     assert!(with < without * 0.75, "without {without:.2} dB, with {with:.2} dB apart");
 }
 
@@ -127,6 +125,5 @@ fn what_is_lost_of_a_phone_is_healed_before_it_is_passed_on() {
         far(&heard)
     };
     let (without, with) = (hear(false), hear(true));
-    println!("from a phone: without {without:.2} dB, with {with:.2} dB apart");
     assert!(with < without * 0.75, "without {without:.2} dB, with {with:.2} dB apart");
 }

@@ -40,7 +40,6 @@ fn what_we_encode_libopus_decodes_to_the_same_as_we_do() {
         let theirs = decoded_by_libopus(&file);
         let ours = decoded_by_us(&packets);
         let ratio = alike(&ours, &theirs);
-        println!("{rate} Hz, {frame_ms} ms, correction {fec}: {ratio:.1} dB");
         assert!(ratio > 40.0, "{rate} Hz, {frame_ms} ms, correction {fec}: {ratio:.1} dB");
         let quality = quality(&theirs, &ours);
         assert!(quality > 95.0, "{rate} Hz, {frame_ms} ms, correction {fec}: {quality:.1} %");
@@ -87,12 +86,10 @@ fn what_libopus_encodes_we_decode_to_the_same_as_it_does() {
         let ratio = alike(&ours[skip..], &theirs);
         assert!(ratio > 90.0, "{options:?}: {ratio:.1} dB");
         let quality = quality(&theirs[..144_000], &ours[skip..][..144_000]);
-        println!("{options:?}: {ratio:.1} dB, {quality:.1} %");
         assert!(quality > 99.0, "{options:?}: {quality:.1} %");
         modes.extend(packets.iter().map(|packet| packet[0] >> 3));
     }
     // RFC 6716 table 2: the configurations that were met.
-    println!("{modes:?}");
     for (mode, configurations) in
         [("SILK, narrow", 0..4), ("SILK, wide", 8..12), ("hybrid", 12..16), ("CELT", 16..32)]
     {

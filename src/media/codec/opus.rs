@@ -408,29 +408,22 @@ mod tests {
         }
         let theirs: Vec<i16> =
             CORRECTED.chunks_exact(2).map(|two| i16::from_le_bytes([two[0], two[1]])).collect();
-        let (mut decoder, mut ours) = (Decoder::new(16_000), Vec::new());
+        let (mut decoder, mut expected, mut copies) = (Decoder::new(16_000), theirs.chunks_exact(320), 0);
         for (at, packet) in packets.iter().enumerate() {
             let mut out = [0; 1920];
             if at > 20 && at % 7 == 3 {
                 decoder.conceal(Lost::Correct(packets[at + 1]), &mut out[..320]);
-                ours.extend_from_slice(&out[..320]);
+                let expected = expected.next().expect("of each lost packet");
+                // In a pause there is no copy, and each conceals in its own way.
+                if has_copy(packets[at + 1]) {
+                    copies += 1;
+                    assert_eq!(&out[..320], expected, "packet {at}");
+                }
             } else {
                 decoder.decode(packet, &mut out);
             }
         }
-        assert_eq!(ours.len(), theirs.len());
-        for (at, (a, b)) in ours.chunks(320).zip(theirs.chunks(320)).enumerate() {
-            println!(
-                "{at}: {:?} of {:?}",
-                a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max(),
-                b.iter().max()
-            );
-        }
-        let error: f64 = ours.iter().zip(&theirs).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
-        let power: f64 = theirs.iter().map(|b| f64::from(*b).powi(2)).sum();
-        let ratio = 10.0 * (power / error).log10();
-        println!("{ratio:.1} dB");
-        assert!(ratio > 30.0, "{ratio:.1} dB");
+        assert_eq!(copies, 7);
     }
 
     #[test]
