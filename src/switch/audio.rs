@@ -40,6 +40,11 @@ impl Switch {
     /// talks is not.
     pub(crate) fn audio_failed(&mut self, now: Now, stream: StreamId, fault: Fault) {
         let Some(id) = self.by_stream.get(&stream).copied() else { return };
+        // Who holds sends nothing as a rule, and before the answer the network need not.
+        let holds = self.legs.get(&id).is_some_and(Leg::on_hold);
+        if fault == Fault::NothingReceived && (holds || self.side_of(id).is_none()) {
+            return;
+        }
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.fault = Some(fault);
         let Some((call, side)) = self.side_of(id) else { return };
