@@ -110,6 +110,16 @@ impl Refusal {
         Refusal::new(305, "no codec in common: PCMA, PCMU, G722 and opus are known")
     }
 
+    /// Nothing that is offered may be used here.
+    fn none_in_common() -> Refusal {
+        Refusal::new(305, "no codec in common")
+    }
+
+    /// There is no audio in the offer.
+    fn no_audio() -> Refusal {
+        Refusal::new(304, "no audio offered")
+    }
+
     /// One side demands SRTP, the other cannot or will not (RFC 3261 §20.43: 302 is an incompatible protocol).
     fn secrecy(unfit: Unfit) -> Refusal {
         Refusal::new(302, &unfit.to_string())
@@ -171,11 +181,26 @@ pub fn offer(local: &Local) -> SessionDescription {
 
 /// The codecs that an offer names and we know, best first.
 pub fn offered(offer: &SessionDescription) -> Vec<Codec> {
-    let audio =
-        offer.media.iter().filter(|media| media.kind.eq_ignore_ascii_case("audio") && media.port != 0);
+    let audio = offer.media.iter().filter(|media| is_audio(media));
     audio
         .flat_map(|media| media.formats.iter().filter_map(|format| format::codec_of(media, format)))
         .collect()
+}
+
+/// Whether an offer names a codec that we know, whatever may be used here.
+///
+/// # Errors
+/// It does not: the offer is to be answered with 488 and this warning.
+pub fn known(offer: &SessionDescription) -> Result<(), Refusal> {
+    match offered(offer).is_empty() {
+        false => Ok(()),
+        true if offer.media.iter().any(is_audio) => Err(Refusal::no_codec()),
+        true => Err(Refusal::no_audio()),
+    }
+}
+
+fn is_audio(media: &Media) -> bool {
+    media.kind.eq_ignore_ascii_case("audio") && media.port != 0
 }
 
 /// Our answer to an offer, and what is agreed by it.
@@ -190,11 +215,11 @@ pub fn answer(
     local: &Local,
     prefer: Option<Codec>,
 ) -> Result<(SessionDescription, Agreed), Refusal> {
-    let mut refusal = Refusal::new(304, "no audio offered");
+    let mut refusal = Refusal::no_audio();
     let mut taken = None;
     for (place, media) in offer.media.iter().enumerate() {
         let fits = || {
-            usable(offer, media, local)?;
+            usable(offer, media, local.address)?;
             let choice = choose(media, local, prefer)?;
             Ok((choice, local.secrecy.answer(offer, media).map_err(Refusal::secrecy)?))
         };
@@ -204,7 +229,7 @@ pub fn answer(
                 break;
             }
             // Of several refusals, tell the one that came nearest to an agreement.
-            Err(nearer) if media.kind.eq_ignore_ascii_case("audio") && media.port != 0 => refusal = nearer,
+            Err(nearer) if is_audio(media) => refusal = nearer,
             Err(_) => {}
         }
     }
@@ -268,26 +293,37 @@ pub fn agreed(our_offer: &Local, answer: &SessionDescription) -> Result<Agreed, 
     let Some(media) = answer.media.get(our_offer.lines.audio) else {
         return Err(Refusal::new(304, "no audio in the answer"));
     };
-    usable(answer, media, our_offer)?;
+    usable(answer, media, our_offer.address)?;
     let choice = choose(media, our_offer, None)?;
     let mut agreed = agree(answer, media, our_offer, choice);
     our_offer.secrecy.agree(answer, media, &mut agreed.session).map_err(Refusal::secrecy)?;
     Ok(agreed)
 }
 
-/// Whether an offer has audio whose protection is allowed, before anything is done for its call.
+/// Whether an offer has audio that [`answer`] would take with these codecs at this address, before anything is done for
+/// its call.
 ///
 /// # Errors
-/// None of its audio is: the offer is to be answered with 488 and this warning.
-pub fn protected(offer: &SessionDescription, secrecy: &Secrecy) -> Result<(), Refusal> {
-    let mut audio =
-        offer.media.iter().filter(|media| media.kind.eq_ignore_ascii_case("audio") && media.port != 0);
-    let Some(first) = audio.next() else { return Ok(()) };
-    let judged = secrecy.answer(offer, first).map(|_| ()).map_err(Refusal::secrecy);
-    judged.or_else(|refusal| match audio.any(|media| secrecy.answer(offer, media).is_ok()) {
-        true => Ok(()),
-        false => Err(refusal),
-    })
+/// It has none: the offer is to be answered with 488 and this warning.
+pub fn fits(
+    offer: &SessionDescription,
+    codecs: &[Codec],
+    address: IpAddr,
+    secrecy: &Secrecy,
+) -> Result<(), Refusal> {
+    let judge = |media: &Media| {
+        usable(offer, media, address)?;
+        first_common(formats(media), codecs).ok_or_else(Refusal::none_in_common)?;
+        secrecy.answer(offer, media).map(|_| ()).map_err(Refusal::secrecy)
+    };
+    let mut judged = Err(Refusal::no_audio());
+    for media in offer.media.iter().filter(|media| is_audio(media)) {
+        judged = judge(media);
+        if judged.is_ok() {
+            break;
+        }
+    }
+    judged
 }
 
 /// What is taken of a stream's formats.
@@ -303,9 +339,9 @@ struct Choice {
 }
 
 /// Whether a stream is audio that could reach us and that we could reach.
-fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), Refusal> {
-    if !media.kind.eq_ignore_ascii_case("audio") || media.port == 0 {
-        return Err(Refusal::new(304, "no audio offered"));
+fn usable(sdp: &SessionDescription, media: &Media, our: IpAddr) -> Result<(), Refusal> {
+    if !is_audio(media) {
+        return Err(Refusal::no_audio());
     }
     if !secrecy::is_known(&media.protocol) {
         return Err(Refusal::new(302, "only RTP/AVP, RTP/SAVP and UDP/TLS/RTP/SAVPF are supported"));
@@ -317,7 +353,7 @@ fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), 
             Err(Refusal::new(330, "multicast is not available"))
         }
         Some(Host::Address(address))
-            if address.to_canonical().is_ipv6() != local.address.to_canonical().is_ipv6() =>
+            if address.to_canonical().is_ipv6() != our.to_canonical().is_ipv6() =>
         {
             Err(Refusal::new(301, "the other version of IP is needed here"))
         }
@@ -326,18 +362,20 @@ fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), 
 }
 
 fn choose(media: &Media, local: &Local, prefer: Option<Codec>) -> Result<Choice, Refusal> {
-    let known = || {
-        media.formats.iter().filter_map(|format| {
-            Some((format::codec_of(media, format)?, format::payload_type(format)?, format))
-        })
-    };
-    let (codec, payload_type, format) = known()
+    let (codec, payload_type, format) = formats(media)
         .find(|(codec, ..)| Some(*codec) == prefer)
-        .or_else(|| first_common(known(), &local.codecs))
-        .ok_or_else(|| Refusal::new(305, "no codec in common"))?;
+        .or_else(|| first_common(formats(media), &local.codecs))
+        .ok_or_else(Refusal::none_in_common)?;
     let dtmf = format::dtmf(media, codec).filter(|_| local.keys.events());
     let comfort = format::comfort(media, codec);
     Ok(Choice { codec, payload_type, dtmf, comfort, opus: format::manner(media, format) })
+}
+
+/// The formats of a stream that we know, with their payload types.
+fn formats(media: &Media) -> impl Iterator<Item = (Codec, u8, &String)> + Clone {
+    media.formats.iter().filter_map(|format| {
+        Some((format::codec_of(media, format)?, format::payload_type(format)?, format))
+    })
 }
 
 /// The first of the offer that we have; but Opus, which costs as much as a hundred others, only where we like nothing

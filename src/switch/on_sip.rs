@@ -167,7 +167,10 @@ impl Switch {
         let srtp = self.srtp_of(&admitted, request, &dialled);
         if let Some(offer) = &offer {
             let secrecy = Secrecy::new(srtp.unwrap_or_default(), false, [0; 32]);
-            negotiate::protected(offer, &secrecy.with_dtls(self.fingerprint, false))
+            let trunk = if let Admitted::Trunk(trunk) = &admitted { Some(trunk) } else { None };
+            let address = self.config.server.external.unwrap_or(hop.local.ip());
+            let secrecy = secrecy.with_dtls(self.fingerprint, false);
+            negotiate::fits(offer, &self.codecs_for(trunk), address, &secrecy)
                 .map_err(|refusal| (488, vec![("Warning", refusal.header())]))?;
         }
         match self.allowed_target(now, request, &admitted, &dialled) {
@@ -636,9 +639,7 @@ pub(crate) fn offer_of(request: &Request) -> Result<Option<SessionDescription>, 
     }
     let offer = sdp::parse(&request.body)
         .map_err(|error| (400, vec![("Warning", format!("399 sentral \"{error}\""))]))?;
-    if negotiate::offered(&offer).is_empty() {
-        return Err((488, vec![("Warning", Refusal::no_codec().header())]));
-    }
+    negotiate::known(&offer).map_err(|refusal: Refusal| (488, vec![("Warning", refusal.header())]))?;
     Ok(Some(offer))
 }
 

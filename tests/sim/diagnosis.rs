@@ -138,7 +138,7 @@ fn who_holds_and_who_has_not_answered_may_be_silent() {
     };
     // The network sends 183 with SDP and no audio yet.
     world.phones[carrier].answer = crate::phone::Answer::Early;
-    let call = world.phones[ola].call(world.now, "93000000", false);
+    let call = world.phones[ola].call(world.now, "36000777", false);
     world.run(S);
     let out = world.phones[carrier].line(&Stage::Ringing).expect("the carrier is called");
     assert_eq!(quiet(&mut world, carrier, out), [None, None]);
