@@ -662,10 +662,35 @@ fn info_key(body: &str) -> Option<(char, Duration)> {
     let text = field("Signal").unwrap_or(body).trim();
     let held = field("Duration").and_then(|held| held.parse().ok()).unwrap_or(0);
     let held = Duration::from_millis(u64::min(held, 500));
+    // The numbers of RFC 4733 §3.2, of which 16 is no key but a flash of the hook.
     let key = match text {
         "10" => '*',
         "11" => '#',
-        _ => text.chars().next()?.to_ascii_uppercase(),
+        "12" => 'A',
+        "13" => 'B',
+        "14" => 'C',
+        "15" => 'D',
+        _ => {
+            let mut signs = text.chars();
+            signs.next().filter(|_| signs.next().is_none())?.to_ascii_uppercase()
+        }
     };
     matches!(key, '0'..='9' | '*' | '#' | 'A'..='D').then_some((key, held))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_info_are_one_sign_or_the_number_of_one() {
+        let numbers = "0123456789*#ABCD".chars().enumerate().map(|(at, key)| (at.to_string(), Some(key)));
+        let signs = ["*", "#", "d", "16", "17", "!", "123", "1 2", ""];
+        let keys = [Some('*'), Some('#'), Some('D'), None, None, None, None, None, None];
+        for (signal, expect) in numbers.chain(signs.map(str::to_owned).into_iter().zip(keys)) {
+            let relay = format!("Signal={signal}\r\nDuration=160\r\n");
+            assert_eq!(info_key(&relay).map(|(key, _)| key), expect, "{relay}");
+            assert_eq!(info_key(&signal).map(|(key, _)| key), expect, "{signal}");
+        }
+    }
 }

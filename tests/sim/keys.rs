@@ -178,7 +178,10 @@ fn what_is_no_key_is_refused_and_a_phone_of_the_other_kind_is_understood() {
         ("9", "9"),
         ("Signal=\r\n", ""),
         ("hello", ""),
-        ("Signal=99999\r\nDuration=99999999999999999999\r\n", "9"),
+        ("Signal=9\r\nDuration=99999999999999999999\r\n", "9"),
+        ("Signal=99999\r\n", ""),
+        ("Signal=12\r\n", "A"),
+        ("Signal=16\r\n", ""),
     ] {
         let before = world.stream_to(audio).unwrap().1.keys.len();
         let body = Body { content_type: "application/dtmf-relay", bytes: text.into() };
