@@ -205,7 +205,7 @@ fn is_audio(media: &Media) -> bool {
 
 /// Our answer to an offer, and what is agreed by it.
 ///
-/// `prefer` is the codec in use: it is kept as long as the offer has it. Else the first of the offer that we
+/// `prefer` is the codec in use, or the other party's: it is taken as long as the offer and we have it. Else the first of the offer that we
 /// have is taken (RFC 3264 §6.1), with the offer's payload types.
 ///
 /// # Errors
@@ -363,7 +363,7 @@ fn usable(sdp: &SessionDescription, media: &Media, our: IpAddr) -> Result<(), Re
 
 fn choose(media: &Media, local: &Local, prefer: Option<Codec>) -> Result<Choice, Refusal> {
     let (codec, payload_type, format) = formats(media)
-        .find(|(codec, ..)| Some(*codec) == prefer)
+        .find(|(codec, ..)| Some(*codec) == prefer && local.codecs.contains(codec))
         .or_else(|| first_common(formats(media), &local.codecs))
         .ok_or_else(Refusal::none_in_common)?;
     let dtmf = format::dtmf(media, codec).filter(|_| local.keys.events());
