@@ -192,7 +192,12 @@ impl Switch {
     pub(crate) fn review_recording(&mut self, now: Now, call: CallId) {
         let Some(of) = self.calls.get(&call).filter(|of| !of.ending) else { return };
         if of.tape.running.is_some() {
-            return self.follow_tape(call);
+            let company = of.company.clone();
+            let Some(why) = self.unfit(call) else { return self.follow_tape(call) };
+            // Somebody has come into it who is not recorded.
+            self.decide(now, &company, Some(call), "recording.refused", why.words());
+            self.stop_taping(call);
+            return self.end_for_good(call);
         }
         if of.tape.announcing.is_some() || of.tape.ended || !self.talks(call) {
             return;
@@ -268,7 +273,13 @@ impl Switch {
             return None;
         }
         let private = |number: &Number| company.recordings.private.contains(number);
-        if of.facts.number.as_ref().is_some_and(private) || private(&of.facts.dialled) {
+        let number_of = |leg: LegId| {
+            let known = self.legs.get(&leg)?.number.clone();
+            known.or_else(|| self.facts_of(call, leg).number)
+        };
+        let callee = of.callee.and_then(number_of);
+        let numbers = of.facts.number.iter().chain(&callee).chain([&of.facts.dialled]);
+        if numbers.into_iter().any(private) {
             return Some(Unwilling::Private);
         }
         (of.tape.consent == Some(false)).then_some(Unwilling::Declined)
@@ -506,8 +517,31 @@ impl Switch {
         }
     }
 
+    /// The parties of two calls come together: when one of them may not be recorded, neither call is any longer.
+    pub(crate) fn join_recordings(&mut self, one: CallId, other: CallId) {
+        let both = [one, other];
+        if both.iter().all(|call| self.unfit(*call).is_none()) {
+            return;
+        }
+        let said_no = |call: &CallId| self.calls.get(call).is_some_and(|of| of.tape.consent == Some(false));
+        let declined = both.iter().any(said_no);
+        for call in both {
+            self.stop_taping(call);
+            self.end_for_good(call);
+            if let Some(of) = self.calls.get_mut(&call).filter(|_| declined) {
+                of.tape.consent = Some(false);
+            }
+        }
+    }
+
     /// A party of `from` goes on in `into`, and the recording with them: of two, the one that began first.
     pub(crate) fn hand_over_recording(&mut self, now: Now, from: CallId, into: CallId) {
+        self.join_recordings(from, into);
+        let left = self.calls.get(&from).map(|of| (of.tape.consent, of.tape.ended));
+        if let (Some((consent, ended)), Some(of)) = (left, self.calls.get_mut(&into)) {
+            of.tape.consent = of.tape.consent.or(consent);
+            of.tape.ended |= ended;
+        }
         let began = |call| self.calls.get(&call).and_then(|of| Some(of.tape.running.as_ref()?.record));
         if began(into).is_some_and(|theirs| began(from).is_some_and(|ours| theirs < ours)) {
             return self.stop_taping(from);

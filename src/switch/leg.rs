@@ -21,6 +21,7 @@ use crate::model::change::Change;
 use crate::model::dtmf::KeysBy;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
+use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::model::number;
@@ -80,6 +81,8 @@ pub(crate) struct Leg {
     pub(crate) late: Option<OfferId>,
     /// Whose device or mobile it is.
     pub(crate) user: Option<UserKey>,
+    /// The number outside that was called, or by which the party was known in another call.
+    pub(crate) number: Option<Number>,
     /// Whether its audio is to be encrypted.
     pub(crate) srtp: SrtpPolicy,
     /// How it sends keys, and is sent them.
@@ -149,6 +152,7 @@ impl Leg {
             attempt: None,
             late: None,
             user: None,
+            number: None,
             srtp: SrtpPolicy::default(),
             dtmf: KeysBy::default(),
             private: false,

@@ -262,6 +262,96 @@ fn an_attended_transfer_takes_the_recording_along() {
     world.finish();
 }
 
+/// A company that records everything and asks who calls its main number; the caller talks with Kari and has keyed `said`.
+fn asked(seed: u64, said: char) -> (World, usize, usize, DialogId, DialogId) {
+    let flow = "[flows.ask]\nname = \"Spør\"\nstart = \"s\"\n[flows.ask.steps]\ns = { consent = \"welcome\", accepted = \"user:kari\", declined = \"user:kari\" }\n[flows.main]\n";
+    let company = "number = \"+4736000100\"\nrecord = \"all\"\nfeature_keys = \"all\"\n[recordings]\nannounce = false\n";
+    let mut world = world(
+        seed,
+        &[
+            ("number = \"+4736000100\"\n", company),
+            ("\"+4736000110\" = \"queue:sales\"", "\"+4736000110\" = \"flow:ask\""),
+            ("[flows.main]\n", flow),
+        ],
+    );
+    let (carrier, kari) = (world.carrier(), world.registered("kari"));
+    let call = world.phones[carrier].call(world.now, SALES, false);
+    world.until("the flow answers", S, |w| w.phones[carrier].lines[&call].stage == Stage::Up);
+    world.run(S);
+    let audio = world.phones[carrier].lines[&call].audio;
+    world.key(audio, said);
+    world.until("Kari answers", 10 * S, |w| w.phones[kari].line(&Stage::Up).is_some());
+    world.run(S);
+    let line = world.phones[kari].line(&Stage::Up).unwrap();
+    (world, carrier, kari, call, line)
+}
+
+#[test]
+fn what_the_caller_said_to_being_recorded_goes_with_them() {
+    for (row, said) in ['2', '1'].into_iter().enumerate() {
+        let (mut world, _, kari, _, line) = asked(850 + row as u64, said);
+        let ola = world.registered("ola");
+        let recorded = || if said == '1' { 1 } else { 0 };
+        assert_eq!(world.taped.len(), recorded(), "{said}");
+        world.phones[kari].hold(world.now, line, true);
+        world.run(S);
+        let second = world.phones[kari].call(world.now, "102", false);
+        world.until("Ola answers", 5 * S, |w| w.phones[ola].line(&Stage::Up).is_some());
+        world.run(S);
+        assert_eq!(world.taped.len(), recorded() + 1, "two colleagues are recorded");
+        let replaces = world.phones[kari].replaces(second);
+        let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+        world.phones[kari].refer(world.now, line, &format!("sip:102@prove.example?Replaces={escaped}"));
+        world.run(5 * S);
+        let running = tapes(&world).iter().filter(|tape| tape.length.is_none()).count();
+        assert_eq!((running, world.taped.len()), (recorded(), recorded() + 1), "{said}");
+        let why = order(&mut world, RecordOrder::Start);
+        let words = if said == '1' { "being recorded" } else { "has said no" };
+        assert!(matches!(&why, Answered::Refused { why, .. } if why.contains(words)), "{why:?}");
+        world.finish();
+    }
+}
+
+#[test]
+fn a_three_way_with_somebody_who_said_no_is_not_recorded() {
+    let (mut world, _, kari, _, line) = asked(852, '2');
+    let ola = world.registered("ola");
+    let audio = world.phones[kari].lines[&line].audio;
+    let press = |world: &mut World, keys: &str| {
+        for key in keys.chars() {
+            world.key(audio, key);
+            world.run(200 * MS);
+        }
+        world.run(2 * S);
+    };
+    press(&mut world, "*2102#");
+    world.until("Ola answers", 5 * S, |w| w.phones[ola].line(&Stage::Up).is_some());
+    world.run(S);
+    assert_eq!(world.taped.len(), 1, "two colleagues are recorded");
+    press(&mut world, "*3");
+    assert!(tapes(&world)[0].length.is_some(), "no longer, when the caller hears and is heard");
+    world.run(5 * S);
+    assert_eq!(world.taped.len(), 1);
+    world.finish();
+}
+
+#[test]
+fn a_call_that_goes_on_to_a_private_number_is_recorded_no_longer() {
+    let mut world =
+        recording(853, "[recordings]\nannounce = false\nprivate = [\"+4736000555\"]\nformat = \"wav\"\n");
+    let kari = world.registered("kari");
+    let (carrier, call, line) = talk(&mut world, KARI, kari);
+    world.run(S);
+    assert!(tapes(&world)[0].length.is_none());
+    world.phones[kari].refer(world.now, line, "sip:+4736000555@prove.example");
+    world.run(5 * S);
+    let up = world.phones[carrier].lines.values().filter(|line| line.stage == Stage::Up).count();
+    assert_eq!(up, 2, "{call:?} talks with the private number");
+    assert!(tapes(&world)[0].length.is_some());
+    assert_eq!(events(&world)[1], "recording.refused private");
+    world.finish();
+}
+
 #[test]
 fn who_stays_when_the_recorded_caller_leaves_keeps_their_side() {
     // Kari calls Ola, and sends him on to Sara: Kari's stream was tapped, then Ola's, whose voice stays on the right.
