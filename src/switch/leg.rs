@@ -73,6 +73,8 @@ pub(crate) struct Leg {
     pub(crate) agreed: Option<Agreed>,
     /// Their offer, until it is answered.
     pub(crate) offer: Option<SessionDescription>,
+    /// The last description of ours that went out.
+    pub(crate) said: Option<Bytes>,
     /// Our offer went out in a 2xx; the ACK holds their answer.
     pub(crate) awaiting_answer: bool,
     /// Which attempt it belongs to; none for the caller.
@@ -148,6 +150,7 @@ impl Leg {
             stream: None,
             agreed: None,
             offer: None,
+            said: None,
             awaiting_answer: false,
             attempt: None,
             late: None,
@@ -179,6 +182,19 @@ impl Leg {
     /// Whether the party has put us on hold.
     pub(crate) fn on_hold(&self) -> bool {
         self.agreed.as_ref().is_some_and(|agreed| agreed.hold)
+    }
+
+    /// A description of ours as it goes out. RFC 3264 §8: its version is one more than that of the last when it differs
+    /// from it, and the same when it does not.
+    fn say(&mut self, mut sdp: SessionDescription) -> Body {
+        let mut body = Body::sdp(sdp.to_string());
+        if let Some(local) = self.local.as_mut().filter(|_| self.said.as_ref().is_some_and(|said| *said != body.bytes)) {
+            local.version += 1;
+            sdp.origin.version = local.version.to_string();
+            body = Body::sdp(sdp.to_string());
+        }
+        self.said = Some(body.bytes.clone());
+        body
     }
 
     /// The codec in use.
@@ -257,14 +273,16 @@ impl Switch {
             (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
         }
         local.lines = Lines::of(&sdp);
+        let body = of.say(sdp);
         self.set_session(leg, agreed);
-        Ok(Body::sdp(sdp.to_string()))
+        Ok(body)
     }
 
     /// Our offer for a leg: all codecs we may use with it.
     pub(crate) fn make_offer(&mut self, leg: LegId) -> Option<Body> {
-        let local = self.legs.get(&leg)?.local.as_ref()?;
-        Some(Body::sdp(negotiate::offer(local).to_string()))
+        let of = self.legs.get_mut(&leg)?;
+        let offer = negotiate::offer(of.local.as_ref()?);
+        Some(of.say(offer))
     }
 
     /// Takes their answer to our offer; opens the stream or changes it.
