@@ -273,6 +273,7 @@ impl Switch {
             (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
         }
         local.lines = Lines::of(&sdp);
+        local.keep(&sdp, &agreed);
         let body = of.say(sdp);
         self.set_session(leg, agreed);
         Ok(body)
@@ -287,11 +288,12 @@ impl Switch {
 
     /// Takes their answer to our offer; opens the stream or changes it.
     pub(crate) fn take_answer(&mut self, leg: LegId, body: &[u8]) -> Result<(), Refusal> {
-        let Some(local) = self.legs.get(&leg).and_then(|of| of.local.as_ref()) else {
+        let Some(local) = self.legs.get_mut(&leg).and_then(|of| of.local.as_mut()) else {
             return Err(Refusal::no_media());
         };
         let answer = crate::sdp::parse(body).map_err(|_| Refusal::no_media())?;
         let agreed = negotiate::agreed(local, &answer)?;
+        local.keep(&answer, &agreed);
         self.set_session(leg, agreed);
         Ok(())
     }

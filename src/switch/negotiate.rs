@@ -61,6 +61,8 @@ pub struct Lines {
     audio: usize,
     /// Its name in a bundle.
     mid: Option<Attribute>,
+    /// Its protocol, as agreed.
+    protocol: Option<Box<str>>,
     /// All of them, refused.
     refused: Vec<Media>,
 }
@@ -69,8 +71,18 @@ impl Lines {
     /// The lines of our answer.
     pub fn of(answer: &SessionDescription) -> Lines {
         let audio = answer.media.iter().position(|media| media.port != 0).unwrap_or(0);
-        let mid = answer.media.get(audio).and_then(webrtc::mid);
-        Lines { audio, mid, refused: answer.media.iter().map(refused).collect() }
+        let taken = answer.media.get(audio);
+        let protocol = taken.map(|media| media.protocol.as_str().into());
+        let refused = answer.media.iter().map(refused).collect();
+        Lines { audio, mid: taken.and_then(webrtc::mid), protocol, refused }
+    }
+}
+
+impl Local {
+    /// Takes note of the keys that an answer, ours or theirs, has brought: later offers of ours keep to them.
+    pub fn keep(&mut self, answer: &SessionDescription, agreed: &Agreed) {
+        let audio = answer.media.get(self.lines.audio).filter(|_| agreed.session.srtp.is_some());
+        self.secrecy.keep_suite(audio);
     }
 }
 
@@ -145,11 +157,14 @@ pub fn codecs(names: &[CodecName]) -> Vec<Codec> {
 
 /// Our offer: every codec in order, then telephone-event.
 pub fn offer(local: &Local) -> SessionDescription {
+    let dtls = local.secrecy.offer_dtls();
+    // What was agreed on once stays.
+    let protocol = local.lines.protocol.as_deref().filter(|_| dtls.is_none());
     let mut audio = Media {
         kind: "audio".into(),
         port: local.port,
         ports: 1,
-        protocol: local.secrecy.protocol().into(),
+        protocol: protocol.unwrap_or(local.secrecy.protocol()).into(),
         formats: Vec::new(),
         connection: None,
         attributes: Vec::new(),
@@ -162,7 +177,6 @@ pub fn offer(local: &Local) -> SessionDescription {
     }
     add_manner(&mut audio, PACKET_MS, local.direction);
     audio.attributes.extend(local.secrecy.offer().iter().map(Crypto::attribute));
-    let dtls = local.secrecy.offer_dtls();
     let is_web = dtls.is_some();
     audio.attributes.extend(local.lines.mid.clone());
     add_transport(&mut audio, dtls.unwrap_or_default(), local);
