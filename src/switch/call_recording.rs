@@ -159,6 +159,8 @@ struct Announcing {
     play: PlayId,
     by: By,
     times: u8,
+    /// It is to begin paused.
+    paused: bool,
 }
 
 impl Taping {
@@ -174,7 +176,14 @@ impl Taping {
 
     /// Whether what is keyed in now is not to be noted.
     pub(crate) fn is_paused(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.paused)
+        let begun = self.running.as_ref().map(|running| running.paused);
+        begun.or(self.announcing.as_ref().map(|told| told.paused)).unwrap_or(false)
+    }
+
+    /// Who has it recorded, or will when both parties have been told.
+    fn by(&self) -> Option<&By> {
+        let begun = self.running.as_ref().map(|running| &running.by);
+        begun.or(self.announcing.as_ref().map(|told| &told.by))
     }
 }
 
@@ -302,11 +311,11 @@ impl Switch {
 
     fn try_recording(&mut self, now: Now, call: CallId, order: RecordOrder, by: By) -> Result<(), Unwilling> {
         let of = self.calls.get(&call).ok_or(Unwilling::NoTalk)?;
-        let running = of.tape.running.as_ref();
-        let configured = running.is_some_and(|running| matches!(running.by, By::Always | By::Consent));
+        let whose = of.tape.by();
+        let configured = whose.is_some_and(|by| matches!(by, By::Always | By::Consent));
         match order {
             RecordOrder::Start => {
-                if running.is_some() || of.tape.announcing.is_some() {
+                if whose.is_some() {
                     return Err(Unwilling::Runs);
                 }
                 if !self.talks(call) {
@@ -323,9 +332,12 @@ impl Switch {
                 }
                 self.begin_recording(now, call, by);
             }
-            RecordOrder::Stop if running.is_none() => return Err(Unwilling::NotRecorded),
+            RecordOrder::Stop if whose.is_none() => return Err(Unwilling::NotRecorded),
             RecordOrder::Stop if configured && by != By::Order => return Err(Unwilling::Always),
             RecordOrder::Stop => {
+                let told = [Some(of.caller), of.callee].into_iter().flatten();
+                let told: Vec<LegId> = told.filter(|_| of.tape.is_announcing()).collect();
+                told.into_iter().for_each(|leg| self.stop_play(leg));
                 self.stop_taping(call);
                 self.end_for_good(call);
             }
@@ -338,13 +350,18 @@ impl Switch {
     fn pause_recording(&mut self, now: Now, call: CallId, paused: bool, by: &By) -> Result<(), Unwilling> {
         let of = self.calls.get_mut(&call).ok_or(Unwilling::NoTalk)?;
         let company = of.company.clone();
-        let running = of.tape.running.as_mut().ok_or(Unwilling::NotRecorded)?;
-        if running.paused == paused {
+        let (now_paused, tape) = match (&mut of.tape.running, &mut of.tape.announcing) {
+            (Some(running), _) => (&mut running.paused, Some((running.stream, running.file.clone()))),
+            (None, Some(told)) => (&mut told.paused, None),
+            (None, None) => return Err(Unwilling::NotRecorded),
+        };
+        if std::mem::replace(now_paused, paused) == paused {
             return Ok(());
         }
-        running.paused = paused;
-        let (stream, file) = (running.stream, Some(running.file.clone()));
-        self.outputs.push_back(Output::Media(Command::PauseTape { stream, paused }));
+        let file = tape.as_ref().map(|(_, file)| file.clone());
+        if let Some((stream, _)) = tape {
+            self.outputs.push_back(Output::Media(Command::PauseTape { stream, paused }));
+        }
         let event = if paused { "recording.paused" } else { "recording.resumed" };
         self.decide_with(now, &company, Some(call), event, &by.why(), Fields { file, ..Fields::default() });
         Ok(())
@@ -352,15 +369,15 @@ impl Switch {
 
     /// Tells both parties, if they must be told; then it begins.
     fn begin_recording(&mut self, now: Now, call: CallId, by: By) {
-        self.announce_recording(now, call, by, 1);
+        self.announce_recording(now, call, by, 1, false);
     }
 
-    fn announce_recording(&mut self, now: Now, call: CallId, by: By, times: u8) {
+    fn announce_recording(&mut self, now: Now, call: CallId, by: By, times: u8, paused: bool) {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let emergency = number::is_emergency(of.facts.dialled.as_str());
         if !company.recordings.announce || of.tape.consent == Some(true) || emergency {
-            return self.start_taping(now, call, &by);
+            return self.start_taping(now, call, &by, paused);
         }
         let (caller, callee) = (of.caller, of.callee);
         let own = company.recordings.announcement.clone();
@@ -375,7 +392,7 @@ impl Switch {
         }
         let Some(play) = said(self, caller) else { return };
         if let Some(of) = self.calls.get_mut(&call) {
-            of.tape.announcing = Some(Announcing { play, by, times });
+            of.tape.announcing = Some(Announcing { play, by, times, paused });
         }
         self.timers.set(Timer::Announced(call), now.mono + ANNOUNCED_WITHIN);
     }
@@ -386,7 +403,7 @@ impl Switch {
         let Some(told) = of.tape.announcing.take_if(|told| told.play == play) else { return false };
         self.timers.clear(&Timer::Announced(call));
         if self.talks(call) {
-            self.start_taping(now, call, &told.by);
+            self.start_taping(now, call, &told.by, told.paused);
         }
         true
     }
@@ -401,7 +418,7 @@ impl Switch {
             return;
         }
         if told.times < ANNOUNCED_MAX {
-            return self.announce_recording(now, call, told.by, told.times + 1);
+            return self.announce_recording(now, call, told.by, told.times + 1, told.paused);
         }
         of.tape.ended = true;
         let company = of.company.clone();
@@ -410,7 +427,7 @@ impl Switch {
     }
 
     /// The recording begins.
-    fn start_taping(&mut self, now: Now, call: CallId, by: &By) {
+    fn start_taping(&mut self, now: Now, call: CallId, by: &By, paused: bool) {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let (leg, other) = (of.caller, of.callee);
@@ -450,7 +467,7 @@ impl Switch {
             stream,
             other,
             flipped: false,
-            paused: false,
+            paused,
         };
         let fields = Fields {
             file: Some(file.clone()),

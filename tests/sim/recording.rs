@@ -458,6 +458,38 @@ fn a_user_records_by_keys_and_may_pause_but_not_end_what_is_recorded_by_configur
 }
 
 #[test]
+fn a_recording_is_stopped_and_paused_while_it_is_announced() {
+    for key in ["*5", "*6"] {
+        let set = "number = \"+4736000100\"\nrecord = \"on_demand\"\nfeature_keys = \"all\"\n";
+        let mut world = world(847, &[("number = \"+4736000100\"\n", set)]);
+        let kari = world.registered("kari");
+        let (_, _, line) = talk(&mut world, KARI, kari);
+        let audio = world.phones[kari].lines[&line].audio;
+        let keyed = |world: &mut World, keys: &str| {
+            for key in keys.chars() {
+                world.key(audio, key);
+                world.run(100 * MS);
+            }
+        };
+        keyed(&mut world, "*5");
+        assert!(world.stream_to(audio).unwrap().1.is_busy() && world.taped.is_empty(), "both are being told");
+        keyed(&mut world, key);
+        world.run(5 * S);
+        match key {
+            "*5" => assert!(world.taped.is_empty(), "{:?}", events(&world)),
+            _ => {
+                let paused = world.streams.values().filter_map(|of| of.tape).map(|(_, _, paused)| paused);
+                assert_eq!(paused.collect::<Vec<_>>(), [true]);
+                keyed(&mut world, "*6");
+                assert_eq!(tapes(&world)[0].pauses, [false]);
+            }
+        }
+        assert!(!events(&world).iter().any(|event| event.contains("refused")), "{:?}", events(&world));
+        world.finish();
+    }
+}
+
+#[test]
 fn a_disk_that_is_full_is_an_alarm_and_the_call_goes_on() {
     let mut world = recording(848, "[recordings]\nannounce = false\n");
     let kari = world.registered("kari");
