@@ -46,8 +46,8 @@ pub enum Deed {
     PinTried {
         /// Of which room.
         room: RoomId,
-        /// It was one of the room's.
-        right: bool,
+        /// Whose: a moderator's or not; none when it is no PIN of the room.
+        role: Option<bool>,
     },
     /// Comes in; answered by [`Said`].
     Join {
@@ -190,8 +190,8 @@ impl Switch {
                 of.room = Some(RoomKey { company, room });
                 return;
             }
-            Deed::PinTried { room, right } => {
-                self.room_pin_tried(now, call, &RoomKey { company, room }, right);
+            Deed::PinTried { room, role } => {
+                self.room_pin_tried(now, call, &RoomKey { company, room }, role);
                 return;
             }
             Deed::Join { room, moderator } => {
@@ -218,9 +218,14 @@ impl Switch {
         self.config.companies.get(&key.company)?.rooms.get(&key.room)
     }
 
-    fn room_pin_tried(&mut self, now: Now, call: CallId, key: &RoomKey, right: bool) {
-        if right {
-            if !self.room_is_shut(now, key) {
+    fn room_pin_tried(&mut self, now: Now, call: CallId, key: &RoomKey, role: Option<bool>) {
+        // While none is taken none counts: a call now and then would keep everybody out for ever.
+        if self.room_is_shut(now, key) {
+            return;
+        }
+        if let Some(moderator) = role {
+            // Who comes in as attendee may still be guessing at the moderators' PIN.
+            if moderator || self.room_of(key).is_none_or(|room| room.moderator_pin.is_none()) {
                 self.conferences.wrong_pins.remove(key);
             }
             return;

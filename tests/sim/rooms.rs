@@ -43,8 +43,12 @@ struct Meeting {
 
 impl Meeting {
     fn new(seed: u64, extra: &str) -> Meeting {
+        Meeting::with(seed, &ROOMS.replace("WAIT", extra))
+    }
+
+    fn with(seed: u64, rooms: &str) -> Meeting {
         let numbers = format!("[numbers]\n\"{BOARD}\" = \"room:board\"\n\"{OPEN}\" = \"room:open\"\n");
-        let text = COMPANY.replace("[numbers]\n", &numbers) + &ROOMS.replace("WAIT", extra);
+        let text = COMPANY.replace("[numbers]\n", &numbers) + rooms;
         let mut world = World::at(seed, noon(), config(&text));
         let carrier = world.carrier();
         Meeting { world, carrier }
@@ -281,5 +285,46 @@ fn many_wrong_pins_shut_the_door_to_right_ones_too() {
     meeting.world.run(Duration::from_secs(16 * 60));
     let ann = meeting.join("1234");
     assert!(!meeting.over(ann), "a quarter of an hour later");
+    meeting.world.finish();
+}
+
+#[test]
+fn who_comes_in_as_attendee_opens_no_way_to_guess_the_moderators_pin() {
+    let mut meeting = Meeting::with(907, &ROOMS.replace("pin = \"1234\"\n", "").replace("WAIT", ""));
+    for _ in 0..6 {
+        let eve = meeting.call(BOARD);
+        meeting.press(eve, "1#2##");
+        meeting.world.run(S);
+        meeting.hang_up(eve);
+    }
+    assert_eq!(meeting.told("room.wrong_pin"), 10, "none is taken after ten");
+    let boss = meeting.join("9876");
+    meeting.world.run(3 * S);
+    assert!(meeting.over(boss));
+    meeting.world.finish();
+}
+
+#[test]
+fn silence_is_no_wrong_pin_and_what_is_tried_at_a_shut_door_keeps_it_shut_no_longer() {
+    let mut meeting = Meeting::new(908, "");
+    for _ in 0..4 {
+        let _silent = meeting.call(BOARD);
+        meeting.world.run(60 * S);
+    }
+    assert_eq!(meeting.told("room.wrong_pin"), 0);
+    let wrong = |meeting: &mut Meeting, keys: &str| {
+        let eve = meeting.call(BOARD);
+        meeting.press(eve, keys);
+        meeting.world.run(3 * S);
+        meeting.hang_up(eve);
+    };
+    for _ in 0..4 {
+        wrong(&mut meeting, "1#2#3#");
+    }
+    meeting.world.run(Duration::from_secs(14 * 60));
+    wrong(&mut meeting, "4#");
+    meeting.world.run(Duration::from_secs(60));
+    let ann = meeting.join("1234");
+    assert!(!meeting.over(ann), "a quarter of an hour after the tenth");
     meeting.world.finish();
 }
