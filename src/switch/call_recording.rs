@@ -309,6 +309,24 @@ impl Switch {
         done
     }
 
+    /// A wish of a user in a call; in another company's call they have none.
+    pub(crate) fn user_records(
+        &mut self,
+        now: Now,
+        call: CallId,
+        order: RecordOrder,
+        user: UserKey,
+        by: fn(UserId) -> By,
+    ) -> Result<(), Unwilling> {
+        match self.company_of(call) {
+            Some(company) if company != user.company => {
+                self.decide(now, &company, Some(call), "recording.refused", Unwilling::Off.words());
+                Err(Unwilling::Off)
+            }
+            _ => self.order_recording(now, call, order, by(user.user)),
+        }
+    }
+
     fn try_recording(&mut self, now: Now, call: CallId, order: RecordOrder, by: By) -> Result<(), Unwilling> {
         let of = self.calls.get(&call).ok_or(Unwilling::NoTalk)?;
         let whose = of.tape.by();

@@ -289,7 +289,7 @@ impl Switch {
             (false, _, true) => (RecordOrder::Resume, "recording/resumed"),
             (false, _, false) => (RecordOrder::Pause, "recording/paused"),
         };
-        let done = self.order_recording(now, call, order, By::Keys(user.user.clone()));
+        let done = self.user_records(now, call, order, user.clone(), By::Keys);
         if self.calls.get(&call).is_some_and(|of| of.tape.is_announcing()) {
             // Both hear that it begins.
             return;

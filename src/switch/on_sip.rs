@@ -586,7 +586,7 @@ impl Switch {
         };
         let call = self.legs.get(&leg).map(|of| of.call);
         let (Some(user), Some(call)) = (self.user_of_leg(leg), call) else { return (403, Vec::new()) };
-        match self.order_recording(now, call, order, By::Phone(user.user)) {
+        match self.user_records(now, call, order, user, By::Phone) {
             Ok(()) => (200, Vec::new()),
             Err(why) => {
                 (403, vec![("Warning", format!("399 sentral \"{}\"", why.words().replace('"', "'")))])

@@ -490,6 +490,32 @@ fn a_recording_is_stopped_and_paused_while_it_is_announced() {
 }
 
 #[test]
+fn nobody_of_another_company_records_or_pauses() {
+    let other = "[company]\nname = \"Annen AS\"\nnumber = \"+4755000000\"\nfeature_keys = \"all\"\n\
+                 [users.ann]\nname = \"Ann\"\next = \"201\"\nnumber = \"+4755000201\"\n\
+                 [devices]\nann = { user = \"ann\", password = \"ann-secret\" }\n";
+    let set = "number = \"+4736000100\"\nrecord = \"all\"\nfeature_keys = \"all\"\n[recordings]\nannounce = false\n";
+    let ours = COMPANY.replacen("number = \"+4736000100\"\n", set, 1);
+    let config = crate::world::config_with(&[("companies/prove.toml", &ours), ("companies/annen.toml", other)]);
+    let mut world = World::at(854, noon(), config);
+    let (kari, ann) = (world.registered("kari"), world.registered("ann"));
+    let call = world.phones[ann].call(world.now, KARI, false);
+    world.until("Kari answers", 5 * S, |w| w.phones[kari].line(&Stage::Up).is_some());
+    world.run(S);
+    assert_eq!(tapes(&world).len(), 1, "the called company records");
+    let audio = world.phones[ann].lines[&call].audio;
+    for key in "*6".chars() {
+        world.key(audio, key);
+        world.run(200 * MS);
+    }
+    record_key(&mut world, ann, call, "off");
+    assert_eq!(world.phones[ann].registered, Some(403));
+    assert!(tapes(&world)[0].pauses.is_empty() && tapes(&world)[0].length.is_none());
+    assert_eq!(events(&world)[1..], ["recording.refused off", "recording.refused off"]);
+    world.finish();
+}
+
+#[test]
 fn a_disk_that_is_full_is_an_alarm_and_the_call_goes_on() {
     let mut world = recording(848, "[recordings]\nannounce = false\n");
     let kari = world.registered("kari");
