@@ -279,6 +279,8 @@ impl Switch {
         meeting.begun |= moderator;
         let begun = meeting.begun;
         meeting.attendees.push(Attendee { call, moderator, muted: false, since: now.mono, hears: None });
+        // The others have not been told of it.
+        self.stop_taping(call);
         let Some(of) = self.calls.get_mut(&call) else { return Said::Joined };
         of.room = Some(key.clone());
         of.talking_since = Some(now.mono);

@@ -490,6 +490,21 @@ fn a_recording_is_stopped_and_paused_while_it_is_announced() {
 }
 
 #[test]
+fn a_recording_ends_where_the_call_goes_into_a_room() {
+    let room = "record = \"all\"\n[recordings]\nannounce = false\n[rooms.open]\nname = \"Åpent\"\next = \"801\"\n";
+    let set = format!("number = \"+4736000100\"\n{room}");
+    let mut world = world(855, &[("number = \"+4736000100\"\n", &set)]);
+    let kari = world.registered("kari");
+    let (_, _, line) = talk(&mut world, KARI, kari);
+    world.run(S);
+    world.phones[kari].refer(world.now, line, "sip:801@prove.example");
+    world.run(3 * S);
+    assert!(world.changes.iter().any(|c| matches!(c, Change::Decision(event) if *event.event == *"room.joined")));
+    assert!(tapes(&world)[0].length.is_some(), "{:?}", world.taped);
+    world.finish();
+}
+
+#[test]
 fn nobody_of_another_company_records_or_pauses() {
     let other = "[company]\nname = \"Annen AS\"\nnumber = \"+4755000000\"\nfeature_keys = \"all\"\n\
                  [users.ann]\nname = \"Ann\"\next = \"201\"\nnumber = \"+4755000201\"\n\
