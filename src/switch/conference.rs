@@ -133,6 +133,8 @@ struct Meeting {
     locked: bool,
     /// A moderator has come, or is not waited for.
     begun: bool,
+    /// Everybody is being seen out.
+    ending: bool,
     /// In the order in which they came.
     attendees: Vec<Attendee>,
 }
@@ -268,6 +270,7 @@ impl Switch {
             since: now.mono,
             locked: false,
             begun: !room.wait,
+            ending: false,
             attendees: Vec::new(),
         });
         let count = meeting.attendees.len();
@@ -314,7 +317,7 @@ impl Switch {
         let Some(at) = meeting.attendees.iter().position(|attendee| attendee.call == call) else { return };
         let gone = meeting.attendees.remove(at);
         let (left, begun) = (meeting.attendees.len(), meeting.begun);
-        let headless = gone.moderator && !meeting.attendees.iter().any(|attendee| attendee.moderator);
+        let headless = gone.moderator && !meeting.ending && !meeting.attendees.iter().any(|attendee| attendee.moderator);
         let talked = now.mono.saturating_duration_since(gone.since).as_millis();
         let fields = Fields {
             agent: self.calls.get(&call).and_then(|of| of.facts.user.clone()),
@@ -495,7 +498,8 @@ impl Switch {
     }
 
     fn end_all(&mut self, now: Now, key: &RoomKey, prompt: &'static str) {
-        let Some(meeting) = self.conferences.meetings.get(key) else { return };
+        let Some(meeting) = self.conferences.meetings.get_mut(key) else { return };
+        meeting.ending = true;
         let calls: Vec<CallId> = meeting.attendees.iter().map(|attendee| attendee.call).collect();
         for call in calls {
             self.see_out(now, call, prompt);

@@ -328,3 +328,18 @@ fn silence_is_no_wrong_pin_and_what_is_tried_at_a_shut_door_keeps_it_shut_no_lon
     assert!(!meeting.over(ann), "a quarter of an hour after the tenth");
     meeting.world.finish();
 }
+
+#[test]
+fn a_meeting_that_its_moderator_ends_is_told_once_and_by_the_right_prompt() {
+    let mut meeting = Meeting::new(909, "ends_with_moderator = true");
+    let (boss, ann, bob) = (meeting.join("9876"), meeting.join("1234"), meeting.join("1234"));
+    meeting.press(boss, "*9");
+    for line in [ann, bob] {
+        let heard = meeting.heard(line);
+        assert!(heard.contains("conf/ended") && !heard.contains("conf/moderator-left"), "{heard}");
+    }
+    meeting.world.run(3 * S);
+    assert!([boss, ann, bob].iter().all(|line| meeting.over(*line)));
+    assert_eq!(meeting.told("room.ended"), 1);
+    meeting.world.finish();
+}
