@@ -515,12 +515,19 @@ impl Switch {
         self.run_program(now, call, Event::Room(Said::Over(prompt)));
     }
 
-    /// The configuration has changed: meetings in rooms that are gone end.
-    pub(crate) fn close_gone_rooms(&mut self, now: Now) {
-        let keys = self.conferences.meetings.keys();
-        let gone: Vec<RoomKey> = keys.filter(|key| self.room_of(key).is_none()).cloned().collect();
-        for key in gone {
-            self.end_meeting(now, &key, "system", "conf/ended");
+    /// The configuration has changed: meetings in rooms that are gone end, and those begin that wait for nobody now.
+    pub(crate) fn adopt_rooms(&mut self, now: Now) {
+        let keys: Vec<RoomKey> = self.conferences.meetings.keys().cloned().collect();
+        for key in keys {
+            let Some(wait) = self.room_of(&key).map(|room| room.wait) else {
+                self.end_meeting(now, &key, "system", "conf/ended");
+                continue;
+            };
+            let meeting = self.conferences.meetings.get_mut(&key).filter(|meeting| !wait && !meeting.begun);
+            if let Some(meeting) = meeting {
+                meeting.begun = true;
+                self.seat(&key);
+            }
         }
     }
 

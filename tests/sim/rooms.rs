@@ -11,6 +11,7 @@ use sentral::model::command::Command;
 use sentral::model::room::RoomOrder;
 use sentral::model::room::RoomView;
 use sentral::sip::DialogId;
+use sentral::switch::Input;
 
 use crate::phone::Stage;
 use crate::world::COMPANY;
@@ -47,9 +48,7 @@ impl Meeting {
     }
 
     fn with(seed: u64, rooms: &str) -> Meeting {
-        let numbers = format!("[numbers]\n\"{BOARD}\" = \"room:board\"\n\"{OPEN}\" = \"room:open\"\n");
-        let text = COMPANY.replace("[numbers]\n", &numbers) + rooms;
-        let mut world = World::at(seed, noon(), config(&text));
+        let mut world = World::at(seed, noon(), config(&company(rooms)));
         let carrier = world.carrier();
         Meeting { world, carrier }
     }
@@ -124,6 +123,11 @@ impl Meeting {
     fn sounds(&self) -> usize {
         self.world.streams.values().map(|of| of.sounds).sum()
     }
+}
+
+fn company(rooms: &str) -> String {
+    let numbers = format!("[numbers]\n\"{BOARD}\" = \"room:board\"\n\"{OPEN}\" = \"room:open\"\n");
+    COMPANY.replace("[numbers]\n", &numbers) + rooms
 }
 
 fn told(world: &World, what: &str) -> usize {
@@ -341,5 +345,16 @@ fn a_meeting_that_its_moderator_ends_is_told_once_and_by_the_right_prompt() {
     meeting.world.run(3 * S);
     assert!([boss, ann, bob].iter().all(|line| meeting.over(*line)));
     assert_eq!(meeting.told("room.ended"), 1);
+    meeting.world.finish();
+}
+
+#[test]
+fn those_who_wait_for_a_moderator_talk_when_the_room_no_longer_wants_one() {
+    let mut meeting = Meeting::new(910, "wait_for_moderator = true");
+    let (ann, bob) = (meeting.join("1234"), meeting.join("1234"));
+    assert!([ann, bob].iter().all(|line| matches!(meeting.base(*line), Base::Music(_))), "they wait");
+    meeting.world.input(Input::Config(config(&company(&ROOMS.replace("WAIT", "")))));
+    assert_eq!((meeting.voice(ann), meeting.voice(bob)), (Some(Voice::All), Some(Voice::All)));
+    assert!(!meeting.rooms()[0].waits);
     meeting.world.finish();
 }
