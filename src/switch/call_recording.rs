@@ -448,7 +448,8 @@ impl Switch {
     fn start_taping(&mut self, now: Now, call: CallId, by: &By, paused: bool) {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
-        let (leg, other) = (of.caller, of.callee);
+        let (leg, other, flipped) = self.unwhispered(call, of.caller, of.callee, false);
+        let user = of.callee.and_then(|leg| self.legs.get(&leg)?.user.clone()).map(|key| key.user);
         let Some(stream) = self.open_stream(leg) else { return };
         self.next_record += 1;
         let record = RecordId(self.next_record);
@@ -463,7 +464,6 @@ impl Switch {
         let (year, month, day) = (day.year(), day.month(), day.day());
         let folder = format!("recordings/{}/{year:04}/{month:02}/{day:02}", company.id);
         let file: Arc<str> = format!("{folder}/{id}.{}", kept.extension()).into();
-        let user = other.and_then(|leg| self.legs.get(&leg)?.user.clone()).map(|key| key.user);
         let recording = RecordingView {
             id: id.clone(),
             company: company.id.clone(),
@@ -484,7 +484,7 @@ impl Switch {
             leg: Some(leg),
             stream,
             other,
-            flipped: false,
+            flipped,
             paused,
         };
         let fields = Fields {
@@ -504,7 +504,7 @@ impl Switch {
     }
 
     /// The tapped leg stays as long as it is in the call; then whom it talked with is tapped, else the caller.
-    fn follow_tape(&mut self, call: CallId) {
+    pub(crate) fn follow_tape(&mut self, call: CallId) {
         let Some(of) = self.calls.get(&call) else { return };
         let (caller, callee) = (of.caller, of.callee);
         let Some(running) = &of.tape.running else { return };
@@ -514,8 +514,9 @@ impl Switch {
             (None, Some(other)) => (other, !running.flipped),
             (None, None) => (caller, false),
         };
-        let Some(stream) = self.open_stream(leg) else { return };
         let other = if leg == caller { callee } else { Some(caller) };
+        let (leg, other, flipped) = self.unwhispered(call, leg, other, flipped);
+        let Some(stream) = self.open_stream(leg) else { return };
         let Some(running) = self.calls.get_mut(&call).and_then(|of| of.tape.running.as_mut()) else { return };
         // Who has gone for a moment is remembered: the side of who stays depends on it.
         running.other = other.or(running.other);
@@ -529,6 +530,22 @@ impl Switch {
         (running.leg, running.stream, running.flipped) = (Some(leg), stream, flipped);
         let command = running.command();
         self.outputs.push_back(Output::Media(command));
+    }
+
+    /// Where to tap, so that no whisper is in what the tapped party is sent: `leg`, or else the `other`; and whether the
+    /// tapped party's voice is the right side then.
+    fn unwhispered(
+        &self,
+        call: CallId,
+        leg: LegId,
+        other: Option<LegId>,
+        flipped: bool,
+    ) -> (LegId, Option<LegId>, bool) {
+        let instead = other.filter(|_| self.is_whispered_to(call, leg));
+        match instead.filter(|other| !self.is_whispered_to(call, *other)) {
+            Some(other) => (other, Some(leg), !flipped),
+            None => (leg, other, flipped),
+        }
     }
 
     /// A leg's stream is about to close: the recording leaves it, and goes on when the call knows who stays.

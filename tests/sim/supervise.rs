@@ -7,6 +7,7 @@ use sentral::media::Voice;
 use sentral::model::change::Change;
 use sentral::model::command::Answer as Answered;
 use sentral::model::command::Command;
+use sentral::model::command::RecordOrder;
 use sentral::model::id::CallId;
 use sentral::model::room::Supervise;
 use sentral::sip::DialogId;
@@ -279,5 +280,24 @@ fn a_supervisor_is_rung_by_order_and_changes_by_another() {
     talk.hang_up(talk.kari, talk.line);
     assert_eq!(talk.voice(talk.ola, ola), Some(Voice::All));
     assert_eq!(talk.voice(talk.sara, sara), Some(Voice::All));
+    talk.world.finish();
+}
+
+#[test]
+fn whispers_to_a_colleague_who_called_out_are_in_no_recording() {
+    let mut talk = Talk::new(934, "[recordings]\nannounce = false\n");
+    talk.hang_up(talk.carrier, talk.caller);
+    let out = talk.call(talk.kari, "36000777");
+    talk.world.run(2 * S);
+    let call = talk.call_ids()[0].0;
+    talk.world.order(Command::Record { call, order: RecordOrder::Start });
+    let (kari, answered) = (talk.world.phones[talk.kari].lines[&out].audio, talk.world.phones[talk.carrier].line(&Stage::Up));
+    let outside = talk.world.phones[talk.carrier].lines[&answered.expect("answered")].audio;
+    let places = |talk: &Talk| talk.world.taped.values().next().expect("it is recorded").places.clone();
+    assert_eq!(places(&talk), [(Some(kari), false)]);
+    let sara = talk.call(talk.sara, "*34101");
+    assert_eq!(places(&talk), [(Some(kari), false)], "who listens says nothing");
+    talk.press(talk.sara, sara, "2");
+    assert_eq!(places(&talk), [(Some(kari), false), (Some(outside), true)]);
     talk.world.finish();
 }
