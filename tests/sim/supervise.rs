@@ -301,3 +301,21 @@ fn whispers_to_a_colleague_who_called_out_are_in_no_recording() {
     assert_eq!(places(&talk), [(Some(kari), false), (Some(outside), true)]);
     talk.world.finish();
 }
+
+#[test]
+fn a_supervised_caller_who_is_sent_on_outside_hears_what_comes_before_the_answer() {
+    let mut talk = Talk::new(935, "");
+    let sara = talk.call(talk.sara, "*34101");
+    talk.world.phones[talk.carrier].answer = Answer::Early;
+    talk.world.phones[talk.kari].refer(talk.world.now, talk.line, "sip:+4736000777@prove.example");
+    talk.world.run(S);
+    let out = talk.world.phones[talk.carrier].line(&Stage::Ringing).expect("it rings outside");
+    let early = talk.world.phones[talk.carrier].lines[&out].audio;
+    let stream = *talk.world.stream_to(early).expect("it has a stream").0;
+    assert_eq!(talk.base(talk.carrier, talk.caller), Base::Peer(stream));
+    talk.world.phones[talk.carrier].pick_up(talk.world.now, out);
+    talk.world.run(S);
+    assert_eq!(talk.voice(talk.carrier, talk.caller), Some(Voice::All));
+    assert_eq!(talk.voice(talk.sara, sara), Some(Voice::Nobody));
+    talk.world.finish();
+}
