@@ -72,7 +72,7 @@ impl Switch {
         let two = with.is_none();
         if two && (supervisors.is_empty() || holds(caller) || holds(callee)) {
             self.join_two(caller, callee);
-            self.hush(&supervisors);
+            self.supervise_held(main, supervisors);
             return;
         }
         let talkers = self.talkers(main);
@@ -95,6 +95,31 @@ impl Switch {
                 Supervise::Barge => Voice::All,
             };
             self.set_base(leg, Base::Mix { mix, voice });
+        }
+        self.follow_tape(main);
+    }
+
+    /// One of two holds: who supervises hears music, as the other does; but a colleague who is left waiting can be spoken
+    /// to meanwhile.
+    fn supervise_held(&mut self, main: CallId, supervisors: Vec<CallId>) {
+        let music = self.music_of(main);
+        let talkers = self.talkers(main);
+        for supervisor in supervisors {
+            let Some(of) = self.calls.get(&supervisor) else { continue };
+            let (leg, Some(supervision)) = (of.caller, &of.supervises) else { continue };
+            let speaks = supervision.mode != Supervise::Listen;
+            let colleague = self.whispered_to(main, &talkers, supervisor).filter(|_| speaks);
+            let waits = |leg: &LegId| self.legs.get(leg).is_some_and(|leg| !leg.on_hold());
+            let mixed = colleague.filter(waits).and_then(|leg| Some((leg, self.mix_of(main, leg)?)));
+            let base = match mixed {
+                Some((colleague, mix)) => {
+                    self.set_base(colleague, Base::Mix { mix, voice: Voice::All });
+                    self.review_keys(colleague);
+                    Base::Mix { mix, voice: Voice::All }
+                }
+                None => Base::Music(music.clone()),
+            };
+            self.set_base(leg, base);
         }
         self.follow_tape(main);
     }

@@ -222,7 +222,7 @@ fn a_supervisor_listens_whispers_and_barges_in_by_keys() {
     talk.world.phones[talk.kari].hold(talk.world.now, talk.line, true);
     talk.world.run(S);
     assert!(matches!(talk.base(talk.carrier, talk.caller), Base::Music(_)));
-    assert_eq!(talk.base(talk.sara, sara), Base::Silence);
+    assert!(matches!(talk.base(talk.sara, sara), Base::Music(_)), "a supervisor who hears nothing thinks it is over");
     talk.world.phones[talk.kari].hold(talk.world.now, talk.line, false);
     talk.world.run(S);
     assert_eq!(voices(&talk), [Some(Voice::All), Some(Voice::All), Some(Voice::Nobody)]);
@@ -317,5 +317,25 @@ fn a_supervised_caller_who_is_sent_on_outside_hears_what_comes_before_the_answer
     talk.world.run(S);
     assert_eq!(talk.voice(talk.carrier, talk.caller), Some(Voice::All));
     assert_eq!(talk.voice(talk.sara, sara), Some(Voice::Nobody));
+    talk.world.finish();
+}
+
+#[test]
+fn a_colleague_who_is_put_on_hold_can_be_spoken_to() {
+    let mut talk = Talk::new(936, "");
+    let sara = talk.call(talk.sara, "*35101");
+    talk.world.phones[talk.carrier].hold(talk.world.now, talk.caller, true);
+    talk.world.run(S);
+    assert_eq!(talk.voice(talk.kari, talk.line), Some(Voice::All));
+    assert_eq!(talk.base(talk.sara, sara), talk.base(talk.kari, talk.line), "the two of them");
+    assert_eq!(talk.voice(talk.carrier, talk.caller), None);
+    talk.press(talk.sara, sara, "1");
+    assert!(matches!(talk.base(talk.sara, sara), Base::Music(_)));
+    assert!(matches!(talk.base(talk.kari, talk.line), Base::Music(_)));
+    talk.press(talk.sara, sara, "2");
+    talk.world.phones[talk.carrier].hold(talk.world.now, talk.caller, false);
+    talk.world.run(S);
+    assert_eq!(talk.voice(talk.carrier, talk.caller), Some(Voice::All));
+    assert!(matches!(talk.voice(talk.sara, sara), Some(Voice::Only(_))));
     talk.world.finish();
 }
