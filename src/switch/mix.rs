@@ -75,7 +75,7 @@ impl Switch {
             self.supervise_held(main, supervisors);
             return;
         }
-        let talkers = self.talkers(main);
+        let talkers = self.parties_of(main);
         let voices: Vec<(LegId, Voice)> =
             talkers.iter().map(|leg| (*leg, if holds(*leg) { Voice::Nobody } else { Voice::All })).collect();
         let Some(mix) = self.mix_of(main, caller) else { return };
@@ -103,7 +103,7 @@ impl Switch {
     /// to meanwhile.
     fn supervise_held(&mut self, main: CallId, supervisors: Vec<CallId>) {
         let music = self.music_of(main);
-        let talkers = self.talkers(main);
+        let talkers = self.parties_of(main);
         for supervisor in supervisors {
             let Some(of) = self.calls.get(&supervisor) else { continue };
             let (leg, Some(supervision)) = (of.caller, &of.supervises) else { continue };
@@ -145,12 +145,12 @@ impl Switch {
             let supervision = self.calls.get(of).and_then(|of| of.supervises.as_ref());
             supervision.is_some_and(|of| of.mode == Supervise::Whisper)
         };
-        let talkers = self.talkers(main);
+        let talkers = self.parties_of(main);
         supervisors.iter().filter(whispers).any(|of| self.whispered_to(main, &talkers, *of) == Some(leg))
     }
 
     /// Those who talk in a call: the third of a three-way, the caller, the callee.
-    fn talkers(&self, main: CallId) -> Vec<LegId> {
+    fn parties_of(&self, main: CallId) -> Vec<LegId> {
         let with = self.mixes.get(&main).and_then(|mixed| mixed.with);
         let third = with.and_then(|with| self.calls.get(&with)).map(|of| of.caller);
         let of = self.calls.get(&main);
