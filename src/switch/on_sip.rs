@@ -562,6 +562,10 @@ impl Switch {
         if let Some(wish) = request.headers.get(&Name::Other("Record".into())) {
             return self.on_record_key(now, leg, &wish);
         }
+        // RFC 6086 §4.2.2: no package was asked for.
+        if request.headers.contains(&Name::Other("Info-Package".into())) {
+            return (469, vec![("Recv-Info", String::new())]);
+        }
         if request.body.is_empty() {
             return (200, Vec::new());
         }
