@@ -112,7 +112,8 @@ impl Endpoint {
             None if supported => Refresher::Uac,
             Some(_) | None => Refresher::Uas,
         };
-        self.session_set(now, id, Some(SessionTimer { seconds, ours: refresher == Refresher::Uas, refused: false }));
+        let timer = SessionTimer { seconds, ours: refresher == Refresher::Uas, refused: false };
+        self.session_set(now, id, Some(timer));
         let granted = SessionExpires { seconds, refresher: Some(refresher) }.to_string();
         let mut extra = vec![("Session-Expires", granted)];
         if refresher == Refresher::Uac {

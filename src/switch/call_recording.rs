@@ -287,8 +287,8 @@ impl Switch {
             known.or_else(|| self.facts_of(call, leg).number)
         };
         let callee = of.callee.and_then(number_of);
-        let numbers = of.facts.number.iter().chain(&callee).chain([&of.facts.dialled]);
-        if numbers.into_iter().any(private) {
+        let mut numbers = of.facts.number.iter().chain(&callee).chain([&of.facts.dialled]);
+        if numbers.any(private) {
             return Some(Unwilling::Private);
         }
         (of.tape.consent == Some(false)).then_some(Unwilling::Declined)

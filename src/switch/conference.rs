@@ -317,7 +317,8 @@ impl Switch {
         let Some(at) = meeting.attendees.iter().position(|attendee| attendee.call == call) else { return };
         let gone = meeting.attendees.remove(at);
         let (left, begun) = (meeting.attendees.len(), meeting.begun);
-        let headless = gone.moderator && !meeting.ending && !meeting.attendees.iter().any(|attendee| attendee.moderator);
+        let headless =
+            gone.moderator && !meeting.ending && !meeting.attendees.iter().any(|attendee| attendee.moderator);
         let talked = now.mono.saturating_duration_since(gone.since).as_millis();
         let fields = Fields {
             agent: self.calls.get(&call).and_then(|of| of.facts.user.clone()),

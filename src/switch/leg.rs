@@ -188,7 +188,8 @@ impl Leg {
     /// from it, and the same when it does not.
     fn say(&mut self, mut sdp: SessionDescription) -> Body {
         let mut body = Body::sdp(sdp.to_string());
-        if let Some(local) = self.local.as_mut().filter(|_| self.said.as_ref().is_some_and(|said| *said != body.bytes)) {
+        let differs = self.said.as_ref().is_some_and(|said| *said != body.bytes);
+        if let Some(local) = self.local.as_mut().filter(|_| differs) {
             local.version += 1;
             sdp.origin.version = local.version.to_string();
             body = Body::sdp(sdp.to_string());

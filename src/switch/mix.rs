@@ -140,7 +140,7 @@ impl Switch {
     /// Whether a supervisor of a call speaks to this leg alone.
     pub(crate) fn is_whispered_to(&self, call: CallId, leg: LegId) -> bool {
         let Some(main) = self.mixed_in(call) else { return false };
-        let supervisors = self.mixes.get(&main).map_or(&[][..], |mixed| &mixed.supervisors);
+        let supervisors = self.mixes.get(&main).map_or(&[][..], |mixed| mixed.supervisors.as_slice());
         let whispers = |of: &&CallId| {
             let supervision = self.calls.get(of).and_then(|of| of.supervises.as_ref());
             supervision.is_some_and(|of| of.mode == Supervise::Whisper)

@@ -366,9 +366,7 @@ fn usable(sdp: &SessionDescription, media: &Media, our: IpAddr) -> Result<(), Re
         Some(Host::Address(address)) if address.is_multicast() => {
             Err(Refusal::new(330, "multicast is not available"))
         }
-        Some(Host::Address(address))
-            if address.to_canonical().is_ipv6() != our.to_canonical().is_ipv6() =>
-        {
+        Some(Host::Address(address)) if address.to_canonical().is_ipv6() != our.to_canonical().is_ipv6() => {
             Err(Refusal::new(301, "the other version of IP is needed here"))
         }
         _ => Ok(()),
@@ -387,9 +385,10 @@ fn choose(media: &Media, local: &Local, prefer: Option<Codec>) -> Result<Choice,
 
 /// The formats of a stream that we know, with their payload types.
 fn formats(media: &Media) -> impl Iterator<Item = (Codec, u8, &String)> + Clone {
-    media.formats.iter().filter_map(|format| {
-        Some((format::codec_of(media, format)?, format::payload_type(format)?, format))
-    })
+    media
+        .formats
+        .iter()
+        .filter_map(|format| Some((format::codec_of(media, format)?, format::payload_type(format)?, format)))
 }
 
 /// The first of the offer that we have; but Opus, which costs as much as a hundred others, only where we like nothing

@@ -79,7 +79,16 @@ pub enum Unfit {
 impl Secrecy {
     /// With these rules and a random seed; `private` when signalling is encrypted.
     pub fn new(policy: SrtpPolicy, private: bool, seed: [u8; 32]) -> Secrecy {
-        Secrecy { policy, private, seed, generation: 0, fingerprint: None, browser: false, role: None, suite: None }
+        Secrecy {
+            policy,
+            private,
+            seed,
+            generation: 0,
+            fingerprint: None,
+            browser: false,
+            role: None,
+            suite: None,
+        }
     }
 
     /// With DTLS by the certificate of this fingerprint; a `browser` is offered nothing else unless the policy says so.

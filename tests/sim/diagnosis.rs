@@ -149,7 +149,8 @@ fn who_holds_and_who_has_not_answered_may_be_silent() {
     assert_eq!(quiet(&mut world, ola, call), [None, None], "who holds sends nothing");
     world.phones[ola].hold(world.now, call, false);
     world.run(S);
-    let decided = |change: &Change| matches!(change, Change::Decision(event) if event.event.starts_with("audio."));
+    let decided =
+        |change: &Change| matches!(change, Change::Decision(event) if event.event.starts_with("audio."));
     assert!(!world.changes.iter().any(decided));
     assert_eq!(quiet(&mut world, ola, call), [Some(Fault::NothingReceived), None], "who talks does");
     world.finish();

@@ -491,15 +491,15 @@ fn a_recording_is_stopped_and_paused_while_it_is_announced() {
 
 #[test]
 fn a_recording_ends_where_the_call_goes_into_a_room() {
-    let room = "record = \"all\"\n[recordings]\nannounce = false\n[rooms.open]\nname = \"Åpent\"\next = \"801\"\n";
-    let set = format!("number = \"+4736000100\"\n{room}");
-    let mut world = world(855, &[("number = \"+4736000100\"\n", &set)]);
+    let room = "[recordings]\nannounce = false\n[rooms.open]\nname = \"Åpent\"\next = \"801\"\n";
+    let mut world = recording(855, room);
     let kari = world.registered("kari");
     let (_, _, line) = talk(&mut world, KARI, kari);
     world.run(S);
     world.phones[kari].refer(world.now, line, "sip:801@prove.example");
     world.run(3 * S);
-    assert!(world.changes.iter().any(|c| matches!(c, Change::Decision(event) if *event.event == *"room.joined")));
+    let joined = |c: &Change| matches!(c, Change::Decision(event) if *event.event == *"room.joined");
+    assert!(world.changes.iter().any(joined));
     assert!(tapes(&world)[0].length.is_some(), "{:?}", world.taped);
     world.finish();
 }
@@ -511,7 +511,8 @@ fn nobody_of_another_company_records_or_pauses() {
                  [devices]\nann = { user = \"ann\", password = \"ann-secret\" }\n";
     let set = "number = \"+4736000100\"\nrecord = \"all\"\nfeature_keys = \"all\"\n[recordings]\nannounce = false\n";
     let ours = COMPANY.replacen("number = \"+4736000100\"\n", set, 1);
-    let config = crate::world::config_with(&[("companies/prove.toml", &ours), ("companies/annen.toml", other)]);
+    let config =
+        crate::world::config_with(&[("companies/prove.toml", &ours), ("companies/annen.toml", other)]);
     let mut world = World::at(854, noon(), config);
     let (kari, ann) = (world.registered("kari"), world.registered("ann"));
     let call = world.phones[ann].call(world.now, KARI, false);

@@ -222,7 +222,7 @@ fn a_supervisor_listens_whispers_and_barges_in_by_keys() {
     talk.world.phones[talk.kari].hold(talk.world.now, talk.line, true);
     talk.world.run(S);
     assert!(matches!(talk.base(talk.carrier, talk.caller), Base::Music(_)));
-    assert!(matches!(talk.base(talk.sara, sara), Base::Music(_)), "a supervisor who hears nothing thinks it is over");
+    assert!(matches!(talk.base(talk.sara, sara), Base::Music(_)), "silence would sound like the end");
     talk.world.phones[talk.kari].hold(talk.world.now, talk.line, false);
     talk.world.run(S);
     assert_eq!(voices(&talk), [Some(Voice::All), Some(Voice::All), Some(Voice::Nobody)]);
@@ -291,8 +291,9 @@ fn whispers_to_a_colleague_who_called_out_are_in_no_recording() {
     talk.world.run(2 * S);
     let call = talk.call_ids()[0].0;
     talk.world.order(Command::Record { call, order: RecordOrder::Start });
-    let (kari, answered) = (talk.world.phones[talk.kari].lines[&out].audio, talk.world.phones[talk.carrier].line(&Stage::Up));
-    let outside = talk.world.phones[talk.carrier].lines[&answered.expect("answered")].audio;
+    let kari = talk.world.phones[talk.kari].lines[&out].audio;
+    let answered = talk.world.phones[talk.carrier].line(&Stage::Up).expect("answered");
+    let outside = talk.world.phones[talk.carrier].lines[&answered].audio;
     let places = |talk: &Talk| talk.world.taped.values().next().expect("it is recorded").places.clone();
     assert_eq!(places(&talk), [(Some(kari), false)]);
     let sara = talk.call(talk.sara, "*34101");

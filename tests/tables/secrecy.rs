@@ -68,7 +68,8 @@ fn an_offer_is_answered_as_the_policy_and_the_best_suite_have_it() {
     ];
     for (policy, protocol, cryptos, expect) in rows {
         let (theirs, local) = (read(protocol, cryptos), local(*policy, false));
-        let early = fits(&theirs, &local.codecs, local.address, &local.secrecy).err().map(|refusal| refusal.to_string());
+        let early = fits(&theirs, &local.codecs, local.address, &local.secrecy);
+        let early = early.err().map(|refusal| refusal.to_string());
         let told = match answer(&theirs, &local, None) {
             Err(refusal) => {
                 assert_eq!(early, Some(refusal.to_string()), "known before anything is done");
