@@ -133,6 +133,8 @@ fn who_holds_and_who_has_not_answered_may_be_silent() {
     };
     let quiet = |world: &mut World, phone: usize, line: DialogId| {
         let stream = *world.stream_to(world.phones[phone].lines[&line].audio).expect("it is open").0;
+        let stats = Stats { codec: Some(Codec::Pcma), ..Stats::default() };
+        world.input(Input::Media(media::Event::Figures { stream, stats }));
         world.input(Input::Media(media::Event::Quiet { stream, silent: 2 * S }));
         faults(world)
     };
