@@ -49,6 +49,11 @@ impl Engine {
         Some(self.epoch? + Duration::from_millis(self.next_ms()?))
     }
 
+    /// When the next mix has its turn; `None` while there is none. What comes for mixes need not be read sooner.
+    pub fn next_mix(&self) -> Option<Instant> {
+        Some(self.epoch? + Duration::from_millis(self.mix_slots.next(self.ms + 1)?))
+    }
+
     fn next_ms(&self) -> Option<u64> {
         let slot = self.slots.next(self.ms + 1).into_iter().chain(self.mix_slots.next(self.ms + 1)).min();
         let turn = self.ms / CHECK_MS + 1;

@@ -6,6 +6,7 @@ pub mod bank;
 pub mod handshake;
 mod pace;
 pub mod recorder;
+mod sockets;
 mod strain;
 pub mod sys;
 pub mod thread;
