@@ -5,6 +5,8 @@
 
 #[path = "media_engine/browser.rs"]
 mod browser;
+#[path = "media_engine/correction.rs"]
+mod correction;
 #[path = "media_engine/duck.rs"]
 mod duck;
 #[path = "media_engine/field.rs"]
@@ -15,6 +17,8 @@ mod golden;
 mod mix;
 #[path = "media_engine/noise.rs"]
 mod noise;
+#[path = "media_engine/opus_compare.rs"]
+mod opus_compare;
 #[path = "media_engine/opus_oracle.rs"]
 mod opus_oracle;
 #[path = "media_engine/rig.rs"]
@@ -474,6 +478,38 @@ fn keys_cross_between_clocks_and_comfort_noise_reaches_who_agreed_to_it() {
     let packets = rig.take_packets();
     assert_eq!(packets.len(), 1);
     assert_eq!((packets[0].header.payload_type, &packets[0].payload[..]), (13, &[60][..]));
+}
+
+#[test]
+fn a_phone_of_opus_with_events_at_8_khz_is_sent_durations_on_that_clock() {
+    let narrow = Session { dtmf: Some(101), dtmf_clock: Some(8000), ..session(BOB, Codec::Opus) };
+    // Its keys pressed anew, and those of another phone of Opus passed on, both ways.
+    for (theirs, step) in [(Codec::Pcma, 160), (Codec::Opus, 960)] {
+        let mut rig = Rig::new();
+        rig.open(A, Session { dtmf: Some(110), ..session(ANN, theirs) });
+        rig.open(B, narrow.clone());
+        rig.bridge();
+        let mut packets = Vec::new();
+        for at in 0..8u16 {
+            let payload = key(5, (at + 1).min(5) * step, at > 4);
+            rig.receive(A, ANN, rtp::Header { marker: at == 0, ..header(110, 10 + at, 9600) }, &payload);
+            packets.extend(rig.run(20));
+        }
+        packets.extend(rig.run(300));
+        packets.retain(|packet| packet.header.payload_type == 101);
+        assert!(packets.iter().all(|packet| packet.header.timestamp == packets[0].header.timestamp));
+        assert_eq!(
+            packets.last().map(|packet| packet.payload.clone()),
+            Some(key(5, 800, true)),
+            "{theirs:?}"
+        );
+        if theirs == Codec::Opus {
+            let mut back = Vec::new();
+            rig.receive(B, BOB, header(101, 10, 9600), &key(7, 800, true));
+            back.extend(rig.take_packets().into_iter().filter(|packet| packet.port == A.port));
+            assert_eq!(back.last().map(|packet| packet.payload.clone()), Some(key(7, 4800, true)));
+        }
+    }
 }
 
 #[test]

@@ -36,6 +36,13 @@ impl Payload {
     }
 }
 
+/// An event's payload for a clock of `to` units in a millisecond, when it is on one of `from`; `None` where it can stay.
+pub fn on_clock(payload: &[u8], from: u16, to: u16) -> Option<[u8; 4]> {
+    let event = Payload::parse(payload).filter(|_| from != to && from > 0)?;
+    let duration = u32::from(event.duration) * u32::from(to) / u32::from(from);
+    Some(Payload { duration: duration.min(u32::from(u16::MAX)) as u16, ..event }.bytes())
+}
+
 /// A packet of the same key, starting this soon after the end of the last, is a repeat of it with a wrong
 /// timestamp: no finger and no dialler is that quick (30 ms on a clock of 8 kHz, 5 ms on one of 48 kHz).
 const SHORTEST_PAUSE: u32 = 30 * 8;
@@ -125,7 +132,7 @@ impl Press {
 const QUEUE_MAX: usize = 32;
 
 /// A press that we make, and the pause after it, in milliseconds.
-const PRESS_MS: u16 = 100;
+const PRESS_MS: u32 = 100;
 const PAUSE_MS: u32 = 60;
 
 /// Sends presses one after the other, a report for each packet of the stream.
@@ -139,7 +146,8 @@ pub struct Sender {
 struct Sending {
     event: u8,
     timestamp: u32,
-    duration: u16,
+    /// How long so far.
+    ms: u32,
     ends: u8,
 }
 
@@ -172,20 +180,20 @@ impl Sender {
         self.queue.is_empty() && self.current.is_none()
     }
 
-    /// The turn of a packet at timestamp `now` that stands for `units` of a clock that has `per_ms` of them in a
-    /// millisecond; `None` when idle.
-    pub fn turn(&mut self, now: u32, units: u16, per_ms: u16) -> Option<Turn> {
+    /// The turn of a packet of `packet_ms` milliseconds at timestamp `now`; `None` when idle. `clocks`: units in a
+    /// millisecond, of timestamps and of durations. They differ where telephone-event was agreed on for another clock
+    /// than the codec's: a press is then placed by the clock of the audio, and measured by its own.
+    pub fn turn(&mut self, now: u32, packet_ms: u8, clocks: (u32, u16)) -> Option<Turn> {
         if let Some(sending) = &self.current
             && sending.ends == 3
-            && now.wrapping_sub(sending.timestamp)
-                >= u32::from(sending.duration) + PAUSE_MS * u32::from(per_ms)
+            && now.wrapping_sub(sending.timestamp) >= (sending.ms + PAUSE_MS) * clocks.0
         {
             self.current = None;
         }
         let mut marker = false;
         if self.current.is_none() {
             let event = self.queue.pop_front()?;
-            self.current = Some(Sending { event, timestamp: now, duration: 0, ends: 0 });
+            self.current = Some(Sending { event, timestamp: now, ms: 0, ends: 0 });
             marker = true;
         }
         let sending = self.current.as_mut()?;
@@ -193,13 +201,13 @@ impl Sender {
             return Some(Turn::Pause);
         }
         // RFC 4733 §2.5.1.4: the final report goes out three times, at the interval of the others.
-        if sending.duration < PRESS_MS * per_ms {
-            sending.duration += units;
+        if sending.ms < PRESS_MS {
+            sending.ms += u32::from(packet_ms);
         } else {
             sending.ends += 1;
         }
-        let payload =
-            Payload { event: sending.event, end: sending.ends > 0, volume: 10, duration: sending.duration };
+        let duration = sending.ms as u16 * clocks.1;
+        let payload = Payload { event: sending.event, end: sending.ends > 0, volume: 10, duration };
         Some(Turn::Report { payload: payload.bytes(), timestamp: sending.timestamp, marker })
     }
 }
@@ -289,7 +297,7 @@ mod tests {
         sender.push(0);
         let mut seen = Vec::new();
         for at in 0..30u32 {
-            if let Some(Turn::Report { payload, timestamp, marker }) = sender.turn(at * 160, 160, 8) {
+            if let Some(Turn::Report { payload, timestamp, marker }) = sender.turn(at * 160, 20, (8, 8)) {
                 let payload = Payload::parse(&payload).expect("four bytes");
                 seen.push((payload, timestamp, marker));
             }

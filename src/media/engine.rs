@@ -237,7 +237,7 @@ impl Engine {
         self.begin_own_handshake(id.port);
     }
 
-    fn modify(&mut self, id: StreamId, session: Session) {
+    fn modify(&mut self, id: StreamId, mut session: Session) {
         let ms = self.ms;
         let Some(stream) = self.streams[usize::from(id.port >> 1)].as_deref_mut().filter(|of| of.id == id)
         else {
@@ -253,6 +253,8 @@ impl Engine {
         }
         let repaced = session.packet_ms != stream.session.packet_ms;
         stream.outgoing.set_clock(session.codec.units_per_ms(), ms);
+        // What the network loses was not negotiated.
+        session.opus.loss_percent = stream.session.opus.loss_percent;
         stream.voice = stream.voice.take().and_then(|voice| voice.modify(&session));
         stream.session = session;
         stream.duck = None;

@@ -300,7 +300,7 @@ impl Mix {
             }
             Kind::Comfort => member.source.ear.comfort(&passed.header, payload, passed.ms),
             // A codec that was not agreed, and keys.
-            Kind::Audio(_) | Kind::Event | Kind::Kept => {}
+            Kind::Audio(_) | Kind::Event(_) | Kind::Kept => {}
         }
     }
 

@@ -96,6 +96,8 @@ pub struct Session {
     pub payload_type: u8,
     /// Payload type of telephone-event (RFC 4733), when negotiated.
     pub dtmf: Option<u8>,
+    /// Clock of those events in hertz, where it is not the codec's as RFC 4733 §2.1 would have it.
+    pub dtmf_clock: Option<u32>,
     /// Milliseconds of audio in a packet that we make: 10, 20, 30, 40 or 60.
     pub packet_ms: u8,
     /// We send (their direction is sendrecv or recvonly).
@@ -137,6 +139,7 @@ impl Default for Session {
             codec: Codec::Pcma,
             payload_type: Codec::Pcma.payload_type(),
             dtmf: None,
+            dtmf_clock: None,
             packet_ms: 20,
             send: true,
             receive: true,
@@ -147,6 +150,13 @@ impl Default for Session {
             opus: codec::opus::Manner::default(),
             comfort: None,
         }
+    }
+}
+
+impl Session {
+    /// Units of the clock of telephone-events in a millisecond.
+    pub fn dtmf_units_per_ms(&self) -> u16 {
+        (self.dtmf_clock.unwrap_or(self.codec.clock_rate()) / 1000) as u16
     }
 }
 

@@ -372,6 +372,7 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         codec: choice.codec,
         payload_type: choice.payload_type,
         dtmf: choice.dtmf.map(|(payload_type, _)| payload_type),
+        dtmf_clock: choice.dtmf.map(|(_, clock)| clock).filter(|&clock| clock != choice.codec.clock_rate()),
         packet_ms: format::packet_ms(media, choice.codec),
         send: local.direction.sends() && !hold,
         receive: local.direction.receives() && their_direction.sends(),

@@ -116,6 +116,7 @@ fn opus_is_taken_with_its_clock_and_as_the_other_side_wants_it() {
     let session = agreed.session;
     assert_eq!((session.codec, session.payload_type, session.dtmf), (Codec::Opus, 109, Some(126)));
     assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (20_000, true, true));
+    assert_eq!(session.dtmf_clock, None, "that of Opus");
     assert_eq!(session.packet_ms, 20, "Opus has no frame of 30 ms");
     assert_eq!(sdp.media[0].formats, ["109", "126"]);
     assert_eq!(sdp.media[0].attribute("rtpmap"), Some("109 opus/48000/2"));
@@ -126,8 +127,9 @@ fn opus_is_taken_with_its_clock_and_as_the_other_side_wants_it() {
     let plain = "m=audio 4 RTP/AVP 96 101\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 maxaveragebitrate=510000\r\n\
         a=rtpmap:101 telephone-event/8000\r\na=ptime:120\r\n";
     let session = answered(plain).1.session;
-    assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (28_000, false, false));
+    assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (40_000, false, false));
     assert_eq!((session.dtmf, session.packet_ms), (Some(101), 60), "a phone of one telephone-event");
+    assert_eq!(session.dtmf_clock, Some(8000), "which is not on the clock of Opus");
     // Another clock, or a static number without a name, is not Opus.
     let other = "m=audio 4 RTP/AVP 96 111 0\r\na=rtpmap:96 opus/16000/2\r\n";
     assert_eq!(answered(other).1.session.codec, Codec::Pcmu);

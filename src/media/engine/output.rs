@@ -189,8 +189,8 @@ impl Link {
 pub enum Kind {
     /// Audio in this codec.
     Audio(Codec),
-    /// A telephone-event.
-    Event,
+    /// A telephone-event, on a clock of so many units in a millisecond.
+    Event(u16),
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
     /// Something that is kept from those who listen.

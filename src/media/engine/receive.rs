@@ -98,7 +98,7 @@ impl Engine {
             // Who announces silence may be silent for long.
             Kind::Comfort => stream.alive_ms = ms + COMFORT_MS,
             Kind::Kept => {}
-            Kind::Event => {
+            Kind::Event(_) => {
                 let digit = dtmf::Payload::parse(payload)
                     .and_then(|payload| stream.keys_in.receive(payload, header.timestamp, header.marker, ms));
                 let (stream, kept) = (stream.id, stream.keeps_keys);
@@ -169,20 +169,24 @@ impl Engine {
             return self.settle(listener.port);
         }
         let line = line_of(passed.source);
-        let mut converter = None;
+        let (mut converter, mut event) = (None, None);
         let (payload_type, units) = match passed.kind {
             Kind::Audio(codec) => {
                 converter = Converter::new(codec, stream.session.codec);
                 (stream.session.payload_type, codec.units(payload).unwrap_or(0))
             }
-            Kind::Event if let Some(event_type) = stream.session.dtmf => (event_type, 0),
+            Kind::Event(per_ms) if let Some(event_type) = stream.session.dtmf => {
+                event = dtmf::on_clock(payload, per_ms, stream.session.dtmf_units_per_ms());
+                (event_type, 0)
+            }
             Kind::Comfort if let Some(comfort_type) = stream.session.comfort => (comfort_type, 0),
-            Kind::Event | Kind::Comfort | Kind::Kept => {
+            Kind::Event(_) | Kind::Comfort | Kind::Kept => {
                 return stream.outgoing.leave_out(&passed.header, line);
             }
         };
         let header = stream.outgoing.pass(&passed.header, line, units, passed.ms, payload_type);
         let Some(header) = header else { return };
+        let payload = event.as_ref().map_or(payload, |event| &event[..]);
         self.out.pass((listener.port, to), &header, payload, converter);
         if matches!(passed.kind, Kind::Audio(_)) {
             stream.tape_sent(&header, self.out.last_payload(), passed.ms);
@@ -241,7 +245,7 @@ fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std:
             stream.session.codec.units(&datagram[range.clone()])?;
             Kind::Audio(stream.session.codec)
         }
-        kind if Some(kind) == stream.session.dtmf => Kind::Event,
+        kind if Some(kind) == stream.session.dtmf => Kind::Event(stream.session.dtmf_units_per_ms()),
         kind if kind == COMFORT_NOISE || Some(kind) == stream.session.comfort => Kind::Comfort,
         _ => return None,
     };

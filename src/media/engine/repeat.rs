@@ -41,7 +41,7 @@ pub(super) fn hear(stream: &mut Stream, passed: &Passed, payload: &[u8]) {
             }
         }
         // Timestamps of the peer mean nothing on a line of our own: the key is pressed anew.
-        Kind::Event => {
+        Kind::Event(_) => {
             let key = voice.key(payload, header.timestamp, header.marker, ms);
             if let (Some(code), Some(_)) = (key, stream.session.dtmf) {
                 stream.keys_out.push(code);

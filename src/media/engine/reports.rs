@@ -93,9 +93,7 @@ impl Engine {
         if let Some(about_us) = heard.about_us {
             stream.remote_fraction_lost = Some(about_us.fraction_lost);
             stream.rtt_us = rtcp::round_trip_us(ntp, &about_us).or(stream.rtt_us);
-            if let Some(voice) = &mut stream.voice {
-                voice.loss(&mut stream.session, (u32::from(about_us.fraction_lost) * 100 / 256) as u8);
-            }
+            correct_against(stream, about_us.fraction_lost);
         }
         let expects = stream.session.send && stream.latch.destination().is_some();
         let told = stream.hearing.report(heard, stream.outgoing.packets()).filter(|_| expects);
@@ -104,6 +102,20 @@ impl Engine {
             true => Event::Unheard { stream: id },
             false => Event::Restored { stream: id },
         }));
+    }
+}
+
+/// Makes error correction against as much loss as is reported, in 256ths; against less and less when it is over, since a
+/// network that loses does so again.
+fn correct_against(stream: &mut Stream, fraction_lost: u8) {
+    let percent = (u32::from(fraction_lost) * 100).div_ceil(256) as u8;
+    let opus = &mut stream.session.opus;
+    let against = percent.max(opus.loss_percent / 2);
+    if against != opus.loss_percent {
+        opus.loss_percent = against;
+        if let Some(voice) = &mut stream.voice {
+            voice.opus(stream.session.opus);
+        }
     }
 }
 

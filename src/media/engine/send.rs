@@ -114,9 +114,9 @@ fn send(stream: &mut Stream, ms: u64, out: &mut Output) {
     let packet_ms = stream.place.map_or(20, |place| place.period);
     let units = u32::from(packet_ms) * stream.session.codec.units_per_ms();
     let to = stream.latch.destination().filter(|_| stream.session.send);
-    let per_ms = stream.session.codec.units_per_ms() as u16;
+    let clocks = (stream.session.codec.units_per_ms(), stream.session.dtmf_units_per_ms());
     if let Some(event_type) = stream.session.dtmf
-        && let Some(turn) = stream.keys_out.turn(stream.outgoing.timestamp(ms), units as u16, per_ms)
+        && let Some(turn) = stream.keys_out.turn(stream.outgoing.timestamp(ms), packet_ms, clocks)
     {
         if let (Turn::Report { payload, timestamp, marker }, Some(to)) = (turn, to) {
             let mut header = stream.outgoing.own(ms, units, event_type);

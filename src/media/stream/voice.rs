@@ -6,6 +6,7 @@ use crate::media::Codec;
 use crate::media::Session;
 use crate::media::codec::BYTES_PER_MS;
 use crate::media::codec::g722;
+use crate::media::codec::opus;
 use crate::media::dtmf;
 use crate::media::ear::Ear;
 use crate::media::mouth::Mouth;
@@ -54,6 +55,11 @@ impl Voice {
         (self.mouth.codec() == session.codec).then_some(self)
     }
 
+    /// Says Opus otherwise, from the next packet on.
+    pub fn opus(&mut self, manner: opus::Manner) {
+        self.mouth.opus(manner);
+    }
+
     /// The ear for a peer of `codec`.
     pub fn ear(&mut self, codec: Codec) -> &mut Ear {
         let rate = self.rate;
@@ -83,14 +89,6 @@ impl Voice {
     /// Hears nobody any more.
     pub fn forget(&mut self) {
         self.ear = None;
-    }
-
-    /// What was lost on the way to the other side, in percent: error correction is made against as much.
-    pub fn loss(&mut self, session: &mut Session, percent: u8) {
-        if session.opus.loss_percent != percent {
-            session.opus.loss_percent = percent;
-            self.mouth.opus(session.opus);
-        }
     }
 
     /// The payload of a packet of what is played, as `bytes` of G.722. Empty where nothing is to be sent.
