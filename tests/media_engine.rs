@@ -17,6 +17,8 @@ mod mix;
 mod noise;
 #[path = "media_engine/opus_oracle.rs"]
 mod opus_oracle;
+#[path = "media_engine/others.rs"]
+mod others;
 #[path = "media_engine/rig.rs"]
 mod rig;
 #[path = "media_engine/steady.rs"]

@@ -16,6 +16,7 @@ pub mod mix;
 pub mod mixer;
 pub mod mouth;
 pub mod quality;
+mod reading;
 pub mod reel;
 pub mod resample;
 pub mod rtcp;
@@ -226,7 +227,7 @@ pub enum Command {
         /// Kept.
         keep: bool,
     },
-    /// Records what the stream receives, as 16-bit PCM at the codec's rate, into the file of that name.
+    /// Records what the stream receives, as 16-bit PCM at the codec's rate (16 kHz at most), into the file of that name.
     Record {
         /// Which.
         stream: StreamId,
