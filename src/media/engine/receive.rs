@@ -86,7 +86,8 @@ impl Engine {
             self.out.events.push(Event::Restored { stream: stream.id });
         }
         stream.alive_ms = ms;
-        let units_per_ms = stream.session.codec.units_per_ms();
+        let clock = if let Kind::Audio(codec) = kind { codec } else { stream.session.codec };
+        let units_per_ms = clock.units_per_ms();
         let arrival = stream.incoming.arrival(elapsed.as_micros() as u64, units_per_ms);
         if !stream.session.receive || !stream.incoming.count(&header, arrival, matches!(kind, Kind::Audio(_)))
         {
@@ -236,13 +237,13 @@ fn open(stream: &mut Stream, datagram: &mut [u8]) -> Option<(Kind, rtp::Header, 
 /// What a datagram is to this stream; `None` for what it has no use for.
 fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
     let (header, range) = rtp::parse(datagram)?;
+    let session = &stream.session;
+    let audio = |codec: Codec| codec.units(&datagram[range.clone()]).map(|_| Kind::Audio(codec));
     let kind = match header.payload_type {
-        kind if kind == stream.session.payload_type => {
-            stream.session.codec.units(&datagram[range.clone()])?;
-            Kind::Audio(stream.session.codec)
-        }
-        kind if Some(kind) == stream.session.dtmf => Kind::Event,
-        kind if kind == COMFORT_NOISE || Some(kind) == stream.session.comfort => Kind::Comfort,
+        kind if kind == session.payload_type => audio(session.codec)?,
+        kind if Some(kind) == session.dtmf || Some(kind) == session.besides.dtmf => Kind::Event,
+        kind if let Some(codec) = session.besides.codec(kind) => audio(codec)?,
+        kind if kind == COMFORT_NOISE || Some(kind) == session.comfort => Kind::Comfort,
         _ => return None,
     };
     (range.len() <= MAX_PAYLOAD).then_some((kind, header, range))
