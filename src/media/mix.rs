@@ -299,7 +299,7 @@ impl Mix {
                 member.source.ear.receive(&passed.header, payload, codec, passed.ms);
             }
             Kind::Comfort => member.source.ear.comfort(&passed.header, payload, passed.ms),
-            Kind::Event | Kind::Kept => {}
+            Kind::Event(_) | Kind::Kept => {}
         }
     }
 

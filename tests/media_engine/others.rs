@@ -7,6 +7,7 @@ use crate::rig::ANN;
 use crate::rig::B;
 use crate::rig::BOB;
 use crate::rig::Rig;
+use crate::rig::Sent;
 use crate::rig::goertzel;
 use crate::rig::header;
 use crate::rig::key;
@@ -21,6 +22,8 @@ use sentral::media::Session;
 use sentral::media::Voice;
 use sentral::media::codec::Decoder;
 use sentral::media::codec::Encoder;
+use sentral::media::dtmf;
+use sentral::media::rtp::Header;
 
 /// So long is a line, in milliseconds: as many whole packets of 20, 40 or 60.
 const LINE_MS: u32 = 1200;
@@ -87,6 +90,43 @@ fn a_message_is_as_long_and_as_whole_as_it_was_said_in_every_codec() {
 fn digits(rig: &Rig) -> String {
     let digit = |event: &Event| if let Event::Digit { digit, .. } = event { Some(*digit) } else { None };
     rig.events.iter().filter_map(digit).collect()
+}
+
+/// Ann presses a key for so long, in reports of 20 ms each 20 ms or less, then waits as long; what went out meanwhile.
+fn press(
+    rig: &mut Rig,
+    sequence: &mut u16,
+    (payload_type, per_ms): (u8, u32),
+    event: u8,
+    ms: u64,
+) -> Vec<Sent> {
+    let began = u32::try_from(rig.ms()).expect("a short test") * per_ms;
+    let mut sent = Vec::new();
+    for at in [ms / 3, ms * 2 / 3, ms] {
+        let payload = key(event, (at * u64::from(per_ms)) as u16, at == ms);
+        rig.receive(
+            A,
+            ANN,
+            Header { marker: at < ms / 2, ..header(payload_type, *sequence, began) },
+            &payload,
+        );
+        *sequence += 1;
+        sent.extend(rig.run(ms / 3));
+    }
+    sent.extend(rig.run(ms));
+    sent
+}
+
+/// The keys that a phone hears in what was sent to it.
+fn heard_by_bob(packets: &[Sent], event_type: u8) -> String {
+    let mut receiver = dtmf::Receiver::default();
+    let of_bob =
+        packets.iter().filter(|packet| packet.port == B.port && packet.header.payload_type == event_type);
+    of_bob
+        .filter_map(|packet| {
+            receiver.receive(dtmf::Payload::parse(&packet.payload)?, &packet.header, packet.ms)
+        })
+        .collect()
 }
 
 /// A session of A-law by 8 in which other things may come too.
@@ -169,4 +209,109 @@ fn a_phone_that_answered_with_several_codecs_may_change_between_them() {
     rig.open(A, session_besides(&[], None, None));
     rig.receive(A, ANN, header(0, 0, 0), &[0; 160]);
     assert!(rig.events.is_empty());
+}
+
+#[test]
+fn keys_pressed_quicker_than_they_are_sent_are_all_sent_where_audio_is_said_anew() {
+    let mut rig = Rig::new();
+    rig.open(A, Session { dtmf: Some(110), ..session(ANN, Codec::Opus) });
+    rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
+    rig.bridge();
+    let mut sequence = 0;
+    for (timestamp, payload) in line(Codec::Opus, 20, 0) {
+        rig.receive(A, ANN, header(111, sequence, timestamp), &payload);
+        sequence += 1;
+        rig.run(20);
+    }
+    let mut sent = Vec::new();
+    for event in [1, 2, 3, 3, 5, 6, 7, 8, 9, 0] {
+        sent.extend(press(&mut rig, &mut sequence, (110, 48), event, 50));
+    }
+    sent.extend(rig.run(2000));
+    assert_eq!(digits(&rig), "1233567890");
+    assert_eq!(heard_by_bob(&sent, 101), "1233567890");
+}
+
+#[test]
+fn a_key_is_sent_once_whatever_begins_or_ends_to_play_over_it() {
+    for (plays_from, plays_to) in [(0, 1000), (1, 1000), (0, 2), (1, 2)] {
+        let mut rig = Rig::new();
+        rig.open(A, Session { dtmf: Some(101), ..session(ANN, Codec::Pcma) });
+        rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
+        rig.bridge();
+        let mut sent = Vec::new();
+        for at in 0..30u16 {
+            if at == plays_from {
+                rig.play(B, &["prompt"], 0);
+            }
+            if at == plays_to {
+                rig.command(Command::Stop { stream: B });
+            }
+            let payload = key(4, (at + 1) * 160, at == 29);
+            rig.receive(A, ANN, Header { marker: at == 0, ..header(101, at, 8000) }, &payload);
+            sent.extend(rig.run(20));
+        }
+        rig.command(Command::Stop { stream: B });
+        sent.extend(rig.run(500));
+        assert_eq!(heard_by_bob(&sent, 101), "4", "played from report {plays_from} to {plays_to}");
+        // A second key is passed on as it came.
+        let mut sequence = 100;
+        let passed = press(&mut rig, &mut sequence, (101, 8), 5, 60);
+        assert_eq!(heard_by_bob(&passed, 101), "5");
+        assert_eq!(passed.len(), 3, "as it came");
+    }
+}
+
+#[test]
+fn keys_of_a_gateway_that_sends_them_as_another_source_are_passed_on_once_each() {
+    let mut rig = Rig::new();
+    rig.open(A, Session { dtmf: Some(101), ..session(ANN, Codec::Pcma) });
+    rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
+    rig.bridge();
+    let mut sent = Vec::new();
+    for at in 0..60u16 {
+        rig.receive(A, ANN, header(8, at, u32::from(at) * 160), &[7; 160]);
+        let (press, report) = (at / 20, at % 20);
+        if (5..12).contains(&report) {
+            let head =
+                Header { ssrc: 0xE, ..header(101, press * 7 + report, 500_000 + u32::from(press) * 3200) };
+            let payload = key(press as u8 + 1, (report - 4) * 160, report > 8);
+            rig.receive(A, ANN, Header { marker: report == 5, ..head }, &payload);
+        }
+        sent.extend(rig.run(20));
+    }
+    assert_eq!(digits(&rig), "123");
+    assert_eq!(heard_by_bob(&sent, 101), "123");
+}
+
+#[test]
+fn a_flood_of_keys_reaches_neither_the_core_nor_the_peer() {
+    let mut rig = Rig::new();
+    rig.open(A, Session { dtmf: Some(101), ..session(ANN, Codec::Pcma) });
+    rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
+    rig.bridge();
+    for at in 0..5000u16 {
+        let payload = key((at % 16) as u8, 160, false);
+        rig.receive(A, ANN, header(101, at, u32::from(at) * 2), &payload);
+        if at % 50 == 49 {
+            rig.run(1);
+        }
+    }
+    assert_eq!(digits(&rig).len(), 5, "in 100 ms");
+}
+
+#[test]
+fn a_phone_that_begins_anew_a_little_below_is_heard_again_at_once() {
+    let mut rig = Rig::bridged(Codec::Pcma, Codec::Pcma);
+    let mut passed = Vec::new();
+    for (at, sequence) in (0..=2000u16).chain(1500..1600).enumerate() {
+        rig.receive(A, ANN, header(8, sequence, at as u32 * 160), &[sequence as u8; 160]);
+        passed.extend(rig.run(20));
+    }
+    passed.retain(|packet| packet.port == B.port);
+    assert_eq!(passed.len(), 2001 + 99, "one is not believed");
+    for pair in passed.windows(2) {
+        assert_eq!(pair[1].header.sequence.wrapping_sub(pair[0].header.sequence), 1, "no number twice");
+        assert!((160..=480).contains(&pair[1].header.timestamp.wrapping_sub(pair[0].header.timestamp)));
+    }
 }

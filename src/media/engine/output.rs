@@ -171,6 +171,18 @@ pub enum Link {
 }
 
 impl Link {
+    /// Whether it is one packet of many, which may be lost; the others begin or end something.
+    pub fn is_packet(&self) -> bool {
+        match self {
+            Link::Packet { .. } | Link::Said { .. } | Link::Mixed { .. } => true,
+            Link::Listen { .. }
+            | Link::Unlisten { .. }
+            | Link::Join { .. }
+            | Link::Leave { .. }
+            | Link::PlayInMix { .. } => false,
+        }
+    }
+
     /// The thread that it is for.
     pub fn thread(&self) -> u8 {
         match self {
@@ -189,8 +201,8 @@ impl Link {
 pub enum Kind {
     /// Audio in this codec.
     Audio(Codec),
-    /// A telephone-event.
-    Event,
+    /// A telephone-event, and the event code of the key whose press begins with it.
+    Event(Option<u8>),
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
     /// Something that is kept from those who listen.

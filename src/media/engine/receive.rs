@@ -23,6 +23,7 @@ use crate::media::rtp;
 use crate::media::source::Line;
 use crate::media::stream::Stream;
 use crate::media::stream::latch::Sender;
+use crate::media::tone;
 
 /// Longest report that is read of a protected stream.
 const RTCP_MAX: usize = 1500;
@@ -99,14 +100,19 @@ impl Engine {
             // Who announces silence may be silent for long.
             Kind::Comfort => stream.alive_ms = ms + COMFORT_MS,
             Kind::Kept => {}
-            Kind::Event => {
-                let digit = dtmf::Payload::parse(payload)
-                    .and_then(|payload| stream.keys_in.receive(payload, header.timestamp, header.marker, ms));
+            Kind::Event(_) => {
+                let ignored = stream.keys_in.ignored();
+                let event = dtmf::Payload::parse(payload);
+                let digit = event.and_then(|event| stream.keys_in.receive(event, &header, ms));
+                if stream.keys_in.ignored() != ignored {
+                    stream.dropped += 1;
+                    self.out.dropped.unwanted += 1;
+                    return;
+                }
                 let (stream, kept) = (stream.id, stream.keeps_keys);
                 self.out.events.extend(digit.map(|digit| Event::Digit { stream, digit }));
-                if kept {
-                    return self.pass_on(port, (Kind::Kept, header), payload, ms);
-                }
+                let kind = if kept { Kind::Kept } else { Kind::Event(digit.and_then(tone::key_code)) };
+                return self.pass_on(port, (kind, header), payload, ms);
             }
             Kind::Audio(codec) => {
                 if stream.keys_in.is_pressed(ms) {
@@ -163,22 +169,28 @@ impl Engine {
         if stream.id != listener || stream.peer() != Some(passed.source) || payload.is_empty() {
             return;
         }
+        let line = line_of(passed.source);
+        if let Kind::Event(begun) = passed.kind
+            && repeat::takes_key(stream, begun, (&passed.header, line), payload)
+        {
+            stream.outgoing.leave_out(&passed.header, line);
+            return self.settle(listener.port);
+        }
         let to = stream.latch.destination().filter(|_| stream.session.send && !stream.overlaid());
         let Some(to) = to else { return stream.interrupt() };
         if repeat::must(stream, passed.kind, payload) {
             repeat::hear(stream, passed, payload);
             return self.settle(listener.port);
         }
-        let line = line_of(passed.source);
         let mut converter = None;
         let (payload_type, units) = match passed.kind {
             Kind::Audio(codec) => {
                 converter = Converter::new(codec, stream.session.codec);
                 (stream.session.payload_type, codec.units(payload).unwrap_or(0))
             }
-            Kind::Event if let Some(event_type) = stream.session.dtmf => (event_type, 0),
+            Kind::Event(_) if let Some(event_type) = stream.session.dtmf => (event_type, 0),
             Kind::Comfort if let Some(comfort_type) = stream.session.comfort => (comfort_type, 0),
-            Kind::Event | Kind::Comfort | Kind::Kept => {
+            Kind::Event(_) | Kind::Comfort | Kind::Kept => {
                 return stream.outgoing.leave_out(&passed.header, line);
             }
         };
@@ -241,7 +253,7 @@ fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std:
     let audio = |codec: Codec| codec.units(&datagram[range.clone()]).map(|_| Kind::Audio(codec));
     let kind = match header.payload_type {
         kind if kind == session.payload_type => audio(session.codec)?,
-        kind if Some(kind) == session.dtmf || Some(kind) == session.besides.dtmf => Kind::Event,
+        kind if Some(kind) == session.dtmf || Some(kind) == session.besides.dtmf => Kind::Event(None),
         kind if let Some(codec) = session.besides.codec(kind) => audio(codec)?,
         kind if kind == COMFORT_NOISE || Some(kind) == session.comfort => Kind::Comfort,
         _ => return None,
