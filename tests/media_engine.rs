@@ -21,6 +21,8 @@ mod noise;
 mod opus_compare;
 #[path = "media_engine/opus_oracle.rs"]
 mod opus_oracle;
+#[path = "media_engine/others.rs"]
+mod others;
 #[path = "media_engine/rig.rs"]
 mod rig;
 #[path = "media_engine/steady.rs"]
@@ -272,6 +274,7 @@ fn kept_keys_are_told_but_not_passed_on_and_sent_again_by_order() {
     rig.take_packets();
     for (from, keep) in [(0u16, true), (10, false)] {
         rig.command(Command::KeepKeys { stream: A, keep });
+        rig.run(1000);
         rig.events.clear();
         for at in from..from + 10 {
             let event = (from + 3..from + 6).contains(&at);
@@ -535,7 +538,7 @@ fn a_key_is_sent_as_an_event_between_the_audio_on_one_line() {
     let mut heard = String::new();
     for packet in packets.iter().filter(|p| p.header.payload_type == 101) {
         let payload = dtmf::Payload::parse(&packet.payload).expect("four bytes");
-        heard.extend(receiver.receive(payload, packet.header.timestamp, packet.header.marker, packet.ms));
+        heard.extend(receiver.receive(payload, &packet.header, packet.ms));
     }
     assert_eq!(heard, "#");
     assert_eq!(packets.iter().filter(|p| p.header.payload_type == 101).count(), 8);

@@ -215,6 +215,7 @@ impl Engine {
             line: Line::Silence,
             duck: None,
             voice: None,
+            presses: false,
             misfits: 0,
             listeners,
             record: None,

@@ -1,7 +1,9 @@
 //! ICE-lite (RFC 8445 §2.5): it is known by a full agent's checks where that is, and no check of ours is ever sent.
 //!
 //! Messages are read and written by the `is` crate; whose check counts is decided here. The other agent is always the
-//! controlling one. Left out: TCP candidates, and checks towards another lite agent (RFC 8445 §6.1.1).
+//! controlling one. Left out: TCP candidates, and checks towards another lite agent (RFC 8445 §6.1.1); the errors 400, 401
+//! and 420 (RFC 8489 §6.3, §9.1.3), which would be unsigned, so that every agent discards them (§9.1.4), and would answer every
+//! stranger; and the sum of FINGERPRINT, which says nothing more where the signature is right.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -16,6 +16,7 @@ pub mod mix;
 pub mod mixer;
 pub mod mouth;
 pub mod quality;
+mod reading;
 pub mod reel;
 pub mod resample;
 pub mod rtcp;
@@ -98,6 +99,8 @@ pub struct Session {
     pub dtmf: Option<u8>,
     /// Clock of those events in hertz, where it is not the codec's as RFC 4733 §2.1 would have it.
     pub dtmf_clock: Option<u32>,
+    /// What else may come.
+    pub besides: Besides,
     /// Milliseconds of audio in a packet that we make: 10, 20, 30, 40 or 60.
     pub packet_ms: u8,
     /// We send (their direction is sendrecv or recvonly).
@@ -116,6 +119,32 @@ pub struct Session {
     pub opus: codec::opus::Manner,
     /// Payload type of comfort noise (RFC 3389), when negotiated: what a peer sends of it is passed on.
     pub comfort: Option<u8>,
+}
+
+/// Payload types that may come besides those that we send: of who answered our offer and has other numbers for what we
+/// offered, or more codecs than one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Besides {
+    codecs: [Option<(u8, Codec)>; 4],
+    /// Another payload type of telephone-event.
+    pub dtmf: Option<u8>,
+}
+
+impl Besides {
+    /// This payload type is this codec, unless it is known already; more than four are left out.
+    pub fn add(&mut self, payload_type: u8, codec: Codec) {
+        if self.codec(payload_type).is_none()
+            && let Some(free) = self.codecs.iter_mut().find(|place| place.is_none())
+        {
+            *free = Some((payload_type, codec));
+        }
+    }
+
+    /// What comes by this payload type.
+    pub fn codec(&self, payload_type: u8) -> Option<Codec> {
+        let known = self.codecs.iter().flatten().find(|(known, _)| *known == payload_type);
+        known.map(|(_, codec)| *codec)
+    }
 }
 
 /// What lies between a stream's packets and its sockets, as browsers want it.
@@ -140,6 +169,7 @@ impl Default for Session {
             payload_type: Codec::Pcma.payload_type(),
             dtmf: None,
             dtmf_clock: None,
+            besides: Besides::default(),
             packet_ms: 20,
             send: true,
             receive: true,
@@ -236,7 +266,7 @@ pub enum Command {
         /// Kept.
         keep: bool,
     },
-    /// Records what the stream receives, as 16-bit PCM at the codec's rate, into the file of that name.
+    /// Records what the stream receives, as 16-bit PCM at the codec's rate (16 kHz at most), into the file of that name.
     Record {
         /// Which.
         stream: StreamId,

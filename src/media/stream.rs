@@ -64,6 +64,8 @@ pub struct Stream {
     pub duck: Option<Box<Duck>>,
     /// Makes its packets where bytes cannot be passed on or copied.
     pub voice: Option<Box<Voice>>,
+    /// The key that its peer pressed last is pressed anew, not passed on.
+    pub presses: bool,
     /// Packets of the peer in a row that were of another length than ours.
     pub misfits: u8,
     /// Whose base is this stream.
@@ -139,7 +141,7 @@ impl Stream {
         if let Some(voice) = &mut self.voice {
             voice.forget();
         }
-        self.misfits = 0;
+        (self.misfits, self.presses) = (0, false);
         self.outgoing.interrupt();
     }
 

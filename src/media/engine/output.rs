@@ -171,6 +171,18 @@ pub enum Link {
 }
 
 impl Link {
+    /// Whether it is one packet of many, which may be lost; the others begin or end something.
+    pub fn is_packet(&self) -> bool {
+        match self {
+            Link::Packet { .. } | Link::Said { .. } | Link::Mixed { .. } => true,
+            Link::Listen { .. }
+            | Link::Unlisten { .. }
+            | Link::Join { .. }
+            | Link::Leave { .. }
+            | Link::PlayInMix { .. } => false,
+        }
+    }
+
     /// The thread that it is for.
     pub fn thread(&self) -> u8 {
         match self {
@@ -189,8 +201,9 @@ impl Link {
 pub enum Kind {
     /// Audio in this codec.
     Audio(Codec),
-    /// A telephone-event, on a clock of so many units in a millisecond.
-    Event(u16),
+    /// A telephone-event, on a clock of so many units in a millisecond; `begun` is the event code of the key whose press
+    /// begins with it.
+    Event { per_ms: u16, begun: Option<u8> },
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
     /// Something that is kept from those who listen.

@@ -23,6 +23,7 @@ use crate::media::rtp;
 use crate::media::source::Line;
 use crate::media::stream::Stream;
 use crate::media::stream::latch::Sender;
+use crate::media::tone;
 
 /// Longest report that is read of a protected stream.
 const RTCP_MAX: usize = 1500;
@@ -86,7 +87,8 @@ impl Engine {
             self.out.events.push(Event::Restored { stream: stream.id });
         }
         stream.alive_ms = ms;
-        let units_per_ms = stream.session.codec.units_per_ms();
+        let clock = if let Kind::Audio(codec) = kind { codec } else { stream.session.codec };
+        let units_per_ms = clock.units_per_ms();
         let arrival = stream.incoming.arrival(elapsed.as_micros() as u64, units_per_ms);
         if !stream.session.receive || !stream.incoming.count(&header, arrival, matches!(kind, Kind::Audio(_)))
         {
@@ -98,14 +100,20 @@ impl Engine {
             // Who announces silence may be silent for long.
             Kind::Comfort => stream.alive_ms = ms + COMFORT_MS,
             Kind::Kept => {}
-            Kind::Event(_) => {
-                let digit = dtmf::Payload::parse(payload)
-                    .and_then(|payload| stream.keys_in.receive(payload, header.timestamp, header.marker, ms));
+            Kind::Event { per_ms, .. } => {
+                let ignored = stream.keys_in.ignored();
+                let event = dtmf::Payload::parse(payload);
+                let digit = event.and_then(|event| stream.keys_in.receive(event, &header, ms));
+                if stream.keys_in.ignored() != ignored {
+                    stream.dropped += 1;
+                    self.out.dropped.unwanted += 1;
+                    return;
+                }
                 let (stream, kept) = (stream.id, stream.keeps_keys);
                 self.out.events.extend(digit.map(|digit| Event::Digit { stream, digit }));
-                if kept {
-                    return self.pass_on(port, (Kind::Kept, header), payload, ms);
-                }
+                let begun = digit.and_then(tone::key_code);
+                let kind = if kept { Kind::Kept } else { Kind::Event { per_ms, begun } };
+                return self.pass_on(port, (kind, header), payload, ms);
             }
             Kind::Audio(codec) => {
                 if stream.keys_in.is_pressed(ms) {
@@ -162,25 +170,31 @@ impl Engine {
         if stream.id != listener || stream.peer() != Some(passed.source) || payload.is_empty() {
             return;
         }
+        let line = line_of(passed.source);
+        if let Kind::Event { begun, .. } = passed.kind
+            && repeat::takes_key(stream, begun, (&passed.header, line), payload)
+        {
+            stream.outgoing.leave_out(&passed.header, line);
+            return self.settle(listener.port);
+        }
         let to = stream.latch.destination().filter(|_| stream.session.send && !stream.overlaid());
         let Some(to) = to else { return stream.interrupt() };
         if repeat::must(stream, passed.kind, payload) {
             repeat::hear(stream, passed, payload);
             return self.settle(listener.port);
         }
-        let line = line_of(passed.source);
         let (mut converter, mut event) = (None, None);
         let (payload_type, units) = match passed.kind {
             Kind::Audio(codec) => {
                 converter = Converter::new(codec, stream.session.codec);
                 (stream.session.payload_type, codec.units(payload).unwrap_or(0))
             }
-            Kind::Event(per_ms) if let Some(event_type) = stream.session.dtmf => {
+            Kind::Event { per_ms, .. } if let Some(event_type) = stream.session.dtmf => {
                 event = dtmf::on_clock(payload, per_ms, stream.session.dtmf_units_per_ms());
                 (event_type, 0)
             }
             Kind::Comfort if let Some(comfort_type) = stream.session.comfort => (comfort_type, 0),
-            Kind::Event(_) | Kind::Comfort | Kind::Kept => {
+            Kind::Event { .. } | Kind::Comfort | Kind::Kept => {
                 return stream.outgoing.leave_out(&passed.header, line);
             }
         };
@@ -240,13 +254,15 @@ fn open(stream: &mut Stream, datagram: &mut [u8]) -> Option<(Kind, rtp::Header, 
 /// What a datagram is to this stream; `None` for what it has no use for.
 fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
     let (header, range) = rtp::parse(datagram)?;
+    let session = &stream.session;
+    let audio = |codec: Codec| codec.units(&datagram[range.clone()]).map(|_| Kind::Audio(codec));
     let kind = match header.payload_type {
-        kind if kind == stream.session.payload_type => {
-            stream.session.codec.units(&datagram[range.clone()])?;
-            Kind::Audio(stream.session.codec)
+        kind if kind == session.payload_type => audio(session.codec)?,
+        kind if Some(kind) == session.dtmf || Some(kind) == session.besides.dtmf => {
+            Kind::Event { per_ms: session.dtmf_units_per_ms(), begun: None }
         }
-        kind if Some(kind) == stream.session.dtmf => Kind::Event(stream.session.dtmf_units_per_ms()),
-        kind if kind == COMFORT_NOISE || Some(kind) == stream.session.comfort => Kind::Comfort,
+        kind if let Some(codec) = session.besides.codec(kind) => audio(codec)?,
+        kind if kind == COMFORT_NOISE || Some(kind) == session.comfort => Kind::Comfort,
         _ => return None,
     };
     (range.len() <= MAX_PAYLOAD).then_some((kind, header, range))

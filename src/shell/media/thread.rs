@@ -112,15 +112,18 @@ impl Way {
         self.doorbell.ring();
     }
 
-    /// Hands an order over if there is room.
-    fn try_order(&self, order: Order) -> bool {
+    /// Hands a link over if there is room, else gives it back. A thread that is gone takes it as it takes orders.
+    fn try_link(&self, link: Link) -> Option<Link> {
         self.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
-        let taken = self.orders.try_send(order).is_ok();
-        if !taken {
+        let taken = self.orders.try_send(Order::Link(link));
+        if taken.is_err() {
             self.doorbell.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         self.doorbell.ring();
-        taken
+        match taken {
+            Err(TrySendError::Full(Order::Link(link))) => Some(link),
+            Ok(()) | Err(_) => None,
+        }
     }
 }
 
@@ -215,6 +218,7 @@ pub fn start(
             waiting: VecDeque::new(),
             errands: errands.clone(),
             errands_waiting: VecDeque::new(),
+            links_waiting: Vec::new(),
             pace: Pace::default(),
             strain: Strain::new(thread, Instant::now()),
             events: events.clone(),
@@ -282,6 +286,8 @@ struct Worker<E> {
     errands: SyncSender<Errand>,
     /// Beginnings and ends that the worker had no room for.
     errands_waiting: VecDeque<Errand>,
+    /// Links that set audio up or end it, for threads that had no room.
+    links_waiting: Vec<Link>,
     pace: Pace,
     strain: Strain,
     events: E,
@@ -330,7 +336,8 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
     fn sleep(&mut self, now: Instant) -> io::Result<usize> {
         self.due = self.engine.next_tick();
         self.patient_due = self.engine.next_mix().filter(|_| self.patient_streams > 0);
-        let owing = !self.waiting.is_empty() || !self.errands_waiting.is_empty();
+        let owing =
+            !self.waiting.is_empty() || !self.errands_waiting.is_empty() || !self.links_waiting.is_empty();
         let again = owing.then(|| now + AGAIN);
         let until = self.due.into_iter().chain(self.patient_due).chain(again).min();
         let ready = if self.pace.gathers() {
@@ -485,12 +492,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         }
         out.dropped.unsent += unsent;
         out.clear_packets();
-        for link in out.links.drain(..) {
-            if let Some(way) = self.ways.get(usize::from(link.thread())) {
-                // A thread that is so far behind loses packets; blocking here would stop every call.
-                out.dropped.thread_behind += u64::from(!way.try_order(Order::Link(link)));
-            }
-        }
+        out.dropped.thread_behind += hand_on(&mut self.links_waiting, &mut out.links, &self.ways);
         for chunk in out.chunks.drain(..) {
             // The audio of a disk that cannot follow is left out; the recorder leaves silence for it.
             if self.waiting.len() < CHUNKS_MAX || !chunk.is_audio() {
@@ -531,3 +533,56 @@ const PATIENT_ROUNDS: usize = 4;
 
 /// When to try again after the recorder or the worker had no room.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// Hands links on to their threads. One that is far behind loses packets, for waiting here would stop every call; what
+/// begins or ends something waits for it, in order. How many packets were lost.
+fn hand_on(waiting: &mut Vec<Link>, links: &mut Vec<Link>, ways: &[Way]) -> u64 {
+    let mut lost = 0;
+    let mut first: Vec<Link> = std::mem::take(waiting);
+    for link in first.drain(..).chain(links.drain(..)) {
+        let thread = link.thread();
+        let Some(way) = ways.get(usize::from(thread)) else { continue };
+        let behind = waiting.iter().any(|other| other.thread() == thread);
+        let left = if behind { Some(link) } else { way.try_link(link) };
+        match left {
+            Some(link) if link.is_packet() => lost += 1,
+            Some(link) => waiting.push(link),
+            None => {}
+        }
+    }
+    lost
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::MixId;
+    use crate::media::StreamId;
+
+    #[test]
+    fn what_sets_audio_up_waits_for_a_thread_that_is_behind_and_packets_do_not() {
+        let (sender, orders) = sync_channel(1);
+        let event = EventFd::new().expect("an event");
+        let doorbell =
+            Arc::new(Doorbell { event, rung: AtomicBool::new(false), waiting: AtomicUsize::new(0) });
+        let ways = [Way { orders: sender, doorbell }];
+        let [source, listener] = [2, 4].map(|port| StreamId { thread: 0, port, generation: 1 });
+        let mix = MixId { thread: 0, number: 1 };
+        let packet = || Link::Mixed { listener, mix, payload: Box::new([]) };
+        let mut waiting = Vec::new();
+        let mut come = |links: Vec<Link>| hand_on(&mut waiting, &mut { links }, &ways);
+        let taken = || match orders.try_recv() {
+            Ok(Order::Link(link)) => Some(link),
+            _ => None,
+        };
+        assert_eq!(come(vec![packet(), packet(), Link::Listen { source, listener }, packet()]), 2);
+        assert_eq!(taken(), Some(packet()));
+        assert_eq!(come(vec![Link::Leave { mix, stream: source }, packet()]), 1, "it is still behind");
+        assert_eq!(taken(), Some(Link::Listen { source, listener }));
+        assert_eq!(come(vec![]), 0);
+        assert_eq!(taken(), Some(Link::Leave { mix, stream: source }));
+        assert_eq!(come(vec![packet()]), 0);
+        assert_eq!((taken(), taken()), (Some(packet()), None));
+        assert_eq!(ways[0].doorbell.waiting.load(Ordering::Relaxed), 4, "only what went was counted");
+    }
+}
