@@ -129,6 +129,14 @@ pub struct Transport {
     pub signaling: Option<IpAddr>,
 }
 
+impl Transport {
+    /// Whether only keys that are still to come make a packet one of this session: they come by DTLS, or it is not even
+    /// known how, since the other side has not answered.
+    pub fn needs_keys(&self) -> bool {
+        self.dtls.is_some() || self.ice.as_ref().is_some_and(|ice| ice.their_ufrag.is_none())
+    }
+}
+
 impl Default for Session {
     /// A-law both ways in packets of 20 ms, to nobody yet.
     fn default() -> Session {
@@ -364,6 +372,8 @@ pub enum Event {
     },
     /// DTLS has brought the keys.
     Secured {
+        /// Why.
+        cause: Silence,
         /// Where.
         stream: StreamId,
         /// What they are for.
@@ -419,6 +429,22 @@ pub struct Stats {
     /// RTP packets sent.
     pub sent: u64,
     /// Gaps in the received sequence.
+/// Why nothing is heard of a stream's other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing comes.
+    #[default]
+    Nothing,
+    /// What comes is from an address that neither the description nor ICE names.
+    Stranger(SocketAddr),
+    /// What comes from there is not protected by the agreed keys.
+    Sealed(SocketAddr),
+    /// What comes from there is not of the agreed payload types.
+    Unfit(SocketAddr),
+    /// DTLS has brought no keys.
+    NoKeys,
+}
+
     pub lost: u64,
     /// Dropped: malformed, not authentic, wrong payload type, wrong source, late.
     pub dropped: u64,

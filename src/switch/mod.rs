@@ -63,6 +63,7 @@ mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
+mod one_way;
 mod originate;
 mod outbound;
 mod outgoing;

@@ -21,6 +21,7 @@ mod golden;
 #[path = "../golden/mod.rs"]
 mod golden_rows;
 mod phones;
+mod one_way;
 mod proxy;
 mod recording;
 mod rooms;
