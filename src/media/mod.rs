@@ -344,12 +344,19 @@ pub enum Event {
         /// What went wrong, told to the operator.
         error: Option<Arc<str>>,
     },
-    /// A recording that goes on cannot be written, told once; what is in the file so far can be read.
+    /// A recording that goes on cannot be written whole, told once; what is in the file so far can be read.
     NotRecorded {
         /// Which.
         record: RecordId,
         /// Why, for the operator.
         error: Arc<str>,
+    },
+    /// A recording that could not be written is written again.
+    RecordedAgain {
+        /// Which.
+        record: RecordId,
+        /// So much of it is silence.
+        missing: Duration,
     },
     /// The first packet from the other side has come.
     Heard {
@@ -358,12 +365,15 @@ pub enum Event {
         /// Where from.
         from: SocketAddr,
     },
-    /// Nothing has come for this long although the session says it should (told once per silence).
+    /// Nothing that could be heard has come for this long although the session says it should. Told once per silence,
+    /// and once more when its cause turns out to be another.
     Quiet {
         /// Where.
         stream: StreamId,
         /// How long.
         silent: Duration,
+        /// Why.
+        cause: Silence,
     },
     /// At start: whose certificate DTLS shows here, for descriptions.
     Certificate {
@@ -372,8 +382,6 @@ pub enum Event {
     },
     /// DTLS has brought the keys.
     Secured {
-        /// Why.
-        cause: Silence,
         /// Where.
         stream: StreamId,
         /// What they are for.
@@ -421,14 +429,6 @@ pub enum Event {
     },
 }
 
-/// What a stream counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// RTP packets received and used.
-    pub received: u64,
-    /// RTP packets sent.
-    pub sent: u64,
-    /// Gaps in the received sequence.
 /// Why nothing is heard of a stream's other side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Silence {
@@ -445,6 +445,14 @@ pub enum Silence {
     NoKeys,
 }
 
+/// What a stream counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// RTP packets received and used.
+    pub received: u64,
+    /// RTP packets sent.
+    pub sent: u64,
+    /// Gaps in the received sequence.
     pub lost: u64,
     /// Dropped: malformed, not authentic, wrong payload type, wrong source, late.
     pub dropped: u64,

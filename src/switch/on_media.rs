@@ -41,6 +41,7 @@ impl Switch {
             Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
             Event::Quiet { stream, cause, .. } => self.audio_quiet(now, stream, cause),
             Event::NotRecorded { record, error } => self.not_recorded(now, record, &error),
+            Event::RecordedAgain { record, missing } => self.recorded_again(now, record, missing),
             Event::Short { thread, late, busy_percent } => {
                 if !self.overload.pressed() {
                     tracing::warn!(

@@ -122,6 +122,17 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
         "recording.paused" => say("Opptaket er på pause".into(), "Recording is paused".into()),
         "recording.resumed" => say("Opptaket fortsetter".into(), "Recording goes on".into()),
         "recording.moved" => say("Opptaket følger med hit".into(), "The recording goes on here".into()),
+        "recording.failed" => say(
+            format!("Opptaket kan ikke skrives: {}", event.why),
+            format!("The recording cannot be written: {}", event.why),
+        ),
+        "recording.restored" => {
+            let long = seconds(of.length_ms);
+            say(
+                format!("Opptaket skrives igjen; {long} s av det er stillhet"),
+                format!("The recording is written again; {long} s of it are silence"),
+            )
+        }
         "recording.ready" => {
             let (long, file) = (seconds(of.length_ms), of.file.as_deref().unwrap_or_default());
             say(format!("Opptak på {long} s: {file}"), format!("A recording of {long} s: {file}"))

@@ -47,19 +47,25 @@ pub struct Tape {
     pub paused: bool,
     packets: Vec<Taken>,
     bytes: Vec<u8>,
+    /// Packets that there was no room for.
+    left_out: u64,
 }
 
 impl Tape {
     /// Begins to take.
     pub fn new(record: RecordId, flipped: bool, paused: bool) -> Tape {
         let (packets, bytes) = (Vec::with_capacity(PACKETS_MAX), Vec::with_capacity(BYTES_USUAL));
-        Tape { record, flipped, paused, packets, bytes }
+        Tape { record, flipped, paused, packets, bytes, left_out: 0 }
     }
 
     /// Takes a payload that came or went at `ms`.
     pub fn take(&mut self, sent: bool, codec: Codec, line: (u32, u32), payload: &[u8], ms: u64) {
         let Ok(length) = u16::try_from(payload.len()) else { return };
-        if self.paused || self.packets.len() == PACKETS_MAX {
+        if self.paused {
+            return;
+        }
+        if self.packets.len() == PACKETS_MAX {
+            self.left_out += 1;
             return;
         }
         let (ssrc, timestamp) = line;
@@ -136,6 +142,7 @@ impl Engine {
         if let Some(tape) = tape {
             let epoch = self.epoch();
             tape.give(epoch, self.ms, &mut self.out.chunks);
+            self.out.dropped.tape_full += std::mem::take(&mut tape.left_out);
         }
     }
 }

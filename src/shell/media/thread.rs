@@ -36,6 +36,7 @@ use tracing::warn;
 
 use crate::media::Command;
 use crate::media::Event;
+use crate::media::RecordId;
 use crate::media::bank::Bank;
 use crate::media::dtls::Answer;
 use crate::media::dtls::Errand;
@@ -58,7 +59,11 @@ use crate::shell::media::worker;
 /// Batches of orders that may wait for a thread. A thread takes all of them each millisecond.
 const ORDERS_MAX: usize = 8192;
 
-/// Packets that may wait for another thread to take them; more are dropped.
+/// What an operator reads when [`CHUNKS_MAX`] is reached.
+const DISK_BEHIND: &str = "the disk cannot follow: seconds of the recording are left out and are silence; look at what else \
+     writes to the disk of the data folder, or record fewer calls";
+
+/// Seconds of recordings that may wait for the recorder; more are left out.
 const CHUNKS_MAX: usize = 1024;
 
 /// Descriptors left for all else when the RTP range is fitted into the process's limit.
@@ -215,6 +220,7 @@ pub fn start(
             ways: ways.clone(),
             chunks: chunks.clone(),
             waiting: VecDeque::new(),
+            behind: Vec::new(),
             errands: errands.clone(),
             errands_waiting: VecDeque::new(),
             pace: Pace::default(),
@@ -401,6 +407,8 @@ struct Worker<E> {
     chunks: SyncSender<Chunk>,
     /// Chunks that the recorder had no room for.
     waiting: VecDeque<Chunk>,
+    /// Recordings of which something was left out since they all waited for nothing: told once each.
+    behind: Vec<RecordId>,
     errands: SyncSender<Errand>,
     /// Beginnings and ends that the worker had no room for.
     errands_waiting: VecDeque<Errand>,
@@ -609,7 +617,15 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
                 self.waiting.push_back(chunk);
             } else {
                 out.dropped.disk_behind += 1;
+                if !self.behind.contains(&chunk.record()) {
+                    let (record, error) = (chunk.record(), DISK_BEHIND.into());
+                    self.behind.push(record);
+                    out.events.push(Event::NotRecorded { record, error });
+                }
             }
+        }
+        if self.waiting.is_empty() {
+            self.behind.clear();
         }
         while let Some(chunk) = self.waiting.pop_front() {
             if let Err(TrySendError::Full(chunk)) = self.chunks.try_send(chunk) {
