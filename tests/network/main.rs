@@ -15,13 +15,14 @@ mod browser;
 mod crash;
 mod daemon;
 mod dns;
+mod doctor;
 mod figures;
 mod forward;
 mod golden;
 #[path = "../golden/mod.rs"]
 mod golden_rows;
-mod phones;
 mod one_way;
+mod phones;
 mod proxy;
 mod recording;
 mod rooms;
