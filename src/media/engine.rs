@@ -247,7 +247,7 @@ impl Engine {
         };
         Engine::modify_guard(stream, &session, ms, &mut self.out.errands);
         if session.receive && !stream.session.receive {
-            stream.expect(ms);
+            stream.watch_from(ms);
         }
         if session.dtmf.is_none() {
             stream.keys_out = dtmf::Sender::default();
@@ -291,7 +291,7 @@ impl Engine {
         if let Some(stream) = self.stream(id) {
             if matches!(line, Line::Peer(_)) {
                 // From here on two talk, and whoever is silent from here on is told.
-                stream.expect(ms);
+                stream.watch_from(ms);
                 stream.hearing.told = false;
             }
             stream.line = line;

@@ -140,7 +140,7 @@ impl Stream {
     }
 
     /// Its silence counts from here on.
-    pub fn expect(&mut self, ms: u64) {
+    pub fn watch_from(&mut self, ms: u64) {
         (self.alive_ms, self.doubt, self.quiet_told) = (ms, Doubt::default(), None);
     }
 

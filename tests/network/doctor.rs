@@ -27,8 +27,8 @@ fn doctor(site: &Site, wrapped: &[&str]) -> (Vec<(String, Found)>, bool) {
         .output()
         .expect("it runs");
     let text = String::from_utf8_lossy(&out.stdout);
-    let list: Vec<Value> =
-        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&out.stderr)));
+    let list: Vec<Value> = serde_json::from_str(&text)
+        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&out.stderr)));
     let word = |of: &Value, name: &str| of[name].as_str().expect("a text").to_owned();
     let found = list.iter().map(|of| {
         let found =
@@ -73,7 +73,12 @@ fn a_machine_that_is_well_is_told_so() {
         assert!(well && wrong.is_empty(), "{wrong:?}");
         let of = |check: &str| &found.iter().find(|(name, _)| name == check).expect("looked at").1;
         assert!(of("daemon").found.starts_with(if running { "runs" } else { "does not run" }));
-        assert_eq!((&*of("rtp ports").verdict, &*of("data").verdict), ("ok", "ok"), "{}", of("rtp ports").found);
+        assert_eq!(
+            (&*of("rtp ports").verdict, &*of("data").verdict),
+            ("ok", "ok"),
+            "{}",
+            of("rtp ports").found
+        );
         assert!(of("listen").found.contains("this machine only"), "{}", of("listen").found);
         daemon.into_iter().for_each(crate::daemon::Daemon::end);
     }
@@ -83,7 +88,13 @@ fn a_machine_that_is_well_is_told_so() {
 fn what_is_broken_is_named_with_what_to_do() {
     let rows: [(&str, Break, &str, &str, &str); 12] = [
         ("a UDP port that is taken", |site| Box::new(UdpSocket::bind(site.sip)), "listen", "error", "in use"),
-        ("a TCP port that is taken", |site| Box::new(TcpListener::bind(site.sip)), "listen", "error", "in use"),
+        (
+            "a TCP port that is taken",
+            |site| Box::new(TcpListener::bind(site.sip)),
+            "listen",
+            "error",
+            "in use",
+        ),
         (
             "an address of another machine",
             |site| {
@@ -177,7 +188,11 @@ fn what_is_broken_is_named_with_what_to_do() {
         ),
         (
             "a private address shown to all",
-            |site| edit(site, "server.toml", |text| text.replace("[sip]\n", "[sip]\nexternal = \"10.11.12.13\"\n")),
+            |site| {
+                edit(site, "server.toml", |text| {
+                    text.replace("[sip]\n", "[sip]\nexternal = \"10.11.12.13\"\n")
+                })
+            },
             "external",
             "warning",
             "",
@@ -187,7 +202,8 @@ fn what_is_broken_is_named_with_what_to_do() {
         let site = Site::new();
         let held = break_it(&site);
         let (found, well) = doctor(&site, &[]);
-        let of = &found.iter().find(|(name, _)| name == check).unwrap_or_else(|| panic!("{what}: no {check}")).1;
+        let of =
+            &found.iter().find(|(name, _)| name == check).unwrap_or_else(|| panic!("{what}: no {check}")).1;
         println!("{what}: {} {check}: {} → {}", of.verdict, of.found, of.remedy);
         assert_eq!((&*of.verdict, of.found.contains(words)), (verdict, true), "{what}: {}", of.found);
         assert!(!of.remedy.is_empty(), "{what}: what to do");
@@ -202,7 +218,11 @@ fn what_is_broken_is_named_with_what_to_do() {
     // The clock has gone back: a file of tomorrow is there.
     let file = site.folder().join("config/server.toml");
     let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);
-    fs::File::options().write(true).open(file).and_then(|file| file.set_modified(tomorrow)).expect("our own file");
+    fs::File::options()
+        .write(true)
+        .open(file)
+        .and_then(|file| file.set_modified(tomorrow))
+        .expect("our own file");
     let (found, well) = doctor(&site, &[]);
     let of = &found.iter().find(|(name, _)| name == "clock").expect("looked at").1;
     assert!(!well && of.verdict == "error" && of.found.contains("server.toml"), "{}", of.found);

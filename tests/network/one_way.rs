@@ -75,7 +75,8 @@ fn each_way_that_audio_can_be_missing_is_named_within_three_seconds() {
             audio.send_to(&[&head.bytes()[..], &[0xD5; 160]].concat(), rtp_to).expect("loopback takes it");
             // The stream is paced by what comes, as by a phone.
             let next = Instant::now() + FRAME;
-            while let Some(rest) = next.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero()) {
+            while let Some(rest) = next.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
+            {
                 audio.set_read_timeout(Some(rest)).expect("not zero");
                 let _ = audio.recv(&mut [0; 2048]);
             }
@@ -100,7 +101,8 @@ fn each_way_that_audio_can_be_missing_is_named_within_three_seconds() {
         let record = site.ask(&["cdr"])?[0].clone();
         (record["audio"].as_array()?.len() == 2).then_some(record)
     });
-    let kept = record["audio"].as_array().expect("a list").iter().any(|leg| leg["fault"] == "nothing_arrives");
+    let kept =
+        record["audio"].as_array().expect("a list").iter().any(|leg| leg["fault"] == "nothing_arrives");
     assert!(kept, "{record}");
     drop(anna);
     daemon.end();

@@ -36,7 +36,6 @@ use tracing::warn;
 
 use crate::media::Command;
 use crate::media::Event;
-use crate::media::RecordId;
 use crate::media::bank::Bank;
 use crate::media::dtls::Answer;
 use crate::media::dtls::Errand;
@@ -44,6 +43,7 @@ use crate::media::engine::Engine;
 use crate::media::engine::output::Link;
 use crate::media::engine::record::Chunk;
 use crate::rand::Rng;
+use crate::shell::media::backlog::Backlog;
 use crate::shell::media::handshake::Identity;
 use crate::shell::media::pace::Pace;
 use crate::shell::media::recorder;
@@ -58,13 +58,6 @@ use crate::shell::media::worker;
 
 /// Batches of orders that may wait for a thread. A thread takes all of them each millisecond.
 const ORDERS_MAX: usize = 8192;
-
-/// What an operator reads when [`CHUNKS_MAX`] is reached.
-const DISK_BEHIND: &str = "the disk cannot follow: seconds of the recording are left out and are silence; look at what else \
-     writes to the disk of the data folder, or record fewer calls";
-
-/// Seconds of recordings that may wait for the recorder; more are left out.
-const CHUNKS_MAX: usize = 1024;
 
 /// Descriptors left for all else when the RTP range is fitted into the process's limit.
 const DESCRIPTORS_KEPT: u64 = 256;
@@ -219,8 +212,7 @@ pub fn start(
             stopping: Arc::clone(&stopping),
             ways: ways.clone(),
             chunks: chunks.clone(),
-            waiting: VecDeque::new(),
-            behind: Vec::new(),
+            backlog: Backlog::default(),
             errands: errands.clone(),
             errands_waiting: VecDeque::new(),
             pace: Pace::default(),
@@ -405,10 +397,7 @@ struct Worker<E> {
     stopping: Arc<AtomicBool>,
     ways: Vec<Way>,
     chunks: SyncSender<Chunk>,
-    /// Chunks that the recorder had no room for.
-    waiting: VecDeque<Chunk>,
-    /// Recordings of which something was left out since they all waited for nothing: told once each.
-    behind: Vec<RecordId>,
+    backlog: Backlog,
     errands: SyncSender<Errand>,
     /// Beginnings and ends that the worker had no room for.
     errands_waiting: VecDeque<Errand>,
@@ -450,16 +439,13 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         }
         self.engine.close_all(Instant::now());
         self.flush();
-        // What the recorder had no room for is waited for: the recordings must be complete.
-        for chunk in self.waiting.drain(..) {
-            let _ = self.chunks.send(chunk);
-        }
+        self.backlog.finish(&self.chunks);
     }
 
     /// Waits until the next slot that has something to do, or a packet, or an order.
     fn sleep(&mut self, now: Instant) -> io::Result<usize> {
         self.due = self.engine.next_tick();
-        let owing = !self.waiting.is_empty() || !self.errands_waiting.is_empty();
+        let owing = !self.backlog.is_empty() || !self.errands_waiting.is_empty();
         let again = owing.then(|| now + AGAIN);
         let until = self.due.into_iter().chain(self.patient_due).chain(again).min();
         let ready = if self.pace.gathers() {
@@ -480,7 +466,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         let depths = Depths {
             streams: self.engine.len(),
             orders: self.doorbell.waiting.load(Ordering::Relaxed),
-            chunks: self.waiting.len(),
+            chunks: self.backlog.len(),
         };
         if let Some(event) = self.strain.tell(now, &mut self.engine.output().dropped, depths) {
             (self.events)(vec![event]);
@@ -611,28 +597,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
                 out.dropped.thread_behind += u64::from(!way.try_order(Order::Link(link)));
             }
         }
-        for chunk in out.chunks.drain(..) {
-            // The audio of a disk that cannot follow is left out; the recorder leaves silence for it.
-            if self.waiting.len() < CHUNKS_MAX || !chunk.is_audio() {
-                self.waiting.push_back(chunk);
-            } else {
-                out.dropped.disk_behind += 1;
-                if !self.behind.contains(&chunk.record()) {
-                    let (record, error) = (chunk.record(), DISK_BEHIND.into());
-                    self.behind.push(record);
-                    out.events.push(Event::NotRecorded { record, error });
-                }
-            }
-        }
-        if self.waiting.is_empty() {
-            self.behind.clear();
-        }
-        while let Some(chunk) = self.waiting.pop_front() {
-            if let Err(TrySendError::Full(chunk)) = self.chunks.try_send(chunk) {
-                self.waiting.push_front(chunk);
-                break;
-            }
-        }
+        self.backlog.carry(out, &self.chunks);
         for errand in out.errands.drain(..) {
             // A datagram is repeated by its sender; beginnings and ends are not.
             if self.errands_waiting.is_empty() || !matches!(errand, Errand::Datagram { .. }) {
