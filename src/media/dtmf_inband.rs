@@ -1,11 +1,14 @@
 //! Keys as tones in the audio, for parties with whom no telephone-event was negotiated: heard as ITU-T Q.24 has it.
 //!
-//! The audio is looked at in windows of 102 samples (12.75 ms) that overlap by half, by Goertzel's filter at the eight
-//! frequencies. A window holds a key when a row and a column stand out of their groups, are near to each other in level,
+//! The audio is looked at in windows of 102 samples (12.75 ms) that overlap by half, at the eight frequencies. Each half is
+//! correlated once with all of them side by side, and two halves make a window: phones that negotiate no telephone-event
+//! are listened to all the time, so this is part of what each of their packets costs. A window holds a key when a row and a column stand out of their groups, are near to each other in level,
 //! hold nearly all of the energy, have no second harmonic, and go on from window to window at their frequencies: speech and
 //! music fail at one of these. Four windows in a
 //! row are a press (40 ms are always heard, 23 ms never), five without it its end (40 ms part two presses of one key, a
 //! break of 10 ms does not).
+
+use std::sync::LazyLock;
 
 use crate::media::Codec;
 use crate::media::codec::Decoder;
@@ -15,7 +18,7 @@ use crate::media::tone::KEYS;
 /// Samples at 8 kHz in a window: the eight frequencies fall near the middle of its bins.
 const WINDOW: usize = 102;
 
-/// Samples from one window to the next.
+/// Samples from one window to the next: half of one.
 const HOP: usize = WINDOW / 2;
 
 /// Windows in a row that make a press.
@@ -99,6 +102,8 @@ fn narrow(codec: Codec) -> Decoder {
 pub struct Detector {
     window: [f32; WINDOW],
     filled: usize,
+    /// The first half of the window.
+    before: Half,
     /// What the last windows hold, and how many of them.
     run: (Option<Found>, u8),
     pressed: Option<u8>,
@@ -108,20 +113,33 @@ pub struct Detector {
 
 impl Default for Detector {
     fn default() -> Detector {
-        Detector { window: [0.0; WINDOW], filled: 0, run: (None, 0), pressed: None, missed: 0 }
+        Detector {
+            window: [0.0; WINDOW],
+            filled: HOP,
+            before: Half::default(),
+            run: (None, 0),
+            pressed: None,
+            missed: 0,
+        }
     }
 }
 
 impl Detector {
     /// Takes samples; `told` gets the event code of each press when it is sure.
     pub fn hear(&mut self, samples: &[i16], mut told: impl FnMut(u8)) {
-        for sample in samples {
-            self.window[self.filled] = f32::from(*sample);
-            self.filled += 1;
+        let mut rest = samples;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(WINDOW - self.filled));
+            rest = later;
+            let free = &mut self.window[self.filled..];
+            free.iter_mut().zip(now).for_each(|(free, sample)| *free = f32::from(*sample));
+            self.filled += now.len();
             if self.filled == WINDOW {
-                let key = key(&self.window);
+                let half = Half::of(&self.window[HOP..]);
+                let key = key(&self.window, [&self.before, &half]);
+                self.before = half;
                 self.window.copy_within(HOP.., 0);
-                self.filled = WINDOW - HOP;
+                self.filled = HOP;
                 if let Some(code) = self.step(key) {
                     told(code);
                 }
@@ -176,15 +194,66 @@ impl Found {
     }
 }
 
-/// The key that a window holds.
-fn key(window: &[f32; WINDOW]) -> Option<Found> {
-    let energy: f32 = window.iter().map(|sample| sample * sample).sum();
+/// Half a window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Half {
+    /// Sum of the squares.
+    energy: f32,
+    /// By frequency, rows first, in phase and in quadrature with a tone that begins with the half.
+    real: [f32; 8],
+    imaginary: [f32; 8],
+}
+
+impl Half {
+    fn of(samples: &[f32]) -> Half {
+        let (mut energy, mut parts) = (0.0, [0.0f32; 16]);
+        for (sample, wave) in samples.iter().zip(&TABLE.waves) {
+            energy += sample * sample;
+            parts.iter_mut().zip(wave).for_each(|(part, wave)| *part += sample * wave);
+        }
+        let mut half = Half { energy, ..Half::default() };
+        half.real.copy_from_slice(&parts[..8]);
+        half.imaginary.copy_from_slice(&parts[8..]);
+        half
+    }
+}
+
+/// What halves are correlated with.
+struct Table {
+    /// By sample: the cosines of the eight frequencies, then their sines turned round.
+    waves: [[f32; 16]; HOP],
+    /// How far each frequency turns in half a window.
+    turns: [Tone; 8],
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let hertz = |at: usize| if at < 4 { ROWS[at] } else { COLUMNS[at - 4] };
+    let tone = |at: usize, sample: usize| {
+        let (sine, cosine) = (std::f32::consts::TAU * hertz(at) / 8000.0 * sample as f32).sin_cos();
+        Tone { real: cosine, imaginary: -sine }
+    };
+    let wave = |sample| {
+        std::array::from_fn(|at| if at < 8 { tone(at, sample).real } else { tone(at - 8, sample).imaginary })
+    };
+    Table { waves: std::array::from_fn(wave), turns: std::array::from_fn(|at| tone(at, HOP)) }
+});
+
+/// The key that a window of two halves holds.
+fn key(window: &[f32; WINDOW], halves: [&Half; 2]) -> Option<Found> {
+    let energy = halves[0].energy + halves[1].energy;
     // Of both tones at their quietest.
     if energy < QUIETEST * QUIETEST * WINDOW as f32 {
         return None;
     }
-    let (row, row_tone) = strongest(window, &ROWS)?;
-    let (column, column_tone) = strongest(window, &COLUMNS)?;
+    let tones: [Tone; 8] = std::array::from_fn(|at| {
+        let (turn, second) = (TABLE.turns[at], (halves[1].real[at], halves[1].imaginary[at]));
+        Tone {
+            real: halves[0].real[at] + second.0 * turn.real - second.1 * turn.imaginary,
+            imaginary: halves[0].imaginary[at] + second.0 * turn.imaginary + second.1 * turn.real,
+        }
+    });
+    let (row, row_tone) = strongest(&tones[..4])?;
+    let (column, column_tone) = strongest(&tones[4..])?;
     let (low, high) = (row_tone.power(), column_tone.power());
     // A tone of amplitude a has the energy a² N / 2, and the squared magnitude (a N / 2)².
     let quietest = (QUIETEST * WINDOW as f32 / 2.0).powi(2);
@@ -205,12 +274,11 @@ fn key(window: &[f32; WINDOW]) -> Option<Found> {
     })
 }
 
-/// The strongest of four frequencies, if it stands out.
-fn strongest(window: &[f32; WINDOW], group: &[f32; 4]) -> Option<(usize, Tone)> {
-    let tones = group.map(|hertz| goertzel(window, hertz));
-    let power = |at: usize| tones[at].power();
-    let at = (0..4).max_by(|a, b| power(*a).total_cmp(&power(*b)))?;
-    (0..4).all(|other| other == at || power(other) * APART <= power(at)).then_some((at, tones[at]))
+/// The strongest tone of a group, if it stands out.
+fn strongest(tones: &[Tone]) -> Option<(usize, Tone)> {
+    let (at, tone) = tones.iter().enumerate().max_by(|(_, a), (_, b)| a.power().total_cmp(&b.power()))?;
+    let apart = |(other, weak): (usize, &Tone)| other == at || weak.power() * APART <= tone.power();
+    tones.iter().enumerate().all(apart).then_some((at, *tone))
 }
 
 /// One frequency of a window, as a complex amplitude.
@@ -226,7 +294,7 @@ impl Tone {
     }
 }
 
-/// Goertzel's filter.
+/// Any frequency of a window, by Goertzel's filter.
 fn goertzel(window: &[f32; WINDOW], hertz: f32) -> Tone {
     let (sine, cosine) = (std::f32::consts::TAU * hertz / 8000.0).sin_cos();
     let (mut one, mut two) = (0.0f32, 0.0f32);
