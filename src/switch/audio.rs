@@ -80,6 +80,10 @@ impl Switch {
         let fields = Fields { by: Some(side.as_str().into()), ..seen };
         let text: Arc<str> = one_way::text(fault, &fields, Language::En).into();
         let talks = self.side_of(id).is_some();
+        // Who holds sends nothing as a rule, and before the answer the network need not.
+        if fault == Fault::NothingReceived && (leg.on_hold() || !talks) {
+            return;
+        }
         let other = self.other_side(call_id, id).and_then(|other| self.legs.get(&other)?.fault.as_ref());
         let both = other.is_some_and(|(other, _)| *other == fault);
         if let Some(leg) = self.legs.get_mut(&id) {
