@@ -141,7 +141,8 @@ impl Stream {
 
     /// Its silence counts from here on.
     pub fn watch_from(&mut self, ms: u64) {
-        (self.alive_ms, self.doubt, self.quiet_told) = (ms, Doubt::default(), None);
+        (self.alive_ms, self.quiet_told) = (ms, None);
+        self.doubt.clear();
     }
 
     /// Why nothing is heard of it.

@@ -23,7 +23,6 @@ use crate::media::rtcp;
 use crate::media::rtp;
 use crate::media::source::Line;
 use crate::media::stream::Stream;
-use crate::media::stream::doubt::Doubt;
 use crate::media::stream::latch::Sender;
 
 /// Longest report that is read of a protected stream.
@@ -90,7 +89,7 @@ impl Engine {
                 return;
             }
         }
-        stream.doubt = Doubt::default();
+        stream.doubt.clear();
         if stream.quiet_told.take().is_some() {
             self.out.events.push(Event::Restored { stream: stream.id });
         }

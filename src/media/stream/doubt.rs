@@ -25,6 +25,11 @@ impl Doubt {
         }
     }
 
+    /// Something was heard.
+    pub fn clear(&mut self) {
+        self.packets = 0;
+    }
+
     /// Why nothing is heard.
     pub fn cause(&self) -> Silence {
         if self.packets >= PACKETS { self.cause } else { Silence::Nothing }
