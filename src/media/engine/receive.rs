@@ -232,11 +232,11 @@ impl Engine {
     }
 }
 
+/// What a datagram is, its header, and where its payload is.
+type Opened = (Kind, rtp::Header, std::ops::Range<usize>);
+
 /// What a datagram is to this stream, and of a protected stream what it holds; else what is wrong with it.
-fn open(
-    stream: &mut Stream,
-    datagram: &mut [u8],
-) -> Result<(Kind, rtp::Header, std::ops::Range<usize>), fn(SocketAddr) -> Silence> {
+fn open(stream: &mut Stream, datagram: &mut [u8]) -> Result<Opened, fn(SocketAddr) -> Silence> {
     let awaits_keys = stream.awaits_keys();
     let length = match &mut stream.srtp {
         Some(srtp) => srtp.unprotect(datagram).ok_or(Silence::Sealed as fn(SocketAddr) -> Silence)?,
@@ -247,7 +247,7 @@ fn open(
 }
 
 /// What a datagram is to this stream; `None` for what it has no use for.
-fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
+fn classify(stream: &Stream, datagram: &[u8]) -> Option<Opened> {
     let (header, range) = rtp::parse(datagram)?;
     let kind = match header.payload_type {
         kind if kind == stream.session.payload_type => {
