@@ -160,6 +160,14 @@ pub struct Transport {
     pub signaling: Option<IpAddr>,
 }
 
+impl Transport {
+    /// Whether only keys that are still to come make a packet one of this session: they come by DTLS, or it is not even
+    /// known how, since the other side has not answered.
+    pub fn needs_keys(&self) -> bool {
+        self.dtls.is_some() || self.ice.as_ref().is_some_and(|ice| ice.their_ufrag.is_none())
+    }
+}
+
 impl Default for Session {
     /// A-law both ways in packets of 20 ms, to nobody yet.
     fn default() -> Session {
@@ -376,12 +384,19 @@ pub enum Event {
         /// What went wrong, told to the operator.
         error: Option<Arc<str>>,
     },
-    /// A recording that goes on cannot be written, told once; what is in the file so far can be read.
+    /// A recording that goes on cannot be written whole, told once; what is in the file so far can be read.
     NotRecorded {
         /// Which.
         record: RecordId,
         /// Why, for the operator.
         error: Arc<str>,
+    },
+    /// A recording that could not be written is written again.
+    RecordedAgain {
+        /// Which.
+        record: RecordId,
+        /// So much of it is silence.
+        missing: Duration,
     },
     /// The first packet from the other side has come.
     Heard {
@@ -390,12 +405,15 @@ pub enum Event {
         /// Where from.
         from: SocketAddr,
     },
-    /// Nothing has come for this long although the session says it should (told once per silence).
+    /// Nothing that could be heard has come for this long although the session says it should. Told once per silence,
+    /// and once more when its cause turns out to be another.
     Quiet {
         /// Where.
         stream: StreamId,
         /// How long.
         silent: Duration,
+        /// Why.
+        cause: Silence,
     },
     /// At start: whose certificate DTLS shows here, for descriptions.
     Certificate {
@@ -449,6 +467,22 @@ pub enum Event {
         /// How much of them it was at work.
         busy_percent: u8,
     },
+}
+
+/// Why nothing is heard of a stream's other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing comes.
+    #[default]
+    Nothing,
+    /// What comes is from an address that neither the description nor ICE names.
+    Stranger(SocketAddr),
+    /// What comes from there is not protected by the agreed keys.
+    Sealed(SocketAddr),
+    /// What comes from there is not of the agreed payload types.
+    Unfit(SocketAddr),
+    /// DTLS has brought no keys.
+    NoKeys,
 }
 
 /// What a stream counted.

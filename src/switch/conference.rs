@@ -14,6 +14,7 @@ use crate::media::MixId;
 use crate::media::PlayItem;
 use crate::media::Voice;
 use crate::media::tone::Tone;
+use crate::model::change::PinOf;
 use crate::model::command::Answer;
 use crate::model::company::Company;
 use crate::model::event::Fields;
@@ -30,7 +31,9 @@ use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::clip_name;
 use crate::switch::flow::action::Event;
+use crate::switch::wrong_pins;
 use crate::time::Now;
+use crate::time::Timestamp;
 
 /// Wrong PINs in a row, over all calls to a room, until none is taken.
 const WRONG_MAX: u32 = 10;
@@ -121,7 +124,7 @@ impl Closed {
 pub(crate) struct Conferences {
     meetings: BTreeMap<RoomKey, Meeting>,
     /// Wrong PINs in a row, and when the last was.
-    wrong_pins: BTreeMap<RoomKey, (u32, Instant)>,
+    wrong_pins: BTreeMap<RoomKey, (u32, Timestamp)>,
     next_mix: u32,
 }
 
@@ -154,6 +157,11 @@ enum Hears {
 }
 
 impl Conferences {
+    /// Takes wrong PINs back from the store.
+    pub(crate) fn restore_pin_tries(&mut self, room: RoomKey, times: u32, at: Timestamp) {
+        self.wrong_pins.insert(room, (times, at));
+    }
+
     /// A name for another mix of this thread.
     pub(crate) fn new_mix(&mut self, thread: u8) -> MixId {
         self.next_mix = self.next_mix.wrapping_add(1);
@@ -220,16 +228,17 @@ impl Switch {
 
     fn room_pin_tried(&mut self, now: Now, call: CallId, key: &RoomKey, right: bool) {
         if right {
-            if !self.room_is_shut(now, key) {
-                self.conferences.wrong_pins.remove(key);
+            if !self.room_is_shut(now, key) && self.conferences.wrong_pins.remove(key).is_some() {
+                self.tell_pin_tries(now, PinOf::Room(key.clone()), 0);
             }
             return;
         }
-        let old = |last: Instant| now.mono.saturating_duration_since(last) >= WRONG_LOCKED;
-        let (count, last) = self.conferences.wrong_pins.entry(key.clone()).or_insert((0, now.mono));
+        let old = |last: Timestamp| wrong_pins::since(now.utc, last) >= WRONG_LOCKED;
+        let (count, last) = self.conferences.wrong_pins.entry(key.clone()).or_insert((0, now.utc));
         *count = if old(*last) { 1 } else { *count + 1 };
-        *last = now.mono;
+        *last = now.utc;
         let count = *count;
+        self.tell_pin_tries(now, PinOf::Room(key.clone()), count);
         self.decide(
             now,
             &key.company,
@@ -248,7 +257,7 @@ impl Switch {
     fn room_is_shut(&self, now: Now, key: &RoomKey) -> bool {
         let wrong = self.conferences.wrong_pins.get(key);
         wrong.is_some_and(|(count, last)| {
-            *count >= WRONG_MAX && now.mono.saturating_duration_since(*last) < WRONG_LOCKED
+            *count >= WRONG_MAX && wrong_pins::since(now.utc, *last) < WRONG_LOCKED
         })
     }
 

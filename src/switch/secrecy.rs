@@ -112,6 +112,13 @@ impl Secrecy {
         Some(webrtc::offer(&ours))
     }
 
+    /// What a stream must know to be found by those who answer an offer of ours for DTLS, before they have answered;
+    /// `None` when our offers are not for it.
+    pub fn unanswered(&self) -> Option<Transport> {
+        let ours = self.ours().filter(|_| self.offers_dtls())?;
+        Some(webrtc::unanswered(&ours))
+    }
+
     /// Without SRTP.
     pub fn off() -> Secrecy {
         Secrecy::new(SrtpPolicy::Off, false, [0; 32])
@@ -245,7 +252,8 @@ impl fmt::Debug for Secrecy {
 /// Whether the other side has taken new keys or has begun ICE anew (RFC 8839 §4.4.1.1.1), so that ours must be new too.
 pub fn is_renewed(old: &Session, new: &Session) -> bool {
     let key = |session: &Session| session.srtp.as_ref().map(|keys| keys.receive.clone());
-    let agent = |session: &Session| session.transport.ice.as_ref().map(|terms| terms.their_ufrag.clone());
+    let agent =
+        |session: &Session| session.transport.ice.as_ref().and_then(|terms| terms.their_ufrag.clone());
     key(old).is_some_and(|of| Some(of) != key(new)) || agent(old).is_some_and(|of| Some(of) != agent(new))
 }
 

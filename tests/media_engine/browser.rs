@@ -336,7 +336,7 @@ fn of_browser(role: Role, fingerprint: Fingerprint) -> Session {
     let ice = ice::Terms {
         ufrag: "ours".into(),
         password: "a-password-that-is-ours".into(),
-        their_ufrag: "brow".into(),
+        their_ufrag: Some("brow".into()),
     };
     let transport = Transport {
         rtcp_mux: true,
@@ -382,6 +382,52 @@ fn a_browser_and_a_phone_hear_each_other_whoever_begins_and_whatever_is_lost() {
         assert_eq!((net.browser.clear, &net.elsewhere[..]), (0, &[][..]));
         net.order(Command::Close { stream: A });
         assert!(net.hands.is_empty(), "the worker forgets it");
+    }
+}
+
+/// Its first check and its first flight come before its answer, which still has a way to go by SIP.
+#[test]
+fn a_browser_that_is_called_is_answered_before_its_answer_has_come() {
+    for same in [true, false] {
+        let mut net = Net::new(Role::Passive, 0, 9);
+        net.order(Command::Close { stream: A });
+        let a = StreamId { generation: 2, ..A };
+        let fingerprint = net.browser.fingerprint();
+        let answered = of_browser(Role::Passive, fingerprint);
+        let ice = answered.transport.ice.clone().map(|ice| ice::Terms { their_ufrag: None, ..ice });
+        let transport = Transport { rtcp_mux: true, ice, ..Transport::default() };
+        let session = Session { send: false, receive: false, transport, ..Session::default() };
+        net.order(Command::Open { stream: a, session });
+        net.order(Command::Base { stream: a, base: Base::Peer(B) });
+        net.run(300);
+        assert!(net.browser.nominated, "its checks are answered");
+        net.bob(1, &[3; 160]);
+        let plain = [&header(8, 1, 160).bytes()[..], &[1; 160]].concat();
+        net.come(A, ANN, &plain);
+        assert_eq!((net.browser.clear, net.to_bob.len()), (0, 0), "nothing in the clear, either way");
+        assert!(net.hands.is_empty(), "with whom there will be keys is not known");
+        if !same {
+            // The answer is of somebody else: what was checked before it counts for nothing.
+            let ice = answered
+                .transport
+                .ice
+                .clone()
+                .map(|ice| ice::Terms { their_ufrag: Some("else".into()), ..ice });
+            let transport = Transport { ice, ..answered.transport.clone() };
+            net.order(Command::Modify { stream: a, session: Session { transport, ..answered } });
+            net.run(2000);
+            assert!(
+                net.hands.is_empty()
+                    && net.events.iter().all(|event| !matches!(event, Event::Secured { .. }))
+            );
+            continue;
+        }
+        net.order(Command::Modify { stream: a, session: answered });
+        assert_eq!(net.hands.len(), 1, "its first flight was kept: it need not be repeated");
+        net.run(30);
+        assert!(net.browser.srtp.is_some(), "keys at once");
+        net.bob(2, &[4; 160]);
+        assert_eq!(net.browser.heard.last(), Some(&vec![4; 160]));
     }
 }
 

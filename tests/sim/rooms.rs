@@ -1,9 +1,11 @@
 //! Conference rooms: who is let in, who hears whom, and what moderators order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sentral::media::Base;
 use sentral::media::Voice;
+use sentral::model::Config;
 use sentral::model::cdr::CallResult;
 use sentral::model::change::Change;
 use sentral::model::command::Answer as Answered;
@@ -42,10 +44,13 @@ struct Meeting {
 }
 
 impl Meeting {
-    fn new(seed: u64, extra: &str) -> Meeting {
+    fn config(extra: &str) -> Arc<Config> {
         let numbers = format!("[numbers]\n\"{BOARD}\" = \"room:board\"\n\"{OPEN}\" = \"room:open\"\n");
-        let text = COMPANY.replace("[numbers]\n", &numbers) + &ROOMS.replace("WAIT", extra);
-        let mut world = World::at(seed, noon(), config(&text));
+        config(&(COMPANY.replace("[numbers]\n", &numbers) + &ROOMS.replace("WAIT", extra)))
+    }
+
+    fn new(seed: u64, extra: &str) -> Meeting {
+        let mut world = World::at(seed, noon(), Meeting::config(extra));
         let carrier = world.carrier();
         Meeting { world, carrier }
     }
@@ -282,4 +287,32 @@ fn many_wrong_pins_shut_the_door_to_right_ones_too() {
     let ann = meeting.join("1234");
     assert!(!meeting.over(ann), "a quarter of an hour later");
     meeting.world.finish();
+}
+
+#[test]
+fn wrong_pins_are_not_forgotten_at_a_restart_and_a_right_one_clears_them() {
+    for right_before in [false, true] {
+        let mut meeting = Meeting::new(907, "");
+        for _ in 0..3 {
+            let eve = meeting.call(BOARD);
+            meeting.press(eve, "1#2#3#");
+            meeting.world.run(3 * S);
+            assert!(meeting.over(eve));
+        }
+        if right_before {
+            let ann = meeting.join("1234");
+            assert!(!meeting.over(ann));
+            meeting.hang_up(ann);
+        }
+        meeting.world.run(60 * S);
+        meeting.world.restart(Meeting::config(""));
+        let eve = meeting.call(BOARD);
+        meeting.press(eve, "4#");
+        meeting.world.run(3 * S);
+        meeting.hang_up(eve);
+        let ann = meeting.join("1234");
+        meeting.world.run(3 * S);
+        assert_eq!(meeting.over(ann), !right_before, "the tenth in a row shuts the door");
+        meeting.world.finish();
+    }
 }

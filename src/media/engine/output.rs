@@ -53,12 +53,22 @@ pub struct Dropped {
     pub thread_behind: u64,
     /// For a recorder that is too far behind: seconds of audio.
     pub disk_behind: u64,
+    /// Of a recorded call that sends more in a second than is kept of one: packets.
+    pub tape_full: u64,
 }
 
 impl Dropped {
     /// Names of the reasons, in the order of [`Dropped::take`].
-    pub const REASONS: [&str; 7] =
-        ["malformed", "unauthentic", "stranger", "unwanted", "unsent", "thread_behind", "disk_behind"];
+    pub const REASONS: [&str; 8] = [
+        "malformed",
+        "unauthentic",
+        "stranger",
+        "unwanted",
+        "unsent",
+        "thread_behind",
+        "disk_behind",
+        "tape_full",
+    ];
 
     /// Counts what could not be opened or read.
     pub fn no_use(&mut self, protected: bool) {
@@ -69,10 +79,18 @@ impl Dropped {
     }
 
     /// The counts, which begin again from nought.
-    pub fn take(&mut self) -> [u64; 7] {
-        let Dropped { malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind } =
-            std::mem::take(self);
-        [malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind]
+    pub fn take(&mut self) -> [u64; 8] {
+        let Dropped {
+            malformed,
+            unauthentic,
+            stranger,
+            unwanted,
+            unsent,
+            thread_behind,
+            disk_behind,
+            tape_full,
+        } = std::mem::take(self);
+        [malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind, tape_full]
     }
 }
 

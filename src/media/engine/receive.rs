@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::media::Codec;
 use crate::media::Event;
+use crate::media::Silence;
 use crate::media::StreamId;
 use crate::media::Voice;
 use crate::media::codec::Converter;
@@ -62,13 +63,18 @@ impl Engine {
         if stream.latch.is_foreign(from) {
             // Before it is opened: a copy sent from elsewhere must not use up the number of the packet itself.
             stream.dropped += 1;
+            stream.doubt.refuse(Silence::Stranger(from));
             self.out.dropped.stranger += 1;
             return;
         }
-        let Some((kind, header, range)) = open(stream, datagram) else {
-            stream.dropped += 1;
-            self.out.dropped.no_use(stream.srtp.is_some());
-            return;
+        let (kind, header, range) = match open(stream, datagram) {
+            Ok(opened) => opened,
+            Err(cause) => {
+                stream.dropped += 1;
+                stream.doubt.refuse(cause(from));
+                self.out.dropped.no_use(stream.srtp.is_some());
+                return;
+            }
         };
         let payload = &mut datagram[range];
         match stream.latch.receive(from, ms) {
@@ -79,11 +85,13 @@ impl Engine {
             }
             Sender::Stranger => {
                 stream.dropped += 1;
+                stream.doubt.refuse(Silence::Stranger(from));
                 self.out.dropped.stranger += 1;
                 return;
             }
         }
-        if std::mem::take(&mut stream.quiet_told) {
+        stream.doubt.clear();
+        if stream.quiet_told.take().is_some() {
             self.out.events.push(Event::Restored { stream: stream.id });
         }
         stream.alive_ms = ms;
@@ -242,17 +250,22 @@ impl Engine {
     }
 }
 
-/// What a datagram is to this stream, and of a protected stream what it holds; `None` for what is of no use.
-fn open(stream: &mut Stream, datagram: &mut [u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
-    let Some(srtp) = &mut stream.srtp else {
-        return classify(stream, datagram).filter(|_| !stream.awaits_keys());
+/// What a datagram is, its header, and where its payload is.
+type Opened = (Kind, rtp::Header, std::ops::Range<usize>);
+
+/// What a datagram is to this stream, and of a protected stream what it holds; else what is wrong with it.
+fn open(stream: &mut Stream, datagram: &mut [u8]) -> Result<Opened, fn(SocketAddr) -> Silence> {
+    let awaits_keys = stream.awaits_keys();
+    let length = match &mut stream.srtp {
+        Some(srtp) => srtp.unprotect(datagram).ok_or(Silence::Sealed as fn(SocketAddr) -> Silence)?,
+        None if awaits_keys => return Err(Silence::Sealed),
+        None => datagram.len(),
     };
-    let length = srtp.unprotect(datagram)?;
-    classify(stream, &datagram[..length])
+    classify(stream, &datagram[..length]).ok_or(Silence::Unfit)
 }
 
 /// What a datagram is to this stream; `None` for what it has no use for.
-fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
+fn classify(stream: &Stream, datagram: &[u8]) -> Option<Opened> {
     let (header, range) = rtp::parse(datagram)?;
     let session = &stream.session;
     let audio = |codec: Codec| codec.units(&datagram[range.clone()]).map(|_| Kind::Audio(codec));

@@ -98,6 +98,18 @@ impl Chunk {
     pub fn is_audio(&self) -> bool {
         matches!(self, Chunk::Audio { .. } | Chunk::Packets { .. })
     }
+
+    /// Whose it is.
+    pub fn record(&self) -> RecordId {
+        match self {
+            Chunk::Begin { record, .. }
+            | Chunk::Audio { record, .. }
+            | Chunk::End { record, .. }
+            | Chunk::Tape { record, .. }
+            | Chunk::Packets { record, .. }
+            | Chunk::TapeEnd { record, .. } => *record,
+        }
+    }
 }
 
 /// A running recording.

@@ -53,20 +53,26 @@ pub struct Tape {
     /// How many of them were received, and sent.
     counts: [u16; 2],
     bytes: Vec<u8>,
+    /// Packets that there was no room for.
+    left_out: u64,
 }
 
 impl Tape {
     /// Begins to take.
     pub fn new(record: RecordId, flipped: bool, paused: bool) -> Tape {
         let (packets, bytes) = (Vec::with_capacity(ROOM), Vec::with_capacity(BYTES_USUAL));
-        Tape { record, flipped, paused, packets, counts: [0; 2], bytes }
+        Tape { record, flipped, paused, packets, counts: [0; 2], bytes, left_out: 0 }
     }
 
     /// Takes a payload that came or went at `ms`.
     pub fn take(&mut self, sent: bool, codec: Codec, line: (u32, u32), payload: &[u8], ms: u64) {
         let Ok(length) = u16::try_from(payload.len()) else { return };
+        if self.paused {
+            return;
+        }
         let count = &mut self.counts[usize::from(sent)];
-        if self.paused || *count == PACKETS_MAX {
+        if *count == PACKETS_MAX {
+            self.left_out += 1;
             return;
         }
         *count += 1;
@@ -145,6 +151,7 @@ impl Engine {
         if let Some(tape) = tape {
             let epoch = self.epoch();
             tape.give(epoch, self.ms, &mut self.out.chunks);
+            self.out.dropped.tape_full += std::mem::take(&mut tape.left_out);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `crate::media` computes; what is here moves its packets, feeds it clips and writes what it records.
 
+mod backlog;
 pub mod bank;
 pub mod handshake;
 mod pace;

@@ -37,6 +37,7 @@ use crate::media::engine::Engine;
 use crate::media::engine::output::Link;
 use crate::media::engine::record::Chunk;
 use crate::rand::Rng;
+use crate::shell::media::backlog::Backlog;
 use crate::shell::media::handshake::Identity;
 use crate::shell::media::pace::Pace;
 use crate::shell::media::recorder;
@@ -58,9 +59,6 @@ use crate::shell::media::worker;
 
 /// Batches of orders that may wait for a thread. A thread takes all of them each millisecond.
 const ORDERS_MAX: usize = 8192;
-
-/// Packets that may wait for another thread to take them; more are dropped.
-const CHUNKS_MAX: usize = 1024;
 
 /// Sockets that are served between two looks at the slots.
 const READY_MAX: usize = 256;
@@ -215,7 +213,7 @@ pub fn start(
             stopping: Arc::clone(&stopping),
             ways: ways.clone(),
             chunks: chunks.clone(),
-            waiting: VecDeque::new(),
+            backlog: Backlog::default(),
             errands: errands.clone(),
             errands_waiting: VecDeque::new(),
             links_waiting: Vec::new(),
@@ -281,8 +279,7 @@ struct Worker<E> {
     stopping: Arc<AtomicBool>,
     ways: Vec<Way>,
     chunks: SyncSender<Chunk>,
-    /// Chunks that the recorder had no room for.
-    waiting: VecDeque<Chunk>,
+    backlog: Backlog,
     errands: SyncSender<Errand>,
     /// Beginnings and ends that the worker had no room for.
     errands_waiting: VecDeque<Errand>,
@@ -326,10 +323,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         }
         self.engine.close_all(Instant::now());
         self.flush();
-        // What the recorder had no room for is waited for: the recordings must be complete.
-        for chunk in self.waiting.drain(..) {
-            let _ = self.chunks.send(chunk);
-        }
+        self.backlog.finish(&self.chunks);
     }
 
     /// Waits until the next slot that has something to do, or a packet, or an order.
@@ -337,7 +331,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         self.due = self.engine.next_tick();
         self.patient_due = self.engine.next_mix().filter(|_| self.patient_streams > 0);
         let owing =
-            !self.waiting.is_empty() || !self.errands_waiting.is_empty() || !self.links_waiting.is_empty();
+            !self.backlog.is_empty() || !self.errands_waiting.is_empty() || !self.links_waiting.is_empty();
         let again = owing.then(|| now + AGAIN);
         let until = self.due.into_iter().chain(self.patient_due).chain(again).min();
         let ready = if self.pace.gathers() {
@@ -358,7 +352,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         let depths = Depths {
             streams: self.engine.len(),
             orders: self.doorbell.waiting.load(Ordering::Relaxed),
-            chunks: self.waiting.len(),
+            chunks: self.backlog.len(),
         };
         if let Some(event) = self.strain.tell(now, &mut self.engine.output().dropped, depths) {
             (self.events)(vec![event]);
@@ -493,20 +487,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         out.dropped.unsent += unsent;
         out.clear_packets();
         out.dropped.thread_behind += hand_on(&mut self.links_waiting, &mut out.links, &self.ways);
-        for chunk in out.chunks.drain(..) {
-            // The audio of a disk that cannot follow is left out; the recorder leaves silence for it.
-            if self.waiting.len() < CHUNKS_MAX || !chunk.is_audio() {
-                self.waiting.push_back(chunk);
-            } else {
-                out.dropped.disk_behind += 1;
-            }
-        }
-        while let Some(chunk) = self.waiting.pop_front() {
-            if let Err(TrySendError::Full(chunk)) = self.chunks.try_send(chunk) {
-                self.waiting.push_front(chunk);
-                break;
-            }
-        }
+        self.backlog.carry(out, &self.chunks);
         for errand in out.errands.drain(..) {
             // A datagram is repeated by its sender; beginnings and ends are not.
             if self.errands_waiting.is_empty() || !matches!(errand, Errand::Datagram { .. }) {
