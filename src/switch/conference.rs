@@ -49,8 +49,8 @@ pub enum Deed {
     PinTried {
         /// Of which room.
         room: RoomId,
-        /// It was one of the room's.
-        right: bool,
+        /// Whose: a moderator's or not; none when it is no PIN of the room.
+        role: Option<bool>,
     },
     /// Comes in; answered by [`Said`].
     Join {
@@ -136,6 +136,8 @@ struct Meeting {
     locked: bool,
     /// A moderator has come, or is not waited for.
     begun: bool,
+    /// Everybody is being seen out.
+    ending: bool,
     /// In the order in which they came.
     attendees: Vec<Attendee>,
 }
@@ -198,8 +200,8 @@ impl Switch {
                 of.room = Some(RoomKey { company, room });
                 return;
             }
-            Deed::PinTried { room, right } => {
-                self.room_pin_tried(now, call, &RoomKey { company, room }, right);
+            Deed::PinTried { room, role } => {
+                self.room_pin_tried(now, call, &RoomKey { company, room }, role);
                 return;
             }
             Deed::Join { room, moderator } => {
@@ -226,9 +228,15 @@ impl Switch {
         self.config.companies.get(&key.company)?.rooms.get(&key.room)
     }
 
-    fn room_pin_tried(&mut self, now: Now, call: CallId, key: &RoomKey, right: bool) {
-        if right {
-            if !self.room_is_shut(now, key) && self.conferences.wrong_pins.remove(key).is_some() {
+    fn room_pin_tried(&mut self, now: Now, call: CallId, key: &RoomKey, role: Option<bool>) {
+        // While none is taken none counts: a call now and then would keep everybody out for ever.
+        if self.room_is_shut(now, key) {
+            return;
+        }
+        if let Some(moderator) = role {
+            // Who comes in as attendee may still be guessing at the moderators' PIN.
+            let clears = moderator || self.room_of(key).is_none_or(|room| room.moderator_pin.is_none());
+            if clears && self.conferences.wrong_pins.remove(key).is_some() {
                 self.tell_pin_tries(now, PinOf::Room(key.clone()), 0);
             }
             return;
@@ -272,6 +280,7 @@ impl Switch {
             since: now.mono,
             locked: false,
             begun: !room.wait,
+            ending: false,
             attendees: Vec::new(),
         });
         let count = meeting.attendees.len();
@@ -283,6 +292,8 @@ impl Switch {
         meeting.begun |= moderator;
         let begun = meeting.begun;
         meeting.attendees.push(Attendee { call, moderator, muted: false, since: now.mono, hears: None });
+        // The others have not been told of it.
+        self.stop_taping(call);
         let Some(of) = self.calls.get_mut(&call) else { return Said::Joined };
         of.room = Some(key.clone());
         of.talking_since = Some(now.mono);
@@ -316,7 +327,8 @@ impl Switch {
         let Some(at) = meeting.attendees.iter().position(|attendee| attendee.call == call) else { return };
         let gone = meeting.attendees.remove(at);
         let (left, begun) = (meeting.attendees.len(), meeting.begun);
-        let headless = gone.moderator && !meeting.attendees.iter().any(|attendee| attendee.moderator);
+        let headless =
+            gone.moderator && !meeting.ending && !meeting.attendees.iter().any(|attendee| attendee.moderator);
         let talked = now.mono.saturating_duration_since(gone.since).as_millis();
         let fields = Fields {
             agent: self.calls.get(&call).and_then(|of| of.facts.user.clone()),
@@ -497,7 +509,8 @@ impl Switch {
     }
 
     fn end_all(&mut self, now: Now, key: &RoomKey, prompt: &'static str) {
-        let Some(meeting) = self.conferences.meetings.get(key) else { return };
+        let Some(meeting) = self.conferences.meetings.get_mut(key) else { return };
+        meeting.ending = true;
         let calls: Vec<CallId> = meeting.attendees.iter().map(|attendee| attendee.call).collect();
         for call in calls {
             self.see_out(now, call, prompt);
@@ -513,12 +526,19 @@ impl Switch {
         self.run_program(now, call, Event::Room(Said::Over(prompt)));
     }
 
-    /// The configuration has changed: meetings in rooms that are gone end.
-    pub(crate) fn close_gone_rooms(&mut self, now: Now) {
-        let keys = self.conferences.meetings.keys();
-        let gone: Vec<RoomKey> = keys.filter(|key| self.room_of(key).is_none()).cloned().collect();
-        for key in gone {
-            self.end_meeting(now, &key, "system", "conf/ended");
+    /// The configuration has changed: meetings in rooms that are gone end, and those begin that wait for nobody now.
+    pub(crate) fn adopt_rooms(&mut self, now: Now) {
+        let keys: Vec<RoomKey> = self.conferences.meetings.keys().cloned().collect();
+        for key in keys {
+            let Some(wait) = self.room_of(&key).map(|room| room.wait) else {
+                self.end_meeting(now, &key, "system", "conf/ended");
+                continue;
+            };
+            let meeting = self.conferences.meetings.get_mut(&key).filter(|meeting| !wait && !meeting.begun);
+            if let Some(meeting) = meeting {
+                meeting.begun = true;
+                self.seat(&key);
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use crate::model::change::Change;
 use crate::model::dtmf::KeysBy;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
+use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::model::number;
@@ -74,6 +75,8 @@ pub(crate) struct Leg {
     pub(crate) agreed: Option<Agreed>,
     /// Their offer, until it is answered.
     pub(crate) offer: Option<SessionDescription>,
+    /// The last description of ours that went out.
+    pub(crate) said: Option<Bytes>,
     /// Our offer went out in a 2xx; the ACK holds their answer.
     pub(crate) awaiting_answer: bool,
     /// Which attempt it belongs to; none for the caller.
@@ -82,6 +85,8 @@ pub(crate) struct Leg {
     pub(crate) late: Option<OfferId>,
     /// Whose device or mobile it is.
     pub(crate) user: Option<UserKey>,
+    /// The number outside that was called, or by which the party was known in another call.
+    pub(crate) number: Option<Number>,
     /// Whether its audio is to be encrypted.
     pub(crate) srtp: SrtpPolicy,
     /// How it sends keys, and is sent them.
@@ -148,10 +153,12 @@ impl Leg {
             listens: false,
             agreed: None,
             offer: None,
+            said: None,
             awaiting_answer: false,
             attempt: None,
             late: None,
             user: None,
+            number: None,
             srtp: SrtpPolicy::default(),
             dtmf: KeysBy::default(),
             private: false,
@@ -178,6 +185,20 @@ impl Leg {
     /// Whether the party has put us on hold.
     pub(crate) fn on_hold(&self) -> bool {
         self.agreed.as_ref().is_some_and(|agreed| agreed.hold)
+    }
+
+    /// A description of ours as it goes out. RFC 3264 §8: its version is one more than that of the last when it differs
+    /// from it, and the same when it does not.
+    fn say(&mut self, mut sdp: SessionDescription) -> Body {
+        let mut body = Body::sdp(sdp.to_string());
+        let differs = self.said.as_ref().is_some_and(|said| *said != body.bytes);
+        if let Some(local) = self.local.as_mut().filter(|_| differs) {
+            local.version += 1;
+            sdp.origin.version = local.version.to_string();
+            body = Body::sdp(sdp.to_string());
+        }
+        self.said = Some(body.bytes.clone());
+        body
     }
 
     /// The codec in use.
@@ -256,8 +277,10 @@ impl Switch {
             (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
         }
         local.lines = Lines::of(&sdp);
+        local.keep(&sdp, &agreed);
+        let body = of.say(sdp);
         self.set_session(leg, agreed);
-        Ok(Body::sdp(sdp.to_string()))
+        Ok(body)
     }
 
     /// Our offer for a leg: all codecs we may use with it. Where ICE finds the way, its checks may come before the
@@ -265,23 +288,24 @@ impl Switch {
     pub(crate) fn make_offer(&mut self, leg: LegId) -> Option<Body> {
         let of = self.legs.get_mut(&leg)?;
         let local = of.local.as_ref()?;
-        let offer = Body::sdp(negotiate::offer(local).to_string());
+        let offer = negotiate::offer(local);
         let early = local.secrecy.unanswered().filter(|_| of.agreed.is_none() && !of.listens);
         if let (Some(transport), Some(stream)) = (early, of.stream) {
             of.listens = true;
             let session = Session { send: false, receive: false, transport, ..Session::default() };
             self.outputs.push_back(Output::Media(Command::Open { stream, session }));
         }
-        Some(offer)
+        Some(of.say(offer))
     }
 
     /// Takes their answer to our offer; opens the stream or changes it.
     pub(crate) fn take_answer(&mut self, leg: LegId, body: &[u8]) -> Result<(), Refusal> {
-        let Some(local) = self.legs.get(&leg).and_then(|of| of.local.as_ref()) else {
+        let Some(local) = self.legs.get_mut(&leg).and_then(|of| of.local.as_mut()) else {
             return Err(Refusal::no_media());
         };
         let answer = crate::sdp::parse(body).map_err(|_| Refusal::no_media())?;
         let agreed = negotiate::agreed(local, &answer)?;
+        local.keep(&answer, &agreed);
         self.set_session(leg, agreed);
         Ok(())
     }

@@ -608,12 +608,15 @@ impl Switch {
         self.calls.get(&call).map_or(self.config.server.language, |of| of.facts.language)
     }
 
-    /// The codecs that a call's caller offered or uses, best first.
+    /// The codecs that a call's caller uses, or offered and may use, best first.
     fn caller_codecs(&self, call: CallId) -> Option<Vec<Codec>> {
         let leg = self.legs.get(&self.calls.get(&call)?.caller)?;
         match (leg.codec(), &leg.offer) {
             (Some(codec), _) => Some(vec![codec]),
-            (None, Some(offer)) => Some(negotiate::offered(offer)),
+            (None, Some(offer)) => {
+                let ours = self.codecs_for(leg.trunk.as_ref());
+                Some(negotiate::offered(offer).into_iter().filter(|codec| ours.contains(codec)).collect())
+            }
             (None, None) => None,
         }
     }

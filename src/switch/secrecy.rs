@@ -41,6 +41,8 @@ pub struct Secrecy {
     browser: bool,
     /// Our part in the DTLS that goes on.
     role: Option<Role>,
+    /// The suite in use whose keys stand in the descriptions, and its tag there.
+    suite: Option<(Suite, u32)>,
 }
 
 /// What protects an agreed stream.
@@ -77,7 +79,16 @@ pub enum Unfit {
 impl Secrecy {
     /// With these rules and a random seed; `private` when signalling is encrypted.
     pub fn new(policy: SrtpPolicy, private: bool, seed: [u8; 32]) -> Secrecy {
-        Secrecy { policy, private, seed, generation: 0, fingerprint: None, browser: false, role: None }
+        Secrecy {
+            policy,
+            private,
+            seed,
+            generation: 0,
+            fingerprint: None,
+            browser: false,
+            role: None,
+            suite: None,
+        }
     }
 
     /// With DTLS by the certificate of this fingerprint; a `browser` is offered nothing else unless the policy says so.
@@ -88,6 +99,20 @@ impl Secrecy {
     /// Takes note of what a session has come to: later offers keep to DTLS, and to the parts in it.
     pub fn keep(&mut self, session: &Session) {
         self.role = session.transport.dtls.map(|terms| terms.role);
+    }
+
+    /// Takes note of the keys of an agreed media, if it has any: later offers keep to SRTP, and offer these first.
+    pub fn keep_suite(&mut self, agreed: Option<&Media>) {
+        let crypto = agreed.and_then(|media| media.cryptos().into_iter().next());
+        self.suite = crypto.and_then(|crypto| Some((Suite::named(&crypto.suite)?, crypto.tag)));
+    }
+
+    /// The suites of our offers and their tags: the one in use first.
+    fn suites(&self) -> impl Iterator<Item = (Suite, u32)> {
+        let used = self.suite;
+        let others = OFFERED.into_iter().filter(move |other| used.is_none_or(|(suite, _)| suite != *other));
+        let tags = (1..).filter(move |other| used.is_none_or(|(_, tag)| tag != *other));
+        used.into_iter().chain(others.zip(tags))
     }
 
     /// What our descriptions say of DTLS and ICE.
@@ -143,11 +168,12 @@ impl Secrecy {
     pub fn offer(&self) -> Vec<Crypto> {
         let wanted = match self.policy {
             _ if self.offers_dtls() => false,
+            _ if self.suite.is_some() => true,
             SrtpPolicy::Required => true,
             SrtpPolicy::Optional => self.private,
             SrtpPolicy::Off | SrtpPolicy::Dtls => false,
         };
-        let suites = OFFERED.into_iter().zip(1..).filter(|_| wanted);
+        let suites = self.suites().filter(|_| wanted);
         suites.map(|(suite, tag)| self.crypto(suite, tag)).collect()
     }
 
@@ -209,12 +235,13 @@ impl Secrecy {
         let Some(theirs) = cryptos.first().filter(|_| self.offers()) else {
             return match self.policy {
                 SrtpPolicy::Required => Err(Unfit::Required),
+                _ if self.suite.is_some() => Err(Unfit::Required),
                 _ if dtls || is_secure(&answered.protocol) => Err(Unfit::NoSuite),
                 SrtpPolicy::Optional | SrtpPolicy::Off | SrtpPolicy::Dtls => Ok(()),
             };
         };
         let (receive, tag, suite) = usable(theirs).ok_or(Unfit::NoSuite)?;
-        let offered = OFFERED.into_iter().zip(1..).any(|ours| ours == (suite, tag));
+        let offered = self.suites().any(|ours| ours == (suite, tag));
         session.srtp = Some(Keys { send: self.master(suite), receive });
         offered.then_some(()).ok_or(Unfit::NoSuite)
     }

@@ -15,6 +15,7 @@ use sentral::model::command::Command;
 use sentral::model::event::Event;
 use sentral::model::server::Language;
 use sentral::rand::Rng;
+use sentral::sip::DialogId;
 use sentral::sip::Hop;
 use sentral::sip::Transport;
 use sentral::switch::Answer;
@@ -198,6 +199,41 @@ fn audio_that_comes_and_is_not_heard_is_named_by_its_cause() {
         assert!(kept, "the call's record says it too");
         world.finish();
     }
+}
+
+#[test]
+fn who_holds_and_who_has_not_answered_may_be_silent() {
+    let mut world = World::new(34);
+    let ola = world.registered("ola");
+    let carrier = world.carrier();
+    let faults = |world: &mut World| -> Vec<Option<Fault>> {
+        world.order(Command::Calls);
+        let Some(Answered::Calls { calls }) = world.answers.pop() else { panic!("calls were asked for") };
+        calls[0].audio.iter().map(|leg| leg.fault).collect()
+    };
+    let quiet = |world: &mut World, phone: usize, line: DialogId| {
+        let stream = *world.stream_to(world.phones[phone].lines[&line].audio).expect("it is open").0;
+        world.input(Input::Media(media::Event::Quiet { stream, silent: 2 * S, cause: Silence::Nothing }));
+        faults(world)
+    };
+    // The network sends 183 with SDP and no audio yet.
+    world.phones[carrier].answer = crate::phone::Answer::Early;
+    let call = world.phones[ola].call(world.now, "36000777", false);
+    world.run(S);
+    let out = world.phones[carrier].line(&Stage::Ringing).expect("the carrier is called");
+    assert_eq!(quiet(&mut world, carrier, out), [None, None]);
+    world.phones[carrier].pick_up(world.now, out);
+    world.until("they talk", 5 * S, |w| w.phones[ola].lines[&call].stage == Stage::Up);
+    world.phones[ola].hold(world.now, call, true);
+    world.run(S);
+    assert_eq!(quiet(&mut world, ola, call), [None, None], "who holds sends nothing");
+    world.phones[ola].hold(world.now, call, false);
+    world.run(S);
+    let decided =
+        |change: &Change| matches!(change, Change::Decision(event) if event.event.starts_with("audio."));
+    assert!(!world.changes.iter().any(decided));
+    assert_eq!(quiet(&mut world, ola, call), [Some(Fault::NothingReceived), None], "who talks does");
+    world.finish();
 }
 
 #[test]

@@ -53,6 +53,35 @@ fn a_phone_that_demands_srtp_is_answered_with_it_and_talks_with_a_plain_one() {
 }
 
 #[test]
+fn an_offer_of_ours_in_a_protected_call_keeps_to_the_keys() {
+    for protocol in ["RTP/SAVP", "RTP/AVP"] {
+        let mut world = World::new(204);
+        let ola = world.registered("ola");
+        world.registered("kari");
+        world.phones[ola].srtp = Some((protocol, KEY));
+        let call = world.phones[ola].call(world.now, "101", false);
+        world.until("they talk", 5 * S, |w| w.phones[ola].lines[&call].stage == Stage::Up);
+        world.run(S);
+        let crypto = |text: &String| {
+            let line = text.lines().find(|line| line.starts_with("a=crypto:")).map(str::to_owned);
+            line.expect("keys")
+        };
+        let before = (crypto(world.phones[ola].answers.last().unwrap()), keys(&world, ola));
+        world.phones[ola].reoffer(world.now, call, None);
+        world.run(S);
+        let offer = world.phones[ola].answers.last().unwrap();
+        assert!(offer.contains(&format!(" {protocol} 8")), "{offer}");
+        assert_eq!((crypto(offer), keys(&world, ola)), before);
+        // What was encrypted is not said in the clear afterwards.
+        world.phones[ola].srtp = None;
+        world.phones[ola].reoffer(world.now, call, None);
+        world.run(S);
+        assert!(matches!(world.phones[ola].lines[&call].stage, Stage::Over(_)), "{protocol}");
+        world.finish();
+    }
+}
+
+#[test]
 fn who_does_not_fit_the_devices_policy_is_refused_and_an_emergency_call_is_not() {
     let with =
         |policy: &str| COMPANY.replace("\"ola-secret\"", &format!("\"ola-secret\", srtp = \"{policy}\""));

@@ -170,6 +170,9 @@ fn the_codec_in_use_is_kept_while_the_offer_has_it() {
     let prefer = |text, codec| answer(&read(text), &local(), Some(codec)).unwrap().1.session.codec;
     assert_eq!(prefer("m=audio 4 RTP/AVP 9 8 0\r\n", Codec::Pcmu), Codec::Pcmu);
     assert_eq!(prefer("m=audio 4 RTP/AVP 9 8\r\n", Codec::Pcmu), Codec::G722);
+    // What the other party uses is none of ours here.
+    let l16 = "m=audio 4 RTP/AVP 97 8\r\na=rtpmap:97 L16/16000\r\n";
+    assert_eq!(prefer(l16, Codec::L16), Codec::Pcma);
 }
 
 #[test]

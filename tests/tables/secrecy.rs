@@ -12,8 +12,8 @@ use sentral::switch::negotiate::Local;
 use sentral::switch::negotiate::agreed;
 use sentral::switch::negotiate::answer;
 use sentral::switch::negotiate::codecs;
+use sentral::switch::negotiate::fits;
 use sentral::switch::negotiate::offer;
-use sentral::switch::negotiate::protected;
 use sentral::switch::secrecy::Secrecy;
 
 const HEAD: &str = "v=0\r\no=- 7 7 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
@@ -69,7 +69,8 @@ fn an_offer_is_answered_as_the_policy_and_the_best_suite_have_it() {
     ];
     for (policy, protocol, cryptos, expect) in rows {
         let (theirs, local) = (read(protocol, cryptos), local(*policy, false));
-        let early = protected(&theirs, &local.secrecy).err().map(|refusal| refusal.to_string());
+        let early = fits(&theirs, &local.codecs, local.address, &local.secrecy);
+        let early = early.err().map(|refusal| refusal.to_string());
         let told = match answer(&theirs, &local, None) {
             Err(refusal) => {
                 assert_eq!(early, Some(refusal.to_string()), "known before anything is done");

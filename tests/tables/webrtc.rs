@@ -12,8 +12,8 @@ use sentral::switch::negotiate::Local;
 use sentral::switch::negotiate::agreed;
 use sentral::switch::negotiate::answer;
 use sentral::switch::negotiate::codecs;
+use sentral::switch::negotiate::fits;
 use sentral::switch::negotiate::offer;
-use sentral::switch::negotiate::protected;
 use sentral::switch::secrecy::Secrecy;
 
 /// As Chromium writes it, with a video and a data channel, before it has gathered candidates.
@@ -118,7 +118,7 @@ fn who_gets_dtls_is_said_by_policy() {
         let told = told.map_err(|refusal| refusal.to_string());
         assert_eq!(told, expect.map_err(str::to_owned), "{policy:?} {offer}");
         assert_eq!(
-            protected(&read(offer), &local.secrecy).is_ok(),
+            fits(&read(offer), &local.codecs, local.address, &local.secrecy).is_ok(),
             told.is_ok(),
             "known before anything is done"
         );
