@@ -5,6 +5,8 @@
 
 #[path = "media_engine/browser.rs"]
 mod browser;
+#[path = "media_engine/correction.rs"]
+mod correction;
 #[path = "media_engine/duck.rs"]
 mod duck;
 #[path = "media_engine/field.rs"]
@@ -15,8 +17,12 @@ mod golden;
 mod mix;
 #[path = "media_engine/noise.rs"]
 mod noise;
+#[path = "media_engine/opus_compare.rs"]
+mod opus_compare;
 #[path = "media_engine/opus_oracle.rs"]
 mod opus_oracle;
+#[path = "media_engine/others.rs"]
+mod others;
 #[path = "media_engine/rig.rs"]
 mod rig;
 #[path = "media_engine/steady.rs"]
@@ -47,11 +53,13 @@ use sentral::media::Command;
 use sentral::media::Event;
 use sentral::media::PlayId;
 use sentral::media::Session;
+use sentral::media::Silence;
 use sentral::media::StreamId;
 use sentral::media::Transport;
 use sentral::media::codec::Converter;
 use sentral::media::codec::Decoder;
 use sentral::media::codec::Encoder;
+use sentral::media::dtls;
 use sentral::media::dtmf;
 use sentral::media::engine::record::Chunk;
 use sentral::media::rtcp;
@@ -268,6 +276,7 @@ fn kept_keys_are_told_but_not_passed_on_and_sent_again_by_order() {
     rig.take_packets();
     for (from, keep) in [(0u16, true), (10, false)] {
         rig.command(Command::KeepKeys { stream: A, keep });
+        rig.run(1000);
         rig.events.clear();
         for at in from..from + 10 {
             let event = (from + 3..from + 6).contains(&at);
@@ -477,6 +486,38 @@ fn keys_cross_between_clocks_and_comfort_noise_reaches_who_agreed_to_it() {
 }
 
 #[test]
+fn a_phone_of_opus_with_events_at_8_khz_is_sent_durations_on_that_clock() {
+    let narrow = Session { dtmf: Some(101), dtmf_clock: Some(8000), ..session(BOB, Codec::Opus) };
+    // Its keys pressed anew, and those of another phone of Opus passed on, both ways.
+    for (theirs, step) in [(Codec::Pcma, 160), (Codec::Opus, 960)] {
+        let mut rig = Rig::new();
+        rig.open(A, Session { dtmf: Some(110), ..session(ANN, theirs) });
+        rig.open(B, narrow.clone());
+        rig.bridge();
+        let mut packets = Vec::new();
+        for at in 0..8u16 {
+            let payload = key(5, (at + 1).min(5) * step, at > 4);
+            rig.receive(A, ANN, rtp::Header { marker: at == 0, ..header(110, 10 + at, 9600) }, &payload);
+            packets.extend(rig.run(20));
+        }
+        packets.extend(rig.run(300));
+        packets.retain(|packet| packet.header.payload_type == 101);
+        assert!(packets.iter().all(|packet| packet.header.timestamp == packets[0].header.timestamp));
+        assert_eq!(
+            packets.last().map(|packet| packet.payload.clone()),
+            Some(key(5, 800, true)),
+            "{theirs:?}"
+        );
+        if theirs == Codec::Opus {
+            let mut back = Vec::new();
+            rig.receive(B, BOB, header(101, 10, 9600), &key(7, 800, true));
+            back.extend(rig.take_packets().into_iter().filter(|packet| packet.port == A.port));
+            assert_eq!(back.last().map(|packet| packet.payload.clone()), Some(key(7, 4800, true)));
+        }
+    }
+}
+
+#[test]
 fn an_echo_comes_back() {
     let mut rig = Rig::new();
     rig.open(A, session(ANN, Codec::G722));
@@ -499,7 +540,7 @@ fn a_key_is_sent_as_an_event_between_the_audio_on_one_line() {
     let mut heard = String::new();
     for packet in packets.iter().filter(|p| p.header.payload_type == 101) {
         let payload = dtmf::Payload::parse(&packet.payload).expect("four bytes");
-        heard.extend(receiver.receive(payload, packet.header.timestamp, packet.header.marker, packet.ms));
+        heard.extend(receiver.receive(payload, &packet.header, packet.ms));
     }
     assert_eq!(heard, "#");
     assert_eq!(packets.iter().filter(|p| p.header.payload_type == 101).count(), 8);
@@ -582,6 +623,96 @@ fn silence_is_told_once_and_again_only_after_sound() {
     rig.receive(A, ANN, header(8, 2, 160), &[1; 160]);
     rig.run(20_000);
     assert_eq!(quiet(&rig), 2, "who need not send is not missed");
+}
+
+/// A host of the open Internet whose description is believed, and two others.
+const FAR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 9)), 4000);
+const ELSEWHERE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 4000);
+
+fn silences(rig: &Rig) -> Vec<Silence> {
+    let told = rig.events.iter().filter_map(|event| match event {
+        Event::Quiet { stream: A, cause, .. } => Some(*cause),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn why_nothing_is_heard_is_told_within_three_seconds() {
+    let sealed =
+        || Session { srtp: Some(protection(Suite::AesCm128HmacSha1_80, 1).0), ..session(FAR, Codec::Pcma) };
+    let terms = dtls::Terms { role: dtls::Role::Passive, fingerprint: dtls::Fingerprint::of(b"theirs") };
+    let transport = Transport { dtls: Some(terms), ..Transport::default() };
+    let of_dtls = Session { transport, ..session(FAR, Codec::Pcma) };
+    let plain = session(FAR, Codec::Pcma);
+    let rows = [
+        (plain.clone(), None, Silence::Nothing),
+        (plain.clone(), Some((ELSEWHERE, 8)), Silence::Stranger(ELSEWHERE)),
+        (plain, Some((FAR, 0)), Silence::Unfit(FAR)),
+        (sealed(), Some((FAR, 8)), Silence::Sealed(FAR)),
+        (of_dtls, Some((FAR, 8)), Silence::NoKeys),
+    ];
+    for (session, comes, expect) in rows {
+        let mut rig = Rig::new();
+        rig.open(A, session);
+        for at in 0..150u16 {
+            if let Some((from, kind)) = comes {
+                rig.receive(A, from, header(kind, at, u32::from(at) * 160), &[1; 160]);
+            }
+            rig.run(20);
+        }
+        assert_eq!(silences(&rig), [expect]);
+        rig.run(10_000);
+        assert_eq!(silences(&rig), [expect], "once");
+    }
+}
+
+#[test]
+fn what_turns_out_later_is_told_and_a_few_stray_packets_are_no_cause() {
+    let mut rig = Rig::new();
+    rig.open(A, session(FAR, Codec::Pcma));
+    for at in 0..4u16 {
+        rig.receive(A, ELSEWHERE, header(8, at, u32::from(at) * 160), &[1; 160]);
+    }
+    rig.run(5000);
+    assert_eq!(silences(&rig), [Silence::Nothing]);
+    for at in 0..150u16 {
+        rig.receive(A, ELSEWHERE, header(8, at, u32::from(at) * 160), &[1; 160]);
+        rig.run(20);
+    }
+    assert_eq!(silences(&rig), [Silence::Nothing, Silence::Stranger(ELSEWHERE)]);
+    rig.receive(A, FAR, header(8, 1, 160), &[1; 160]);
+    assert_eq!(rig.events.last(), Some(&Event::Restored { stream: A }));
+    // From here on the stranger is only noise beside it.
+    for at in 2..300u16 {
+        rig.receive(A, FAR, header(8, at, u32::from(at) * 160), &[1; 160]);
+        rig.receive(A, ELSEWHERE, header(8, at, u32::from(at) * 160), &[1; 160]);
+        rig.run(20);
+    }
+    rig.run(3000);
+    assert_eq!(silences(&rig)[2..], [Silence::Nothing]);
+}
+
+#[test]
+fn who_hears_nothing_of_us_is_known_by_their_first_report_and_hears_of_it_from_us_within_three_seconds() {
+    let mut rig = Rig::new();
+    rig.open(A, session(ANN, Codec::Pcma));
+    rig.command(Command::Base { stream: A, base: Base::Music("music".into()) });
+    for at in 0..60u16 {
+        rig.receive(A, ANN, header(8, at, u32::from(at) * 160), &[1; 160]);
+        rig.run(20);
+    }
+    // RFC 3550 §6.2: a party's first report comes after 1.03 s at the earliest. It has heard nobody.
+    let rtcp_from = SocketAddr::new(ANN.ip(), ANN.port() + 1);
+    let deaf = rtcp::report(99, "ann", None, None, None, false);
+    rig.engine.rtcp(rig.now, A.port, rtcp_from, &deaf);
+    rig.run(20);
+    assert_eq!(rig.events.last(), Some(&Event::Unheard { stream: A }));
+    rig.run(1800);
+    let (first_ms, _, first) = &rig.reports[0];
+    assert!(*first_ms <= 3000, "our first report at {first_ms} ms");
+    assert!(rtcp::parse(first, 0).is_some_and(|first| !first.hears_nobody), "it tells Ann that she is heard");
 }
 
 #[test]

@@ -300,12 +300,11 @@ impl Mix {
             return;
         }
         match passed.kind {
-            Kind::Audio(codec) if codec == member.format.codec => {
+            Kind::Audio(codec) => {
                 member.source.ear.receive(&passed.header, payload, codec, passed.ms);
             }
             Kind::Comfort => member.source.ear.comfort(&passed.header, payload, passed.ms),
-            // A codec that was not agreed, and keys.
-            Kind::Audio(_) | Kind::Event | Kind::Kept => {}
+            Kind::Event { .. } | Kind::Kept => {}
         }
     }
 

@@ -12,7 +12,8 @@
 //! | `recording.refused` | | each wish that is refused; the reason code is the refusal's |
 //! | `recording.moved` | `file` | each time that it goes into another call |
 //! | `recording.ready` | `file`, `length_ms` | each file that is complete |
-//! | `recording.failed` | | each that cannot be written: an alarm |
+//! | `recording.failed` | | each time that it cannot be written whole: an alarm |
+//! | `recording.restored` | `file`, `length_ms` of silence | each time that it is written again |
 //!
 //! Who says no in a `consent` step is served all the same and is not recorded, whoever wants it.
 
@@ -639,12 +640,36 @@ impl Switch {
         true
     }
 
-    /// A recording cannot be written: the call goes on, and the operator is told.
+    /// A recording cannot be written whole: the call goes on, its record says so, and the operator is told.
     pub(crate) fn not_recorded(&mut self, now: Now, record: RecordId, error: &str) {
-        let Some(tape) = self.tapes.get(&record) else { return };
-        let (company, call) = (tape.company.clone(), tape.call);
-        tracing::error!(%call, %error, "a call cannot be recorded");
+        let tape = self.tapes.get(&record).map(|tape| (tape.company.clone(), tape.call));
+        let message = || self.recordings.get(&record).map(|of| (of.mailbox.company.clone(), of.call));
+        let Some((company, call)) = tape.or_else(message) else { return };
+        tracing::error!(%call, %error, "a recording cannot be written");
+        self.note_trouble(record, call, |_| error.into());
         self.alarm(now, &company, "recording.failed", &format!("disk: {error}"));
+    }
+
+    /// It is written again, and what was said meanwhile is silence.
+    pub(crate) fn recorded_again(&mut self, now: Now, record: RecordId, missing: Duration) {
+        let Some(tape) = self.tapes.get(&record) else { return };
+        let (company, call, file) = (tape.company.clone(), tape.call, tape.file.clone());
+        let seconds = missing.as_secs_f64();
+        self.note_trouble(record, call, |before| format!("{before}; {seconds:.1} s are silence").into());
+        let length_ms = u64::try_from(missing.as_millis()).ok();
+        let fields = Fields { file: Some(file), length_ms, ..Fields::default() };
+        let why = format!("disk: written again, {seconds:.1} s are silence");
+        self.decide_with(now, &company, Some(call), "recording.restored", &why, fields);
+    }
+
+    /// Writes into the record of the call that a recording is in what has become of it.
+    fn note_trouble(&mut self, record: RecordId, begun_in: CallId, say: impl FnOnce(&str) -> Arc<str>) {
+        let runs = |of: &Taping| of.running.as_ref().is_some_and(|running| running.record == record);
+        let call = self.calls.values().find(|of| runs(&of.tape)).map_or(begun_in, |of| of.id);
+        if let Some(of) = self.calls.get_mut(&call) {
+            let before = of.cdr.recording_trouble.take().unwrap_or_default();
+            of.cdr.recording_trouble = Some(say(&before));
+        }
     }
 
     /// `sentral calls record`.

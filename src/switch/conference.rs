@@ -14,6 +14,7 @@ use crate::media::MixId;
 use crate::media::PlayItem;
 use crate::media::Voice;
 use crate::media::tone::Tone;
+use crate::model::change::PinOf;
 use crate::model::command::Answer;
 use crate::model::company::Company;
 use crate::model::event::Fields;
@@ -30,7 +31,9 @@ use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::clip_name;
 use crate::switch::flow::action::Event;
+use crate::switch::wrong_pins;
 use crate::time::Now;
+use crate::time::Timestamp;
 
 /// Wrong PINs in a row, over all calls to a room, until none is taken.
 const WRONG_MAX: u32 = 10;
@@ -121,7 +124,7 @@ impl Closed {
 pub(crate) struct Conferences {
     meetings: BTreeMap<RoomKey, Meeting>,
     /// Wrong PINs in a row, and when the last was.
-    wrong_pins: BTreeMap<RoomKey, (u32, Instant)>,
+    wrong_pins: BTreeMap<RoomKey, (u32, Timestamp)>,
     next_mix: u32,
 }
 
@@ -156,6 +159,11 @@ enum Hears {
 }
 
 impl Conferences {
+    /// Takes wrong PINs back from the store.
+    pub(crate) fn restore_pin_tries(&mut self, room: RoomKey, times: u32, at: Timestamp) {
+        self.wrong_pins.insert(room, (times, at));
+    }
+
     /// A name for another mix of this thread.
     pub(crate) fn new_mix(&mut self, thread: u8) -> MixId {
         self.next_mix = self.next_mix.wrapping_add(1);
@@ -227,16 +235,18 @@ impl Switch {
         }
         if let Some(moderator) = role {
             // Who comes in as attendee may still be guessing at the moderators' PIN.
-            if moderator || self.room_of(key).is_none_or(|room| room.moderator_pin.is_none()) {
-                self.conferences.wrong_pins.remove(key);
+            let clears = moderator || self.room_of(key).is_none_or(|room| room.moderator_pin.is_none());
+            if clears && self.conferences.wrong_pins.remove(key).is_some() {
+                self.tell_pin_tries(now, PinOf::Room(key.clone()), 0);
             }
             return;
         }
-        let old = |last: Instant| now.mono.saturating_duration_since(last) >= WRONG_LOCKED;
-        let (count, last) = self.conferences.wrong_pins.entry(key.clone()).or_insert((0, now.mono));
+        let old = |last: Timestamp| wrong_pins::since(now.utc, last) >= WRONG_LOCKED;
+        let (count, last) = self.conferences.wrong_pins.entry(key.clone()).or_insert((0, now.utc));
         *count = if old(*last) { 1 } else { *count + 1 };
-        *last = now.mono;
+        *last = now.utc;
         let count = *count;
+        self.tell_pin_tries(now, PinOf::Room(key.clone()), count);
         self.decide(
             now,
             &key.company,
@@ -255,7 +265,7 @@ impl Switch {
     fn room_is_shut(&self, now: Now, key: &RoomKey) -> bool {
         let wrong = self.conferences.wrong_pins.get(key);
         wrong.is_some_and(|(count, last)| {
-            *count >= WRONG_MAX && now.mono.saturating_duration_since(*last) < WRONG_LOCKED
+            *count >= WRONG_MAX && wrong_pins::since(now.utc, *last) < WRONG_LOCKED
         })
     }
 

@@ -53,7 +53,7 @@ pub(super) fn manner(media: &Media, format: &str) -> Manner {
         let mut named = pairs.filter(|(key, _)| key.trim().eq_ignore_ascii_case(name));
         named.next().and_then(|(_, value)| value.trim().parse::<u32>().ok())
     };
-    let bitrate = value("maxaveragebitrate").unwrap_or(opus::BITRATE).clamp(6000, opus::BITRATE);
+    let bitrate = value("maxaveragebitrate").unwrap_or(opus::BITRATE_MAX).clamp(6000, opus::BITRATE_MAX);
     let on = |name| value(name) == Some(1);
     Manner { bitrate, fec: on("useinbandfec"), dtx: on("usedtx"), loss_percent: 0 }
 }
@@ -114,6 +114,11 @@ pub(super) fn offer_dtmf(media: &mut Media, codecs: &[Codec]) {
     if codecs.contains(&Codec::Opus) {
         add_dtmf(media, WIDE_DTMF_PAYLOAD, Codec::Opus.clock_rate());
     }
+}
+
+/// The payload type of telephone-event of this clock in our own offers.
+pub(super) fn offered_dtmf(clock: u32) -> u8 {
+    if clock == CLOCK { DTMF_PAYLOAD } else { WIDE_DTMF_PAYLOAD }
 }
 
 /// Names telephone-event.

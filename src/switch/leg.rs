@@ -1,7 +1,7 @@
 //! A leg: one party, that is one dialog and one stream; where the two meet.
 //!
 //! Media follows one rule: a port is taken when our SDP first names it, the stream is opened when theirs is
-//! known (or when we answer a late offer), and both end with the leg.
+//! known (or when we answer a late offer; with our offer where ICE is to find it), and both end with the leg.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -67,8 +67,10 @@ pub(crate) struct Leg {
     pub(crate) state: LegState,
     /// Our side of the session: address, port, version.
     pub(crate) local: Option<Local>,
-    /// Its port; opened when `agreed` is set.
+    /// Its port; opened when `agreed` is set, if it does not listen before.
     pub(crate) stream: Option<StreamId>,
+    /// Its stream was opened with our offer, for checks of ICE that come before the answer to it.
+    pub(crate) listens: bool,
     /// What was negotiated.
     pub(crate) agreed: Option<Agreed>,
     /// Their offer, until it is answered.
@@ -123,8 +125,8 @@ pub(crate) struct Leg {
     pub(crate) way: Option<Way>,
     /// What its stream has counted.
     pub(crate) counted: Option<Box<media::Stats>>,
-    /// Its audio goes one way.
-    pub(crate) fault: Option<Fault>,
+    /// Its audio goes one way; in words.
+    pub(crate) fault: Option<(Fault, Arc<str>)>,
 }
 
 /// Which way a key came.
@@ -148,6 +150,7 @@ impl Leg {
             state,
             local: None,
             stream: None,
+            listens: false,
             agreed: None,
             offer: None,
             said: None,
@@ -280,10 +283,18 @@ impl Switch {
         Ok(body)
     }
 
-    /// Our offer for a leg: all codecs we may use with it.
+    /// Our offer for a leg: all codecs we may use with it. Where ICE finds the way, its checks may come before the
+    /// answer, and who gets none of his answered waits for seconds before he asks again: the stream is open by then.
     pub(crate) fn make_offer(&mut self, leg: LegId) -> Option<Body> {
         let of = self.legs.get_mut(&leg)?;
-        let offer = negotiate::offer(of.local.as_ref()?);
+        let local = of.local.as_ref()?;
+        let offer = negotiate::offer(local);
+        let early = local.secrecy.unanswered().filter(|_| of.agreed.is_none() && !of.listens);
+        if let (Some(transport), Some(stream)) = (early, of.stream) {
+            of.listens = true;
+            let session = Session { send: false, receive: false, transport, ..Session::default() };
+            self.outputs.push_back(Output::Media(Command::Open { stream, session }));
+        }
         Some(of.say(offer))
     }
 
@@ -303,7 +314,7 @@ impl Switch {
     pub(crate) fn set_session(&mut self, leg: LegId, mut agreed: Agreed) {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream else { return };
-        let first = of.agreed.is_none();
+        let first = of.agreed.is_none() && !of.listens;
         agreed.session.transport.signaling = self.endpoint.host_of(of.dialog);
         if let Some(local) = &mut of.local {
             local.secrecy.keep(&agreed.session);
@@ -320,6 +331,10 @@ impl Switch {
     /// What a leg hears while nothing is played to it.
     pub(crate) fn set_base(&mut self, leg: LegId, base: Base) {
         if let Some(stream) = self.open_stream(leg) {
+            if let (Base::Peer(_), Some(of)) = (&base, self.legs.get_mut(&leg)) {
+                // The stream is watched anew from here on: who was silent in a queue was not at fault.
+                of.fault = None;
+            }
             self.outputs.push_back(Output::Media(Command::Base { stream, base }));
         }
     }
@@ -336,7 +351,7 @@ impl Switch {
         self.lift_tape(leg);
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream.take() else { return };
-        if of.agreed.is_some() {
+        if of.agreed.is_some() || of.listens {
             let words = self.last_words_of(leg, stream);
             self.last_words.extend(words.map(|words| (stream, words)));
             self.closing += 1;

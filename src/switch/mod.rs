@@ -63,6 +63,7 @@ mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
+mod one_way;
 mod originate;
 mod outbound;
 mod outgoing;
@@ -432,7 +433,8 @@ impl Switch {
         };
         switch.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
         switch.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
-        switch.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
+        // When what the store knows has been taken back: what grew too old while nobody ran goes first.
+        switch.timers.set(Timer::OldMessages, now.mono);
         switch.adopt(now, config);
         switch.set_calendar(now);
         switch

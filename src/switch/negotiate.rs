@@ -1,7 +1,8 @@
 //! Offer and answer (RFC 3264): which codec, which payload types, who sends.
 //!
 //! One audio stream over RTP or SRTP (`secrecy.rs` has the keys, `webrtc.rs` what browsers add); every other media of an
-//! offer is answered with port 0. How a codec is named and how it is to be used is `format.rs`. An answer names one codec, so that nobody changes it in mid-stream. RTCP is on the port
+//! offer is answered with port 0. How a codec is named and how it is to be used is `format.rs`. An answer of ours names one codec, so that nobody changes
+//! it in mid-stream; where theirs names several, each of them may come. RTCP is on the port
 //! above unless it is multiplexed, so `a=rtcp` (RFC 3605) is never needed. Left out: bandwidth and time of a session.
 
 use std::net::IpAddr;
@@ -310,6 +311,7 @@ pub fn agreed(our_offer: &Local, answer: &SessionDescription) -> Result<Agreed, 
     usable(answer, media, our_offer.address)?;
     let choice = choose(media, our_offer, None)?;
     let mut agreed = agree(answer, media, our_offer, choice);
+    agreed.session.besides = besides(media, our_offer, choice);
     our_offer.secrecy.agree(answer, media, &mut agreed.session).map_err(Refusal::secrecy)?;
     Ok(agreed)
 }
@@ -423,6 +425,8 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         codec: choice.codec,
         payload_type: choice.payload_type,
         dtmf: choice.dtmf.map(|(payload_type, _)| payload_type),
+        dtmf_clock: choice.dtmf.map(|(_, clock)| clock).filter(|&clock| clock != choice.codec.clock_rate()),
+        besides: media::Besides::default(),
         packet_ms: format::packet_ms(media, choice.codec),
         send: local.direction.sends() && !hold,
         receive: local.direction.receives() && their_direction.sends(),
@@ -434,6 +438,26 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         comfort: choice.comfort,
     };
     Agreed { session, their_direction, hold }
+}
+
+/// RFC 3264 §6.1, §7: who answers sends by the numbers of our offer, and any codec that their answer names; some send by
+/// their own numbers.
+fn besides(answer: &Media, our_offer: &Local, choice: Choice) -> media::Besides {
+    let mut besides = media::Besides::default();
+    for format in &answer.formats {
+        let known = format::codec_of(answer, format).zip(format::payload_type(format));
+        let Some((codec, theirs)) = known.filter(|(codec, _)| our_offer.codecs.contains(codec)) else {
+            continue;
+        };
+        for number in [codec.payload_type(), theirs] {
+            if number != choice.payload_type {
+                besides.add(number, codec);
+            }
+        }
+    }
+    let offered = choice.dtmf.map(|(theirs, clock)| (theirs, format::offered_dtmf(clock)));
+    besides.dtmf = offered.filter(|(theirs, ours)| theirs != ours).map(|(_, ours)| ours);
+    besides
 }
 
 fn description(local: &Local, media: Vec<Media>, time: (u64, u64)) -> SessionDescription {

@@ -137,6 +137,13 @@ impl Secrecy {
         Some(webrtc::offer(&ours))
     }
 
+    /// What a stream must know to be found by those who answer an offer of ours for DTLS, before they have answered;
+    /// `None` when our offers are not for it.
+    pub fn unanswered(&self) -> Option<Transport> {
+        let ours = self.ours().filter(|_| self.offers_dtls())?;
+        Some(webrtc::unanswered(&ours))
+    }
+
     /// Without SRTP.
     pub fn off() -> Secrecy {
         Secrecy::new(SrtpPolicy::Off, false, [0; 32])
@@ -185,12 +192,15 @@ impl Secrecy {
         if self.policy == SrtpPolicy::Off {
             return if demanded { Err(Unfit::Off) } else { Ok(Shield::Plain) };
         }
-        let theirs: Vec<(Master, u32, Suite)> = offered.cryptos().iter().filter_map(usable).collect();
+        let offers = offered.cryptos();
+        let theirs = offers.iter().filter_map(|crypto| Some((usable(crypto)?, crypto.mki)));
         // RFC 4568 §7.1.2: one of them, with its tag; the one that we like best.
-        let best = theirs.iter().min_by_key(|(_, _, suite)| *suite);
-        if let Some((receive, tag, suite)) = best.filter(|_| !dtls && self.policy != SrtpPolicy::Dtls) {
-            let keys = Keys { send: self.master(*suite), receive: receive.clone() };
-            return Ok(Shield::Described(self.crypto(*suite, *tag), keys));
+        let best = theirs.min_by_key(|((_, _, suite), _)| *suite);
+        if let Some(((receive, tag, suite), mki)) = best.filter(|_| !dtls && self.policy != SrtpPolicy::Dtls)
+        {
+            // Who puts an identifier into each packet is best understood with one in ours.
+            let keys = Keys { send: self.master(suite).identified(mki), receive };
+            return Ok(Shield::Described(Crypto { mki, ..self.crypto(suite, tag) }, keys));
         }
         if dtls || webrtc::has_fingerprint(offer, offered) {
             let ours = self.ours().ok_or(Unfit::Off)?;
@@ -237,7 +247,7 @@ impl Secrecy {
     }
 
     fn crypto(&self, suite: Suite, tag: u32) -> Crypto {
-        Crypto { tag, suite: suite.name().to_owned(), key: self.master(suite).bytes().to_vec() }
+        Crypto { tag, suite: suite.name().to_owned(), key: self.master(suite).bytes().to_vec(), mki: None }
     }
 
     /// Our key of a suite, which takes what it needs of 64 octets.
@@ -269,7 +279,8 @@ impl fmt::Debug for Secrecy {
 /// Whether the other side has taken new keys or has begun ICE anew (RFC 8839 §4.4.1.1.1), so that ours must be new too.
 pub fn is_renewed(old: &Session, new: &Session) -> bool {
     let key = |session: &Session| session.srtp.as_ref().map(|keys| keys.receive.clone());
-    let agent = |session: &Session| session.transport.ice.as_ref().map(|terms| terms.their_ufrag.clone());
+    let agent =
+        |session: &Session| session.transport.ice.as_ref().and_then(|terms| terms.their_ufrag.clone());
     key(old).is_some_and(|of| Some(of) != key(new)) || agent(old).is_some_and(|of| Some(of) != agent(new))
 }
 
@@ -288,5 +299,5 @@ pub fn is_known(protocol: &str) -> bool {
 /// Their key, when its suite is known and its length right.
 fn usable(crypto: &Crypto) -> Option<(Master, u32, Suite)> {
     let suite = Suite::named(&crypto.suite).filter(|suite| suite.master_bytes() == crypto.key.len())?;
-    Some((Master::new(suite, &crypto.key)?, crypto.tag, suite))
+    Some((Master::new(suite, &crypto.key)?.identified(crypto.mki), crypto.tag, suite))
 }

@@ -293,6 +293,34 @@ fn many_wrong_pins_shut_the_door_to_right_ones_too() {
 }
 
 #[test]
+fn wrong_pins_are_not_forgotten_at_a_restart_and_a_right_one_clears_them() {
+    for right_before in [false, true] {
+        let mut meeting = Meeting::new(911, "");
+        for _ in 0..3 {
+            let eve = meeting.call(BOARD);
+            meeting.press(eve, "1#2#3#");
+            meeting.world.run(3 * S);
+            assert!(meeting.over(eve));
+        }
+        if right_before {
+            let boss = meeting.join("9876");
+            assert!(!meeting.over(boss));
+            meeting.hang_up(boss);
+        }
+        meeting.world.run(60 * S);
+        meeting.world.restart(config(&company(&ROOMS.replace("WAIT", ""))));
+        let eve = meeting.call(BOARD);
+        meeting.press(eve, "4#");
+        meeting.world.run(3 * S);
+        meeting.hang_up(eve);
+        let ann = meeting.join("1234");
+        meeting.world.run(3 * S);
+        assert_eq!(meeting.over(ann), !right_before, "the tenth in a row shuts the door");
+        meeting.world.finish();
+    }
+}
+
+#[test]
 fn who_comes_in_as_attendee_opens_no_way_to_guess_the_moderators_pin() {
     let mut meeting = Meeting::with(907, &ROOMS.replace("pin = \"1234\"\n", "").replace("WAIT", ""));
     for _ in 0..6 {

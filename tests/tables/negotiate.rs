@@ -1,5 +1,6 @@
 //! Offer and answer: what is agreed on for what phones and carriers send.
 
+use sentral::media::Besides;
 use sentral::media::Codec;
 use sentral::model::server::CodecName;
 use sentral::sdp;
@@ -116,6 +117,7 @@ fn opus_is_taken_with_its_clock_and_as_the_other_side_wants_it() {
     let session = agreed.session;
     assert_eq!((session.codec, session.payload_type, session.dtmf), (Codec::Opus, 109, Some(126)));
     assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (20_000, true, true));
+    assert_eq!(session.dtmf_clock, None, "that of Opus");
     assert_eq!(session.packet_ms, 20, "Opus has no frame of 30 ms");
     assert_eq!(sdp.media[0].formats, ["109", "126"]);
     assert_eq!(sdp.media[0].attribute("rtpmap"), Some("109 opus/48000/2"));
@@ -126,8 +128,9 @@ fn opus_is_taken_with_its_clock_and_as_the_other_side_wants_it() {
     let plain = "m=audio 4 RTP/AVP 96 101\r\na=rtpmap:96 opus/48000/2\r\na=fmtp:96 maxaveragebitrate=510000\r\n\
         a=rtpmap:101 telephone-event/8000\r\na=ptime:120\r\n";
     let session = answered(plain).1.session;
-    assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (28_000, false, false));
+    assert_eq!((session.opus.bitrate, session.opus.fec, session.opus.dtx), (40_000, false, false));
     assert_eq!((session.dtmf, session.packet_ms), (Some(101), 60), "a phone of one telephone-event");
+    assert_eq!(session.dtmf_clock, Some(8000), "which is not on the clock of Opus");
     // Another clock, or a static number without a name, is not Opus.
     let other = "m=audio 4 RTP/AVP 96 111 0\r\na=rtpmap:96 opus/16000/2\r\n";
     assert_eq!(answered(other).1.session.codec, Codec::Pcmu);
@@ -291,6 +294,22 @@ fn an_answer_to_our_offer_is_taken_as_it_numbers_things() {
     let theirs = read("m=audio 4000 RTP/AVP 8 0 96\r\na=rtpmap:96 telephone-event/8000\r\na=ptime:30\r\n");
     let Agreed { session, hold, .. } = agreed(&local(), &theirs).unwrap();
     assert_eq!((session.codec, session.dtmf, session.packet_ms, hold), (Codec::Pcma, Some(96), 30, false));
+    // RFC 3264 §6.1, §7: what comes of them bears our numbers, and may be either codec.
+    assert_eq!((session.besides.dtmf, session.besides.codec(0)), (Some(101), Some(Codec::Pcmu)));
+    assert_eq!((session.besides.codec(8), session.besides.codec(9)), (None, None));
+    let other = read(
+        "m=audio 4 RTP/AVP 96 126 9\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:126 telephone-event/48000\r\n",
+    );
+    let session = agreed(&local(), &other).unwrap().session;
+    assert_eq!((session.codec, session.payload_type, session.dtmf), (Codec::Opus, 96, Some(126)));
+    let besides = session.besides;
+    assert_eq!(
+        (besides.codec(111), besides.codec(9), besides.dtmf),
+        (Some(Codec::Opus), Some(Codec::G722), Some(110))
+    );
+    // Who answers as we offered needs nothing more.
+    let same = read("m=audio 4 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n");
+    assert_eq!(agreed(&local(), &same).unwrap().session.besides, Besides::default());
     let code = |text| agreed(&local(), &read(text)).map(|_| ()).map_err(|refusal| refusal.code);
     assert_eq!(code(""), Err(304));
     assert_eq!(code("m=audio 0 RTP/AVP 8\r\n"), Err(304));

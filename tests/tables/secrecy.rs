@@ -1,5 +1,6 @@
 //! SRTP in offer and answer: who gets it, by which suite, and what is refused.
 
+use sentral::media::srtp::Srtp;
 use sentral::media::srtp::Suite;
 use sentral::model::server::CodecName;
 use sentral::model::srtp::SrtpPolicy;
@@ -93,6 +94,17 @@ fn an_offer_is_answered_as_the_policy_and_the_best_suite_have_it() {
         };
         assert_eq!(told, *expect, "{policy:?} {protocol} {cryptos:?}");
     }
+}
+
+#[test]
+fn a_phone_that_offers_only_keys_with_an_identifier_gets_one_back() {
+    let theirs = read("RTP/SAVP", &[&format!("1 AES_CM_128_HMAC_SHA1_80 {KEY_30}|2^31|1:1")]);
+    let (sdp, agreed) = answer(&theirs, &local(SrtpPolicy::Optional, false), None).unwrap();
+    assert_eq!(sdp.media[0].cryptos()[0].mki, Some((1, 1)));
+    let mut srtp = Srtp::new(agreed.session.srtp.unwrap());
+    let mut packet = [[0x80, 8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9], [7; 12]].concat();
+    assert!(srtp.protect(&mut packet, 0));
+    assert_eq!((packet.len(), packet[24]), (24 + 1 + 10, 1), "before the tag");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_browser_is_answered_with_all_it_needs_and_nothing_else() {
     let session = agreed.session;
     assert_eq!((session.remote, session.send, session.receive, agreed.hold), (None, true, true, false));
     assert!(session.srtp.is_none() && session.transport.rtcp_mux);
-    assert_eq!((&*ice.their_ufrag, ice.ufrag.len(), ice.password.len()), ("Eq2k", 8, 32));
+    assert_eq!((ice.their_ufrag.as_deref(), ice.ufrag.len(), ice.password.len()), (Some("Eq2k"), 8, 32));
     let dtls = session.transport.dtls.unwrap();
     assert!(dtls.role == Role::Passive && dtls.fingerprint.to_string().starts_with("sha-256 4A:AD:"));
 }
@@ -199,7 +199,7 @@ fn a_browsers_answer_keeps_to_dtls_or_there_is_no_session() {
     let ours = local(SrtpPolicy::Optional, true);
     let agreed_on = agreed(&ours, &read(&answer)).unwrap().session.transport;
     assert_eq!(agreed_on.dtls.unwrap().role, Role::Passive);
-    assert!(agreed_on.rtcp_mux && &*agreed_on.ice.unwrap().their_ufrag == "Eq2k");
+    assert!(agreed_on.rtcp_mux && agreed_on.ice.unwrap().their_ufrag.as_deref() == Some("Eq2k"));
     let plain = answer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP");
     let rows = [
         (&plain, "302 DTLS-SRTP is required here"),

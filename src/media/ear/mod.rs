@@ -257,10 +257,17 @@ impl Ear {
         }
         let next = next + stalled_units;
         let hole = hole - stalled_units;
-        let piece = hole.min(20 * clock);
+        // The packet behind the hole may hold a copy of the frame before it, whole and no other.
+        let copied = match first.content {
+            Content::Audio { .. } if self.codec == Codec::Opus => opus::frame_units(first.payload),
+            Content::Audio { .. } | Content::Comfort => None,
+        };
+        let copied = i64::from(copied.unwrap_or(0));
+        let corrects = hole == copied;
+        let piece =
+            if corrects { hole } else { (20 * clock).min(if hole > copied { hole - copied } else { hole }) };
         self.mode = Mode::Playing { next: next + piece, last, stalled: 0, pause };
-        let adjoins = next + piece == first.time && first.sequence == last + 2;
-        self.invent((piece * self.own() / (clock * 1000)) as usize, adjoins);
+        self.invent((piece * self.own() / (clock * 1000)) as usize, corrects);
         true
     }
 
@@ -367,14 +374,14 @@ impl Ear {
         }
     }
 
-    /// Adds `count` samples in place of what did not come; `adjoins`: the packet behind it is the first held.
-    fn invent(&mut self, count: usize, adjoins: bool) {
+    /// Adds `count` samples in place of what did not come; `corrects`: the first packet held may have a copy of it.
+    fn invent(&mut self, count: usize, corrects: bool) {
         let at = self.line.len();
         self.line.resize(at + count, 0);
         self.figures.concealed += count as u64;
         match &mut self.decoder {
             Decoder::Opus(decoder) => {
-                let behind = self.packets.first().filter(|_| adjoins);
+                let behind = self.packets.first().filter(|_| corrects);
                 let lost = behind.map_or(Lost::Conceal, |behind| Lost::Correct(behind.payload));
                 self.figures.corrected += u64::from(lost != Lost::Conceal);
                 decoder.conceal(lost, &mut self.line[at..]);

@@ -6,10 +6,9 @@ use crate::media::Codec;
 use crate::media::Session;
 use crate::media::codec::BYTES_PER_MS;
 use crate::media::codec::g722;
-use crate::media::dtmf;
+use crate::media::codec::opus;
 use crate::media::ear::Ear;
 use crate::media::mouth::Mouth;
-use crate::media::tone;
 
 /// Longest packet that is made, in milliseconds.
 const PACKET_MAX_MS: usize = 60;
@@ -25,8 +24,6 @@ pub struct Voice {
     ear: Option<Box<Ear>>,
     /// Reads what is played, whose bytes are of G.722.
     played: g722::Decoder,
-    /// Keys of the peer that were said already.
-    keys: dtmf::Receiver,
     payload: Vec<u8>,
 }
 
@@ -43,7 +40,6 @@ impl Voice {
             mouth,
             ear: None,
             played: if narrow { g722::Decoder::narrow() } else { g722::Decoder::wide() },
-            keys: dtmf::Receiver::default(),
             payload: Vec::new(),
         }
     }
@@ -52,6 +48,11 @@ impl Voice {
     pub fn modify(mut self: Box<Voice>, session: &Session) -> Option<Box<Voice>> {
         self.mouth.opus(session.opus);
         (self.mouth.codec() == session.codec).then_some(self)
+    }
+
+    /// Says Opus otherwise, from the next packet on.
+    pub fn opus(&mut self, manner: opus::Manner) {
+        self.mouth.opus(manner);
     }
 
     /// The ear for a peer of `codec`.
@@ -85,14 +86,6 @@ impl Voice {
         self.ear = None;
     }
 
-    /// What was lost on the way to the other side, in percent: error correction is made against as much.
-    pub fn loss(&mut self, session: &mut Session, percent: u8) {
-        if session.opus.loss_percent != percent {
-            session.opus.loss_percent = percent;
-            self.mouth.opus(session.opus);
-        }
-    }
-
     /// The payload of a packet of what is played, as `bytes` of G.722. Empty where nothing is to be sent.
     pub fn say(&mut self, bytes: &[u8]) -> &[u8] {
         let mut pcm = [0; PACKET_MAX_MS * RATE_MAX / 1000];
@@ -113,11 +106,5 @@ impl Voice {
             self.mouth.encode(pcm, &mut self.payload);
         }
         &self.payload
-    }
-
-    /// The event code of a key that the peer begins to press with this event; `None` for the rest of a press.
-    pub fn key(&mut self, payload: &[u8], timestamp: u32, marker: bool, ms: u64) -> Option<u8> {
-        let event = dtmf::Payload::parse(payload)?;
-        tone::key_code(self.keys.receive(event, timestamp, marker, ms)?)
     }
 }
