@@ -361,7 +361,8 @@ fn prompt_made(bencher: Bencher<'_, '_>, rate: u32) {
 /// A check of ICE, read, judged and answered.
 #[divan::bench]
 fn check_answered(bencher: Bencher<'_, '_>) {
-    let terms = ice::Terms { ufrag: "ours".into(), password: PASSWORD.into(), their_ufrag: "brow".into() };
+    let terms =
+        ice::Terms { ufrag: "ours".into(), password: PASSWORD.into(), their_ufrag: Some("brow".into()) };
     let mut agent = ice::Agent::new(terms);
     let check = include_bytes!("../fuzz/corpus/wire/check");
     let mut answer = [0; ice::ANSWER_MAX];

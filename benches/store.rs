@@ -111,5 +111,6 @@ fn record(call: u64) -> Cdr {
         rtp_lost: 0,
         audio: Vec::new(),
         recordings: Vec::new(),
+        recording_trouble: None,
     }
 }

@@ -7,6 +7,8 @@ mod endpoint;
 mod framing;
 #[path = "../fuzz/checks/header.rs"]
 mod header;
+#[path = "../fuzz/checks/opus.rs"]
+mod opus;
 #[path = "../fuzz/checks/rtp.rs"]
 mod rtp;
 #[path = "../fuzz/checks/sdp.rs"]
@@ -42,6 +44,11 @@ fn session_descriptions_keep_their_invariants() {
 #[test]
 fn packets_of_media_keep_their_invariants() {
     replay("rtp", rtp::rtp);
+}
+
+#[test]
+fn lines_of_opus_keep_their_invariants() {
+    replay("opus", opus::opus);
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod noise;
 mod opus_compare;
 #[path = "media_engine/opus_oracle.rs"]
 mod opus_oracle;
+#[path = "media_engine/others.rs"]
+mod others;
 #[path = "media_engine/rig.rs"]
 mod rig;
 #[path = "media_engine/steady.rs"]
@@ -51,11 +53,13 @@ use sentral::media::Command;
 use sentral::media::Event;
 use sentral::media::PlayId;
 use sentral::media::Session;
+use sentral::media::Silence;
 use sentral::media::StreamId;
 use sentral::media::Transport;
 use sentral::media::codec::Converter;
 use sentral::media::codec::Decoder;
 use sentral::media::codec::Encoder;
+use sentral::media::dtls;
 use sentral::media::dtmf;
 use sentral::media::engine::record::Chunk;
 use sentral::media::rtcp;
@@ -272,6 +276,7 @@ fn kept_keys_are_told_but_not_passed_on_and_sent_again_by_order() {
     rig.take_packets();
     for (from, keep) in [(0u16, true), (10, false)] {
         rig.command(Command::KeepKeys { stream: A, keep });
+        rig.run(1000);
         rig.events.clear();
         for at in from..from + 10 {
             let event = (from + 3..from + 6).contains(&at);
@@ -535,7 +540,7 @@ fn a_key_is_sent_as_an_event_between_the_audio_on_one_line() {
     let mut heard = String::new();
     for packet in packets.iter().filter(|p| p.header.payload_type == 101) {
         let payload = dtmf::Payload::parse(&packet.payload).expect("four bytes");
-        heard.extend(receiver.receive(payload, packet.header.timestamp, packet.header.marker, packet.ms));
+        heard.extend(receiver.receive(payload, &packet.header, packet.ms));
     }
     assert_eq!(heard, "#");
     assert_eq!(packets.iter().filter(|p| p.header.payload_type == 101).count(), 8);
@@ -618,6 +623,96 @@ fn silence_is_told_once_and_again_only_after_sound() {
     rig.receive(A, ANN, header(8, 2, 160), &[1; 160]);
     rig.run(20_000);
     assert_eq!(quiet(&rig), 2, "who need not send is not missed");
+}
+
+/// A host of the open Internet whose description is believed, and two others.
+const FAR: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 9)), 4000);
+const ELSEWHERE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 4000);
+
+fn silences(rig: &Rig) -> Vec<Silence> {
+    let told = rig.events.iter().filter_map(|event| match event {
+        Event::Quiet { stream: A, cause, .. } => Some(*cause),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn why_nothing_is_heard_is_told_within_three_seconds() {
+    let sealed =
+        || Session { srtp: Some(protection(Suite::AesCm128HmacSha1_80, 1).0), ..session(FAR, Codec::Pcma) };
+    let terms = dtls::Terms { role: dtls::Role::Passive, fingerprint: dtls::Fingerprint::of(b"theirs") };
+    let transport = Transport { dtls: Some(terms), ..Transport::default() };
+    let of_dtls = Session { transport, ..session(FAR, Codec::Pcma) };
+    let plain = session(FAR, Codec::Pcma);
+    let rows = [
+        (plain.clone(), None, Silence::Nothing),
+        (plain.clone(), Some((ELSEWHERE, 8)), Silence::Stranger(ELSEWHERE)),
+        (plain, Some((FAR, 0)), Silence::Unfit(FAR)),
+        (sealed(), Some((FAR, 8)), Silence::Sealed(FAR)),
+        (of_dtls, Some((FAR, 8)), Silence::NoKeys),
+    ];
+    for (session, comes, expect) in rows {
+        let mut rig = Rig::new();
+        rig.open(A, session);
+        for at in 0..150u16 {
+            if let Some((from, kind)) = comes {
+                rig.receive(A, from, header(kind, at, u32::from(at) * 160), &[1; 160]);
+            }
+            rig.run(20);
+        }
+        assert_eq!(silences(&rig), [expect]);
+        rig.run(10_000);
+        assert_eq!(silences(&rig), [expect], "once");
+    }
+}
+
+#[test]
+fn what_turns_out_later_is_told_and_a_few_stray_packets_are_no_cause() {
+    let mut rig = Rig::new();
+    rig.open(A, session(FAR, Codec::Pcma));
+    for at in 0..4u16 {
+        rig.receive(A, ELSEWHERE, header(8, at, u32::from(at) * 160), &[1; 160]);
+    }
+    rig.run(5000);
+    assert_eq!(silences(&rig), [Silence::Nothing]);
+    for at in 0..150u16 {
+        rig.receive(A, ELSEWHERE, header(8, at, u32::from(at) * 160), &[1; 160]);
+        rig.run(20);
+    }
+    assert_eq!(silences(&rig), [Silence::Nothing, Silence::Stranger(ELSEWHERE)]);
+    rig.receive(A, FAR, header(8, 1, 160), &[1; 160]);
+    assert_eq!(rig.events.last(), Some(&Event::Restored { stream: A }));
+    // From here on the stranger is only noise beside it.
+    for at in 2..300u16 {
+        rig.receive(A, FAR, header(8, at, u32::from(at) * 160), &[1; 160]);
+        rig.receive(A, ELSEWHERE, header(8, at, u32::from(at) * 160), &[1; 160]);
+        rig.run(20);
+    }
+    rig.run(3000);
+    assert_eq!(silences(&rig)[2..], [Silence::Nothing]);
+}
+
+#[test]
+fn who_hears_nothing_of_us_is_known_by_their_first_report_and_hears_of_it_from_us_within_three_seconds() {
+    let mut rig = Rig::new();
+    rig.open(A, session(ANN, Codec::Pcma));
+    rig.command(Command::Base { stream: A, base: Base::Music("music".into()) });
+    for at in 0..60u16 {
+        rig.receive(A, ANN, header(8, at, u32::from(at) * 160), &[1; 160]);
+        rig.run(20);
+    }
+    // RFC 3550 §6.2: a party's first report comes after 1.03 s at the earliest. It has heard nobody.
+    let rtcp_from = SocketAddr::new(ANN.ip(), ANN.port() + 1);
+    let deaf = rtcp::report(99, "ann", None, None, None, false);
+    rig.engine.rtcp(rig.now, A.port, rtcp_from, &deaf);
+    rig.run(20);
+    assert_eq!(rig.events.last(), Some(&Event::Unheard { stream: A }));
+    rig.run(1800);
+    let (first_ms, _, first) = &rig.reports[0];
+    assert!(*first_ms <= 3000, "our first report at {first_ms} ms");
+    assert!(rtcp::parse(first, 0).is_some_and(|first| !first.hears_nobody), "it tells Ann that she is heard");
 }
 
 #[test]

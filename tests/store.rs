@@ -39,8 +39,10 @@ use sentral::model::mailbox::MessageState;
 use sentral::model::personal::Condition;
 use sentral::model::personal::Rule;
 use sentral::model::personal::Setting;
+use sentral::model::recording::RecordingView;
 use sentral::shell::store::Store;
 use sentral::shell::store::journal::Line;
+use sentral::shell::store::recordings::RecordingFilter;
 use sentral::shell::store::state::CdrFilter;
 use sentral::time::Timestamp;
 use tempfile::TempDir;
@@ -203,6 +205,44 @@ fn a_deleted_message_is_gone_with_its_recording() {
     assert!(store.messages(Some(&"annen".into())).unwrap().is_empty());
     assert!(!file("m1").exists() && file("m2").exists());
     assert!(data.path().join("outside.wav").exists(), "an id is never a path");
+}
+
+#[test]
+fn a_recording_that_a_crash_has_ended_is_as_long_as_its_file() {
+    let data = TempDir::new().unwrap();
+    let (store, _) = Store::open(data.path()).unwrap();
+    let folder = data.path().join("recordings/fjord/2026/01/01");
+    fs::create_dir_all(&folder).unwrap();
+    let spec = hound::WavSpec {
+        channels: 2,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut wav = hound::WavWriter::create(folder.join("a.wav"), spec).unwrap();
+    (0..2 * 20_000).for_each(|_| wav.write_sample(0i16).unwrap());
+    wav.finalize().unwrap();
+    for name in ["a", "b", "c"] {
+        let recording = RecordingView {
+            id: name.into(),
+            company: "fjord".into(),
+            call: call(1),
+            at: second(1),
+            file: format!("recordings/fjord/2026/01/01/{name}.wav").into(),
+            length_ms: None,
+            line: None,
+            user: None,
+        };
+        store.record(&Change::RecordingBegun { recording });
+    }
+    store.record(&Change::RecordingEnded { company: "fjord".into(), id: "c".into(), length_ms: 7_000 });
+    fs::write(folder.join("b.wav"), "RIFF").unwrap();
+    drop(store);
+    let (store, _) = Store::open(data.path()).unwrap();
+    let mut listed = store.recordings(&RecordingFilter::default()).unwrap();
+    listed.sort_by(|a, b| a.id.cmp(&b.id));
+    let lengths: Vec<Option<u64>> = listed.iter().map(|recording| recording.length_ms).collect();
+    assert_eq!(lengths, [Some(2_500), Some(0), Some(7_000)], "2.5 s are there; of `b` nothing can be read");
 }
 
 #[test]
@@ -516,6 +556,7 @@ fn ended(seq: u64) -> Change {
         rtp_lost: 3,
         audio: Vec::new(),
         recordings: vec!["recordings/fjord/2026/01/01/a.wav".into()],
+        recording_trouble: None,
     };
     Change::CallEnded { cdr: Box::new(cdr) }
 }

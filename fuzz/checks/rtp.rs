@@ -27,7 +27,7 @@ pub(crate) fn rtp(octets: &[u8]) {
         let (packet, next) = behind.split_at(usize::from(*length).min(behind.len()));
         rest = next;
         ms += u64::from(*pause);
-        // Not Opus: its decoder is another's, and would be all that is fuzzed.
+        // Not Opus: its decoder is another's, would be all that is fuzzed, and has a check of its own.
         let codec = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::L16][usize::from(*codec) % 4];
         if let Some((header, payload)) = rtp::parse(packet) {
             if header.payload_type == 13 {

@@ -90,7 +90,8 @@ pub(crate) fn wire(octets: &[u8]) {
 }
 
 fn promised() -> Transport {
-    let ice = ice::Terms { ufrag: "ours".into(), password: PASSWORD.into(), their_ufrag: "brow".into() };
+    let ice =
+        ice::Terms { ufrag: "ours".into(), password: PASSWORD.into(), their_ufrag: Some("brow".into()) };
     let dtls = dtls::Terms { role: Role::Passive, fingerprint: Fingerprint::of(b"nobody's") };
     Transport { rtcp_mux: true, ice: Some(ice), dtls: Some(dtls), signaling: None }
 }

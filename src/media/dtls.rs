@@ -206,6 +206,56 @@ pub fn keys(suite: Suite, exported: &[u8], role: Role) -> Option<Keys> {
     })
 }
 
+/// Content types of records that may come in the clear (RFC 6347 §4.1, RFC 9147 §4).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const HANDSHAKE: u8 = 22;
+const ACK: u8 = 26;
+
+/// The handshake message that begins it all.
+const CLIENT_HELLO: u8 = 1;
+
+/// Whether a datagram may be of a handshake that has brought no keys yet: its records are whole, and those in the clear hold
+/// whole pieces of handshake messages, all of a ClientHello if `hello`. RFC 6347 §4.1.2.7 has anything else discarded in
+/// silence; alerts in the clear too, for anybody could have sent them.
+pub fn is_of_handshake(datagram: &[u8], hello: bool) -> bool {
+    let mut rest = datagram;
+    while let Some(kind) = rest.first() {
+        if kind & 0xe0 == 0x20 {
+            // RFC 9147 §4: encrypted, with a header of its own.
+            return !hello;
+        }
+        let Some((head, body)) = rest.split_at_checked(13) else { return false };
+        let length = usize::from(u16::from_be_bytes([head[11], head[12]]));
+        let Some((body, behind)) = body.split_at_checked(length) else { return false };
+        let fits = match (*kind, head[3..5] == [0, 0]) {
+            (HANDSHAKE, true) => holds_pieces(body, hello),
+            (CHANGE_CIPHER_SPEC | ACK, true) | (_, false) => !hello,
+            (_, true) => false,
+        };
+        if !fits {
+            return false;
+        }
+        rest = behind;
+    }
+    !datagram.is_empty()
+}
+
+/// Whether the body of a record is of whole pieces of handshake messages (RFC 6347 §4.2.2).
+fn holds_pieces(body: &[u8], hello: bool) -> bool {
+    let number =
+        |octets: &[u8]| octets.iter().fold(0usize, |number, octet| number << 8 | usize::from(*octet));
+    let mut rest = body;
+    while !rest.is_empty() {
+        let Some((head, more)) = rest.split_at_checked(12) else { return false };
+        let (whole, from, length) = (number(&head[1..4]), number(&head[6..9]), number(&head[9..12]));
+        if from + length > whole || length > more.len() || hello && head[0] != CLIENT_HELLO {
+            return false;
+        }
+        rest = &more[length..];
+    }
+    !body.is_empty()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +283,41 @@ mod tests {
         }
         assert!(Fingerprint::parse(&format!("sha-384 {}", &colons[..colons.len() - 1])).is_some());
         assert!(of.fits(b"a certificate") && !of.fits(b"another"));
+    }
+
+    #[test]
+    fn what_cannot_be_of_a_handshake_without_keys_is_told_by_its_form() {
+        let record = |kind: u8, epoch: u8, body: &[u8]| {
+            [&[kind, 254, 253, 0, epoch, 0, 0, 0, 0, 0, 1, 0, body.len() as u8], body].concat()
+        };
+        let piece = |kind: u8, whole: u8, from: u8, length: u8| {
+            [&[kind, 0, 0, whole, 0, 0, 0, 0, from, 0, 0, length][..], &vec![7; usize::from(length)]].concat()
+        };
+        let hello = record(22, 0, &piece(1, 40, 0, 40));
+        let flight =
+            [record(22, 0, &[piece(2, 4, 0, 4), piece(11, 90, 0, 50)].concat()), record(20, 0, &[1])]
+                .concat();
+        // Of a handshake at all, and at its beginning.
+        let rows = [
+            (hello.clone(), true, true),
+            (record(22, 0, &piece(1, 40, 30, 10)), true, true),
+            (flight.clone(), true, false),
+            ([flight.clone(), record(22, 1, &[9; 40])].concat(), true, false),
+            ([hello.clone(), record(21, 0, &[2, 40])].concat(), false, false),
+            (record(21, 0, &[2, 40]), false, false),
+            (record(21, 1, &[9; 30]), true, false),
+            (record(23, 0, &[1]), false, false),
+            (record(22, 0, &[1, 2, 3, 4]), false, false),
+            (record(22, 0, &[]), false, false),
+            (record(22, 0, &piece(1, 40, 30, 11)), false, false),
+            (hello[..hello.len() - 1].to_vec(), false, false),
+            (vec![0x2f, 1, 2, 3], true, false),
+            (Vec::new(), false, false),
+        ];
+        for (datagram, any, first) in rows {
+            let told = (is_of_handshake(&datagram, false), is_of_handshake(&datagram, true));
+            assert_eq!(told, (any, first), "{datagram:?}");
+        }
     }
 
     #[test]

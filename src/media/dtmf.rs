@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::media::rtp::Header;
 use crate::media::tone::KEYS;
 
 /// A telephone-event payload (RFC 4733 §2.3).
@@ -61,15 +62,28 @@ const GOES_ON_MS: u64 = 120;
 /// After the end of a press its tone may still be in the audio, which comes another way through the phone.
 const TAIL_MS: u64 = 40;
 
+/// A segment of a long press that has no end may be so far from the place where the one before it would be full, in units: a
+/// report or two of it were lost, or its phone begins the next one a little early or late.
+const SEGMENT_SLACK: u16 = 3000;
+
+/// Presses are heard at this pace, in milliseconds, and so far ahead of it when several come together: 25 a second, three at
+/// once. No dialler is quicker, and each costs the core a turn.
+const PACE_MS: u64 = 40;
+const AHEAD_MS: u64 = 80;
+
 /// Hears each press once, at its first packet, whichever of its packets that is.
 #[derive(Debug, Default)]
 pub struct Receiver {
     last: Option<Press>,
+    /// When the next press would be in pace.
+    due_ms: u64,
+    ignored: u32,
 }
 
 #[derive(Debug)]
 struct Press {
     event: u8,
+    ssrc: u32,
     timestamp: u32,
     duration: u16,
     ended: bool,
@@ -78,23 +92,35 @@ struct Press {
 
 impl Receiver {
     /// Takes an event packet that came at `at_ms`; the key, if a press begins with it.
-    pub fn receive(&mut self, payload: Payload, timestamp: u32, marker: bool, at_ms: u64) -> Option<char> {
+    pub fn receive(&mut self, payload: Payload, header: &Header, at_ms: u64) -> Option<char> {
         let digit = *KEYS.get(usize::from(payload.event))?;
-        if let Some(last) = &mut self.last {
+        let Header { timestamp, ssrc, .. } = *header;
+        // The timestamps of another sender say nothing about those of the last.
+        if let Some(last) = self.last.as_mut().filter(|last| last.ssrc == ssrc) {
             let later = timestamp.wrapping_sub(last.timestamp) as i32;
             if later < 0 && at_ms.saturating_sub(last.at_ms) < STRAGGLER_MS {
                 return None;
             }
-            if later == 0 || last.event == payload.event && last.goes_on(payload, timestamp, marker, at_ms) {
+            if last.event == payload.event && last.goes_on(payload, header, at_ms) {
                 last.ended |= payload.end;
                 last.duration = last.duration.max(payload.duration);
                 last.at_ms = at_ms;
                 return None;
             }
         }
+        if self.due_ms > at_ms + AHEAD_MS {
+            self.ignored = self.ignored.wrapping_add(1);
+            return None;
+        }
+        self.due_ms = self.due_ms.max(at_ms) + PACE_MS;
         let Payload { event, duration, end: ended, .. } = payload;
-        self.last = Some(Press { event, timestamp, duration, ended, at_ms });
+        self.last = Some(Press { event, ssrc, timestamp, duration, ended, at_ms });
         Some(digit)
+    }
+
+    /// Packets that would have begun a press, but came out of all pace.
+    pub fn ignored(&self) -> u32 {
+        self.ignored
     }
 
     /// Whether a key is being pressed at `at_ms`: what its phone sends as audio meanwhile is the key's tone, if it is
@@ -108,12 +134,20 @@ impl Receiver {
 }
 
 impl Press {
-    /// Whether a packet of the same key with a later timestamp still belongs to this press.
-    fn goes_on(&mut self, payload: Payload, timestamp: u32, marker: bool, at_ms: u64) -> bool {
+    /// Whether a packet of the same key, whose timestamp is not an earlier one, still belongs to this press.
+    fn goes_on(&mut self, payload: Payload, header: &Header, at_ms: u64) -> bool {
+        let Header { timestamp, marker, .. } = *header;
+        if timestamp == self.timestamp {
+            // Of a phone whose clock stands still while it is muted, every press has the same timestamp.
+            let long = if marker { SAME_PRESS_MS } else { STRAGGLER_MS };
+            let over = (marker || self.ended) && at_ms.saturating_sub(self.at_ms) >= long;
+            return !over;
+        }
         let gap = timestamp.wrapping_sub(self.timestamp).saturating_sub(u32::from(self.duration));
         // RFC 4733 §2.5.2.3: a press longer than 0xFFFF units goes on in a segment that starts where the
         // last one stopped.
-        let segment = !self.ended && gap == 0 && self.duration == u16::MAX;
+        let segment =
+            !self.ended && self.duration > u16::MAX - SEGMENT_SLACK && gap < u32::from(SEGMENT_SLACK);
         let repeat = self.ended && gap < SHORTEST_PAUSE;
         let grows = payload.duration > self.duration || payload.end && payload.duration == self.duration;
         let moved = !self.ended && grows && at_ms.saturating_sub(self.at_ms) < SAME_PRESS_MS;
@@ -224,13 +258,17 @@ mod tests {
         packets
     }
 
+    fn header(timestamp: u32, marker: bool, ssrc: u32) -> Header {
+        Header { marker, payload_type: 101, sequence: 0, timestamp, ssrc }
+    }
+
     fn heard(packets: &[(Payload, u32, bool)]) -> String {
         let mut receiver = Receiver::default();
         let mut ms = 0;
         let mut heard = String::new();
         for (payload, timestamp, marker) in packets {
             ms += 20;
-            heard.extend(receiver.receive(*payload, *timestamp, *marker, ms));
+            heard.extend(receiver.receive(*payload, &header(*timestamp, *marker, 1), ms));
         }
         heard
     }
@@ -282,6 +320,58 @@ mod tests {
             (report(320, true), 1000 + 0xFFFF, false),
         ];
         assert_eq!(heard(&packets), "9");
+    }
+
+    #[test]
+    fn segments_of_a_long_press_need_not_join_exactly() {
+        // At 48 kHz, with a report each 20 ms: the next segment begins at the time of its first report.
+        let report =
+            |duration, timestamp, end| (Payload { event: 9, end, volume: 10, duration }, timestamp, false);
+        let full = [report(65_535, 1000, false)];
+        let mut packets: Vec<_> = (1..=68).map(|at| report(at * 960, 1000, false)).collect();
+        let next = [report(705, 1000 + 66_240, false), report(1665, 1000 + 66_240, true)];
+        assert_eq!(heard(&[&packets[..], &full, &next].concat()), "9");
+        assert_eq!(heard(&[&packets[..], &next].concat()), "9", "the full one is lost");
+        packets.push(report(65_280, 1000, true));
+        assert_eq!(
+            heard(&[&packets[..], &[report(960, 1000 + 70_000, false)]].concat()),
+            "99",
+            "that was the end"
+        );
+    }
+
+    #[test]
+    fn presses_of_a_clock_that_stands_still_and_of_another_sender_are_told_apart() {
+        let mut receiver = Receiver::default();
+        let mut hear = |event, timestamp, ssrc, ms: u64| {
+            let packets = press(event, timestamp).into_iter().zip((ms..).step_by(20));
+            let mut digits = String::new();
+            for ((payload, timestamp, marker), ms) in packets {
+                digits.extend(receiver.receive(payload, &header(timestamp, marker, ssrc), ms));
+            }
+            digits
+        };
+        assert_eq!(hear(5, 800, 1, 0), "5");
+        assert_eq!(hear(5, 800, 1, 400), "5", "the same key, by its marker");
+        assert_eq!(hear(6, 800, 1, 800), "6", "another one");
+        assert_eq!(hear(6, 700, 2, 1200), "6", "another sender, who counts from lower");
+        let report = Payload { event: 6, end: false, volume: 10, duration: 160 };
+        assert_eq!(receiver.receive(report, &header(700, false, 2), 1500), None, "a straggler");
+        assert_eq!(receiver.receive(report, &header(700, false, 2), 3600), Some('6'), "its marker was lost");
+    }
+
+    #[test]
+    fn presses_out_of_all_pace_are_ignored() {
+        let mut receiver = Receiver::default();
+        let mut told = 0;
+        for at in 0..5000u32 {
+            let payload = Payload { event: (at % 16) as u8, end: false, volume: 10, duration: 160 };
+            told +=
+                u32::from(receiver.receive(payload, &header(at * 2, true, 1), u64::from(at) / 50).is_some());
+        }
+        assert_eq!((told, receiver.ignored()), (5, 4995), "in 100 ms");
+        let later = Payload { event: 1, end: false, volume: 10, duration: 160 };
+        assert_eq!(receiver.receive(later, &header(99_000, true, 1), 200), Some('1'));
     }
 
     #[test]

@@ -21,6 +21,9 @@ const WINDOW: usize = 102;
 /// Samples from one window to the next: half of one.
 const HOP: usize = WINDOW / 2;
 
+/// The same, rounded up to eight.
+const PADDED: usize = HOP.next_multiple_of(8);
+
 /// Windows in a row that make a press.
 const PRESS: u8 = 4;
 
@@ -100,9 +103,10 @@ fn narrow(codec: Codec) -> Decoder {
 /// Finds presses in mono samples at 8 kHz.
 #[derive(Debug)]
 pub struct Detector {
-    window: [f32; WINDOW],
+    /// The two halves of a window, the second as far as it is filled.
+    window: [Samples; 2],
     filled: usize,
-    /// The first half of the window.
+    /// What the first half holds.
     before: Half,
     /// What the last windows hold, and how many of them.
     run: (Option<Found>, u8),
@@ -114,8 +118,8 @@ pub struct Detector {
 impl Default for Detector {
     fn default() -> Detector {
         Detector {
-            window: [0.0; WINDOW],
-            filled: HOP,
+            window: [[0; PADDED]; 2],
+            filled: 0,
             before: Half::default(),
             run: (None, 0),
             pressed: None,
@@ -129,17 +133,16 @@ impl Detector {
     pub fn hear(&mut self, samples: &[i16], mut told: impl FnMut(u8)) {
         let mut rest = samples;
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(WINDOW - self.filled));
+            let (now, later) = rest.split_at(rest.len().min(HOP - self.filled));
             rest = later;
-            let free = &mut self.window[self.filled..];
-            free.iter_mut().zip(now).for_each(|(free, sample)| *free = f32::from(*sample));
+            self.window[1][self.filled..][..now.len()].copy_from_slice(now);
             self.filled += now.len();
-            if self.filled == WINDOW {
-                let half = Half::of(&self.window[HOP..]);
+            if self.filled == HOP {
+                let half = Half::of(&self.window[1]);
                 let key = key(&self.window, [&self.before, &half]);
                 self.before = half;
-                self.window.copy_within(HOP.., 0);
-                self.filled = HOP;
+                self.window[0] = self.window[1];
+                self.filled = 0;
                 if let Some(code) = self.step(key) {
                     told(code);
                 }
@@ -194,64 +197,68 @@ impl Found {
     }
 }
 
-/// Half a window.
+/// Half a window, and zeros up to a whole number of the processor's lanes.
+type Samples = [i16; PADDED];
+
+/// What half a window holds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Half {
     /// Sum of the squares.
     energy: f32,
-    /// By frequency, rows first, in phase and in quadrature with a tone that begins with the half.
-    real: [f32; 8],
-    imaginary: [f32; 8],
+    /// By frequency, rows first, from the beginning of the half.
+    tones: [Tone; 8],
 }
 
 impl Half {
-    fn of(samples: &[f32]) -> Half {
-        let (mut energy, mut parts) = (0.0, [0.0f32; 16]);
-        for (sample, wave) in samples.iter().zip(&TABLE.waves) {
-            energy += sample * sample;
-            parts.iter_mut().zip(wave).for_each(|(part, wave)| *part += sample * wave);
-        }
-        let mut half = Half { energy, ..Half::default() };
-        half.real.copy_from_slice(&parts[..8]);
-        half.imaginary.copy_from_slice(&parts[8..]);
-        half
+    fn of(samples: &Samples) -> Half {
+        // Coarser by 2⁶, so that half a window of the loudest fits.
+        let energy: u32 = samples.iter().map(|sample| (i32::from(*sample).pow(2) as u32) >> 6).sum();
+        let tones = TABLE.waves.each_ref().map(|[cosine, sine]| Tone {
+            real: correlate(samples, cosine) as f32 / AMPLITUDE,
+            imaginary: correlate(samples, sine) as f32 / -AMPLITUDE,
+        });
+        Half { energy: energy as f32 * 64.0, tones }
     }
 }
 
+/// Cannot overflow with a wave of [`AMPLITUDE`].
+fn correlate(samples: &Samples, wave: &Samples) -> i32 {
+    samples.iter().zip(wave).map(|(sample, wave)| i32::from(*sample) * i32::from(*wave)).sum()
+}
+
+/// Of the waves that halves are correlated with.
+const AMPLITUDE: f32 = 1024.0;
+
 /// What halves are correlated with.
 struct Table {
-    /// By sample: the cosines of the eight frequencies, then their sines turned round.
-    waves: [[f32; 16]; HOP],
+    /// Cosine and sine of each frequency.
+    waves: [[Samples; 2]; 8],
     /// How far each frequency turns in half a window.
     turns: [Tone; 8],
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let hertz = |at: usize| if at < 4 { ROWS[at] } else { COLUMNS[at - 4] };
-    let tone = |at: usize, sample: usize| {
-        let (sine, cosine) = (std::f32::consts::TAU * hertz(at) / 8000.0 * sample as f32).sin_cos();
-        Tone { real: cosine, imaginary: -sine }
+    let angle = |tone: usize, sample: usize| {
+        let hertz = if tone < 4 { ROWS[tone] } else { COLUMNS[tone - 4] };
+        std::f32::consts::TAU * hertz / 8000.0 * sample as f32
     };
-    let wave = |sample| {
-        std::array::from_fn(|at| if at < 8 { tone(at, sample).real } else { tone(at - 8, sample).imaginary })
+    let wave = |of: &dyn Fn(usize) -> f32| -> Samples {
+        std::array::from_fn(|at| if at < HOP { (of(at) * AMPLITUDE).round() as i16 } else { 0 })
     };
-    Table { waves: std::array::from_fn(wave), turns: std::array::from_fn(|at| tone(at, HOP)) }
+    let waves = |tone| [wave(&|at| angle(tone, at).cos()), wave(&|at| angle(tone, at).sin())];
+    let turn = |tone| Tone { real: angle(tone, HOP).cos(), imaginary: -angle(tone, HOP).sin() };
+    Table { waves: std::array::from_fn(waves), turns: std::array::from_fn(turn) }
 });
 
 /// The key that a window of two halves holds.
-fn key(window: &[f32; WINDOW], halves: [&Half; 2]) -> Option<Found> {
-    let energy = halves[0].energy + halves[1].energy;
+fn key(window: &[Samples; 2], [first, second]: [&Half; 2]) -> Option<Found> {
+    let energy = first.energy + second.energy;
     // Of both tones at their quietest.
     if energy < QUIETEST * QUIETEST * WINDOW as f32 {
         return None;
     }
-    let tones: [Tone; 8] = std::array::from_fn(|at| {
-        let (turn, second) = (TABLE.turns[at], (halves[1].real[at], halves[1].imaginary[at]));
-        Tone {
-            real: halves[0].real[at] + second.0 * turn.real - second.1 * turn.imaginary,
-            imaginary: halves[0].imaginary[at] + second.0 * turn.imaginary + second.1 * turn.real,
-        }
-    });
+    let tones: [Tone; 8] =
+        std::array::from_fn(|at| first.tones[at].plus(second.tones[at].times(TABLE.turns[at])));
     let (row, row_tone) = strongest(&tones[..4])?;
     let (column, column_tone) = strongest(&tones[4..])?;
     let (low, high) = (row_tone.power(), column_tone.power());
@@ -282,7 +289,7 @@ fn strongest(tones: &[Tone]) -> Option<(usize, Tone)> {
 }
 
 /// One frequency of a window, as a complex amplitude.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Tone {
     real: f32,
     imaginary: f32,
@@ -292,14 +299,25 @@ impl Tone {
     fn power(self) -> f32 {
         self.real * self.real + self.imaginary * self.imaginary
     }
+
+    fn plus(self, other: Tone) -> Tone {
+        Tone { real: self.real + other.real, imaginary: self.imaginary + other.imaginary }
+    }
+
+    fn times(self, other: Tone) -> Tone {
+        Tone {
+            real: self.real * other.real - self.imaginary * other.imaginary,
+            imaginary: self.real * other.imaginary + self.imaginary * other.real,
+        }
+    }
 }
 
 /// Any frequency of a window, by Goertzel's filter.
-fn goertzel(window: &[f32; WINDOW], hertz: f32) -> Tone {
+fn goertzel(window: &[Samples; 2], hertz: f32) -> Tone {
     let (sine, cosine) = (std::f32::consts::TAU * hertz / 8000.0).sin_cos();
     let (mut one, mut two) = (0.0f32, 0.0f32);
-    for sample in window {
-        (one, two) = (sample + 2.0 * cosine * one - two, one);
+    for sample in window.iter().flat_map(|half| &half[..HOP]) {
+        (one, two) = (f32::from(*sample) + 2.0 * cosine * one - two, one);
     }
     Tone { real: one - two * cosine, imaginary: two * sine }
 }

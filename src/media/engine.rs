@@ -41,6 +41,7 @@ use crate::media::source::Line;
 use crate::media::source::Play;
 use crate::media::srtp::Srtp;
 use crate::media::stream::Stream;
+use crate::media::stream::doubt::Doubt;
 use crate::media::stream::incoming::Incoming;
 use crate::media::stream::outgoing::Outgoing;
 use crate::media::tone;
@@ -215,6 +216,7 @@ impl Engine {
             line: Line::Silence,
             duck: None,
             voice: None,
+            presses: false,
             misfits: 0,
             listeners,
             record: None,
@@ -223,9 +225,10 @@ impl Engine {
             in_wheel: false,
             check,
             alive_ms: self.ms,
-            quiet_told: false,
+            doubt: Doubt::default(),
+            quiet_told: None,
             heard_told: false,
-            report_ms: self.next_report(),
+            report_ms: self.first_report(),
             rtt_us: None,
             remote_fraction_lost: None,
             hearing: reports::Hearing::default(),
@@ -245,8 +248,7 @@ impl Engine {
         };
         Engine::modify_guard(stream, &session, ms, &mut self.out.errands);
         if session.receive && !stream.session.receive {
-            stream.alive_ms = ms;
-            stream.quiet_told = false;
+            stream.watch_from(ms);
         }
         if session.dtmf.is_none() {
             stream.keys_out = dtmf::Sender::default();
@@ -266,6 +268,7 @@ impl Engine {
             }
         }
         self.begin_own_handshake(id.port);
+        self.take_early(id.port);
         if let Some(Line::Mix { mix, voice, .. }) = self.stream(id).map(|stream| &stream.line) {
             let (mix, voice) = (*mix, *voice);
             self.join_mix(id, mix, voice);
@@ -291,7 +294,8 @@ impl Engine {
         if let Some(stream) = self.stream(id) {
             if matches!(line, Line::Peer(_)) {
                 // From here on two talk, and whoever is silent from here on is told.
-                (stream.alive_ms, stream.quiet_told) = (ms, false);
+                stream.watch_from(ms);
+                stream.hearing.told = false;
             }
             stream.line = line;
             stream.duck = None;
@@ -451,6 +455,12 @@ impl Engine {
     /// Milliseconds since the first call.
     fn elapsed(&mut self, now: Instant) -> Duration {
         now.saturating_duration_since(*self.epoch.get_or_insert(now))
+    }
+
+    /// RFC 3550 §6.2: the first report may come after half the time, and §6.3.1 shortens it: who hears nothing of the
+    /// other side, or is not heard, says so within three seconds.
+    fn first_report(&mut self) -> u64 {
+        self.ms + 1000 + self.rng.below(1000) as u64
     }
 
     /// RFC 3550 §6.2: 5 s, spread by half to either side so that reports do not fall together.

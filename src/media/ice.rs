@@ -1,7 +1,9 @@
 //! ICE-lite (RFC 8445 §2.5): it is known by a full agent's checks where that is, and no check of ours is ever sent.
 //!
 //! Messages are read and written by the `is` crate; whose check counts is decided here. The other agent is always the
-//! controlling one. Left out: TCP candidates, and checks towards another lite agent (RFC 8445 §6.1.1).
+//! controlling one. Left out: TCP candidates, and checks towards another lite agent (RFC 8445 §6.1.1); the errors 400, 401
+//! and 420 (RFC 8489 §6.3, §9.1.3), which would be unsigned, so that every agent discards them (§9.1.4), and would answer every
+//! stranger; and the sum of FINGERPRINT, which says nothing more where the signature is right.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,13 +27,14 @@ pub struct Terms {
     pub ufrag: Arc<str>,
     /// Our `a=ice-pwd`: who signs a check with it has read our description.
     pub password: Arc<str>,
-    /// Their `a=ice-ufrag`.
-    pub their_ufrag: Arc<str>,
+    /// Their `a=ice-ufrag`; none before they have answered our offer, when any check that knows our password counts
+    /// (RFC 8445 §7.3: their checks may well come before their answer).
+    pub their_ufrag: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Terms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{} ***", self.ufrag, self.their_ufrag)
+        write!(f, "{}:{} ***", self.ufrag, self.their_ufrag.as_deref().unwrap_or_default())
     }
 }
 
@@ -39,6 +42,8 @@ impl fmt::Debug for Terms {
 #[derive(Debug)]
 pub struct Agent {
     terms: Terms,
+    /// Whose check found the pair, where that is to be compared with an answer that is still to come.
+    found_by: Option<Box<str>>,
     pair: Option<SocketAddr>,
     nominated: bool,
     checked_ms: u64,
@@ -47,16 +52,23 @@ pub struct Agent {
 impl Agent {
     /// An agent that has heard nothing yet.
     pub fn new(terms: Terms) -> Agent {
-        Agent { terms, pair: None, nominated: false, checked_ms: 0 }
+        Agent { terms, found_by: None, pair: None, nominated: false, checked_ms: 0 }
     }
 
     /// Takes up what was negotiated anew. Other credentials are a restart: the old pair holds until a check names
-    /// another (RFC 8445 §9).
+    /// another (RFC 8445 §9). An answer to our offer is none: a pair that is its sender's stays as it is, another goes.
     pub fn restart(&mut self, terms: Terms) {
-        if terms != self.terms {
-            self.terms = terms;
-            self.nominated = false;
+        if terms == self.terms {
+            return;
         }
+        let answered = self.terms.their_ufrag.is_none() && terms.ufrag == self.terms.ufrag;
+        let found_by = self.found_by.take();
+        match answered {
+            true if found_by.as_deref() == terms.their_ufrag.as_deref() => {}
+            true => (self.pair, self.nominated) = (None, false),
+            false => self.nominated = false,
+        }
+        self.terms = terms;
     }
 
     /// Takes a STUN message that came from `from` at `ms`; the length of the answer that stands in `answer` then.
@@ -75,7 +87,9 @@ impl Agent {
             return Ok(0); // RFC 8445 §11: a keep-alive wants no answer
         }
         let (ours, theirs) = check.split_username().ok_or(Dropped)?;
-        let meant = ours == &*self.terms.ufrag && theirs == &*self.terms.their_ufrag;
+        let known = self.terms.their_ufrag.as_deref();
+        let unanswered = known.is_none();
+        let meant = ours == &*self.terms.ufrag && known.is_none_or(|known| known == theirs);
         if !check.is_binding_request() || !meant || !check.verify(self.terms.password.as_bytes(), sign) {
             return Err(Dropped);
         }
@@ -84,6 +98,9 @@ impl Agent {
             Some(_) => StunMessage::binding_role_conflict_reply(check.trans_id()),
             None => {
                 self.checked(from, check.use_candidate(), ms);
+                if unanswered && self.pair == Some(from) && self.found_by.as_deref() != Some(theirs) {
+                    self.found_by = Some(theirs.into());
+                }
                 StunMessage::binding_reply(check.trans_id(), from)
             }
         };
@@ -134,7 +151,7 @@ mod tests {
     const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
     fn terms() -> Terms {
-        Terms { ufrag: "evtj".into(), password: PASSWORD.into(), their_ufrag: "h6vY".into() }
+        Terms { ufrag: "evtj".into(), password: PASSWORD.into(), their_ufrag: Some("h6vY".into()) }
     }
 
     fn at(host: u8) -> SocketAddr {
@@ -226,7 +243,7 @@ mod tests {
     fn after_a_restart_the_old_pair_holds_until_the_next_nomination() {
         let mut agent = Agent::new(terms());
         receive(&mut agent, at(1), &check("evtj:h6vY", PASSWORD, true, true), 0).unwrap();
-        agent.restart(Terms { ufrag: "anew".into(), their_ufrag: "n2".into(), ..terms() });
+        agent.restart(Terms { ufrag: "anew".into(), their_ufrag: Some("n2".into()), ..terms() });
         assert_eq!(agent.pair(10), Some(at(1)));
         let old = check("evtj:h6vY", PASSWORD, true, true);
         assert_eq!(receive(&mut agent, at(4), &old, 20), Err(Dropped));
@@ -234,6 +251,27 @@ mod tests {
         assert_eq!(agent.pair(30), Some(at(1)));
         receive(&mut agent, at(2), &check("anew:n2", PASSWORD, true, true), 40).unwrap();
         assert_eq!(agent.pair(40), Some(at(2)));
+    }
+
+    #[test]
+    fn checks_that_come_before_the_answer_are_answered_and_their_pair_is_the_answers_alone() {
+        for (ufrag, stays) in [("h6vY", true), ("else", false)] {
+            let mut agent = Agent::new(Terms { their_ufrag: None, ..terms() });
+            let forged = check(&format!("evtj:{ufrag}"), "another", true, true);
+            assert_eq!(receive(&mut agent, at(9), &forged, 0), Err(Dropped));
+            let early = check(&format!("evtj:{ufrag}"), PASSWORD, true, true);
+            let answer = receive(&mut agent, at(1), &early, 10).unwrap();
+            assert_eq!(StunMessage::parse(&answer).unwrap().mapped_address(), Some(at(1)));
+            agent.restart(terms());
+            assert_eq!(agent.pair(20), stays.then_some(at(1)), "{ufrag}");
+            // Nominated before the answer is nominated: no plain check takes its place.
+            receive(&mut agent, at(2), &check("evtj:h6vY", PASSWORD, true, false), 30).unwrap();
+            assert_eq!(agent.pair(30), Some(if stays { at(1) } else { at(2) }), "{ufrag}");
+            assert_eq!(
+                receive(&mut agent, at(3), &check("evtj:third", PASSWORD, true, true), 40),
+                Err(Dropped)
+            );
+        }
     }
 
     #[test]

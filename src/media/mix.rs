@@ -213,6 +213,11 @@ impl Mix {
             && let Some(member) = self.members[usize::from(seat)].as_mut()
         {
             if member.format == format {
+                if member.voice != voice && matches!(member.voice, Voice::Only(_)) {
+                    // A whisper does not fade out: its last frame would be for everybody.
+                    member.mixed = false;
+                    member.source.ear.interrupt();
+                }
                 member.voice = voice;
                 return Some(seat);
             }
@@ -295,12 +300,11 @@ impl Mix {
             return;
         }
         match passed.kind {
-            Kind::Audio(codec) if codec == member.format.codec => {
+            Kind::Audio(codec) => {
                 member.source.ear.receive(&passed.header, payload, codec, passed.ms);
             }
             Kind::Comfort => member.source.ear.comfort(&passed.header, payload, passed.ms),
-            // A codec that was not agreed, and keys.
-            Kind::Audio(_) | Kind::Event(_) | Kind::Kept => {}
+            Kind::Event { .. } | Kind::Kept => {}
         }
     }
 
@@ -381,6 +385,8 @@ impl Mix {
                 (Voice::Only(_), Some(Some(_))) => member.activity.claim() > 0,
             };
             member.activity.set_speaks(speaks);
+            // Nor does one whose hearer has gone.
+            member.mixed &= only != Some(None);
             if !speaks && !member.mixed {
                 continue;
             }

@@ -16,6 +16,7 @@ pub mod mix;
 pub mod mixer;
 pub mod mouth;
 pub mod quality;
+mod reading;
 pub mod reel;
 pub mod resample;
 pub mod rtcp;
@@ -98,6 +99,8 @@ pub struct Session {
     pub dtmf: Option<u8>,
     /// Clock of those events in hertz, where it is not the codec's as RFC 4733 §2.1 would have it.
     pub dtmf_clock: Option<u32>,
+    /// What else may come.
+    pub besides: Besides,
     /// Milliseconds of audio in a packet that we make: 10, 20, 30, 40 or 60.
     pub packet_ms: u8,
     /// We send (their direction is sendrecv or recvonly).
@@ -118,6 +121,32 @@ pub struct Session {
     pub comfort: Option<u8>,
 }
 
+/// Payload types that may come besides those that we send: of who answered our offer and has other numbers for what we
+/// offered, or more codecs than one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Besides {
+    codecs: [Option<(u8, Codec)>; 4],
+    /// Another payload type of telephone-event.
+    pub dtmf: Option<u8>,
+}
+
+impl Besides {
+    /// This payload type is this codec, unless it is known already; more than four are left out.
+    pub fn add(&mut self, payload_type: u8, codec: Codec) {
+        if self.codec(payload_type).is_none()
+            && let Some(free) = self.codecs.iter_mut().find(|place| place.is_none())
+        {
+            *free = Some((payload_type, codec));
+        }
+    }
+
+    /// What comes by this payload type.
+    pub fn codec(&self, payload_type: u8) -> Option<Codec> {
+        let known = self.codecs.iter().flatten().find(|(known, _)| *known == payload_type);
+        known.map(|(_, codec)| *codec)
+    }
+}
+
 /// What lies between a stream's packets and its sockets, as browsers want it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Transport {
@@ -131,6 +160,14 @@ pub struct Transport {
     pub signaling: Option<IpAddr>,
 }
 
+impl Transport {
+    /// Whether only keys that are still to come make a packet one of this session: they come by DTLS, or it is not even
+    /// known how, since the other side has not answered.
+    pub fn needs_keys(&self) -> bool {
+        self.dtls.is_some() || self.ice.as_ref().is_some_and(|ice| ice.their_ufrag.is_none())
+    }
+}
+
 impl Default for Session {
     /// A-law both ways in packets of 20 ms, to nobody yet.
     fn default() -> Session {
@@ -140,6 +177,7 @@ impl Default for Session {
             payload_type: Codec::Pcma.payload_type(),
             dtmf: None,
             dtmf_clock: None,
+            besides: Besides::default(),
             packet_ms: 20,
             send: true,
             receive: true,
@@ -236,7 +274,7 @@ pub enum Command {
         /// Kept.
         keep: bool,
     },
-    /// Records what the stream receives, as 16-bit PCM at the codec's rate, into the file of that name.
+    /// Records what the stream receives, as 16-bit PCM at the codec's rate (16 kHz at most), into the file of that name.
     Record {
         /// Which.
         stream: StreamId,
@@ -346,12 +384,19 @@ pub enum Event {
         /// What went wrong, told to the operator.
         error: Option<Arc<str>>,
     },
-    /// A recording that goes on cannot be written, told once; what is in the file so far can be read.
+    /// A recording that goes on cannot be written whole, told once; what is in the file so far can be read.
     NotRecorded {
         /// Which.
         record: RecordId,
         /// Why, for the operator.
         error: Arc<str>,
+    },
+    /// A recording that could not be written is written again.
+    RecordedAgain {
+        /// Which.
+        record: RecordId,
+        /// So much of it is silence.
+        missing: Duration,
     },
     /// The first packet from the other side has come.
     Heard {
@@ -360,12 +405,15 @@ pub enum Event {
         /// Where from.
         from: SocketAddr,
     },
-    /// Nothing has come for this long although the session says it should (told once per silence).
+    /// Nothing that could be heard has come for this long although the session says it should. Told once per silence,
+    /// and once more when its cause turns out to be another.
     Quiet {
         /// Where.
         stream: StreamId,
         /// How long.
         silent: Duration,
+        /// Why.
+        cause: Silence,
     },
     /// At start: whose certificate DTLS shows here, for descriptions.
     Certificate {
@@ -419,6 +467,22 @@ pub enum Event {
         /// How much of them it was at work.
         busy_percent: u8,
     },
+}
+
+/// Why nothing is heard of a stream's other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing comes.
+    #[default]
+    Nothing,
+    /// What comes is from an address that neither the description nor ICE names.
+    Stranger(SocketAddr),
+    /// What comes from there is not protected by the agreed keys.
+    Sealed(SocketAddr),
+    /// What comes from there is not of the agreed payload types.
+    Unfit(SocketAddr),
+    /// DTLS has brought no keys.
+    NoKeys,
 }
 
 /// What a stream counted.

@@ -8,11 +8,9 @@
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::media::Codec;
-use crate::media::codec::Decoder;
-use crate::media::codec::MAX_PAYLOAD;
 use crate::media::engine::tape::Taken;
-use crate::media::resample::Resampler;
+use crate::media::reading::Reading;
+use crate::media::reading::SPACE;
 
 /// How far timestamps may place a packet from the moment at which it came.
 const DRIFT_MAX_MS: i64 = 250;
@@ -38,7 +36,7 @@ impl std::fmt::Debug for Reel {
 /// One side.
 #[derive(Default)]
 struct Side {
-    decoder: Option<(Codec, Decoder, Option<Resampler>)>,
+    reading: Reading,
     /// SSRC, and the timestamp and sample number that belong together.
     anchor: Option<(u32, u32, u64)>,
     /// From the first frame that is not given out.
@@ -102,8 +100,8 @@ impl Reel {
 impl Side {
     fn take(&mut self, packet: &Taken, payload: &[u8], since: Duration, rate: u32, given: u64) {
         let at = self.place(packet, since, rate);
-        let mut space = [0i16; 4 * MAX_PAYLOAD];
-        let samples = self.decode(packet.codec, payload, rate, &mut space);
+        let mut space = SPACE;
+        let samples = self.reading.read(packet.codec, payload, rate, &mut space);
         for (sample, number) in samples.iter().zip(at..) {
             // What was given out is written: a packet that comes so late is left out.
             let Some(index) = number.checked_sub(given).map(|index| index as usize) else { continue };
@@ -126,23 +124,6 @@ impl Side {
         self.anchor = Some((packet.ssrc, packet.timestamp, at));
         at
     }
-
-    /// Decodes to the reel's rate, into a part of `space`.
-    fn decode<'s>(&mut self, codec: Codec, payload: &[u8], rate: u32, space: &'s mut [i16]) -> &'s [i16] {
-        if self.decoder.as_ref().is_none_or(|(of, ..)| *of != codec) {
-            let decoder = Decoder::at(codec, rate);
-            let resampler = (decoder.rate() != rate).then(|| Resampler::new(decoder.rate(), rate));
-            self.decoder = Some((codec, decoder, resampler));
-        }
-        let Some((_, decoder, resampler)) = &mut self.decoder else { return &[] };
-        let (decoded, turned) = space.split_at_mut(space.len() / 2);
-        let count = decoder.decode(payload, decoded);
-        let Some(resampler) = resampler else { return &decoded[..count] };
-        // An odd sample at the end of a packet has no half to become.
-        let turned = &mut turned[..resampler.gives(count)];
-        resampler.process(&decoded[..resampler.needs(turned.len())], turned);
-        turned
-    }
 }
 
 fn frames(since: Duration, rate: u32) -> u64 {
@@ -153,6 +134,7 @@ fn frames(since: Duration, rate: u32) -> u64 {
 #[expect(clippy::disallowed_methods, reason = "an `Instant` has no other beginning")]
 mod tests {
     use super::*;
+    use crate::media::Codec;
     use crate::media::codec::Encoder;
 
     /// Twenty milliseconds of one value, at `ms`.

@@ -1,7 +1,7 @@
 //! SRTP and SRTCP (RFC 3711, RFC 7714, RFC 6188) for the two directions of one stream, in place.
 //!
-//! Keys come from signalling (RFC 4568) and are never shown. Left out: re-derivation at a rate, key identifiers (MKI),
-//! and packets that are only authenticated; none of them is ever negotiated. `keys` says what is negotiated, `window`
+//! Keys come from signalling (RFC 4568) and are never shown. Left out: re-derivation at a rate, several keys with
+//! identifiers (MKI), and packets that are only authenticated; none of them is ever negotiated. `keys` says what is negotiated, `window`
 //! which packets came already.
 
 mod keys;
@@ -21,8 +21,8 @@ pub use crate::media::srtp::keys::Suite;
 use crate::media::srtp::window::Sources;
 use crate::media::srtp::window::Window;
 
-/// Octets that protection adds to an RTP packet at most.
-pub const OVERHEAD_MAX: usize = 16;
+/// Octets that protection adds to an RTP packet at most: a tag and a key identifier.
+pub const OVERHEAD_MAX: usize = 16 + 4;
 
 /// Octets of an RTCP packet that stay in the clear.
 const RTCP_HEADER: usize = 8;
@@ -45,10 +45,10 @@ impl Srtp {
 
     /// Takes up what was negotiated anew. A direction whose key is the same goes on where it was (RFC 4568 §7.1.4).
     pub fn rekey(&mut self, keys: Keys) {
-        if keys.send != self.keys.send {
+        if !keys.send.is_key_of(&self.keys.send) {
             self.sender = Sender::new(&keys.send);
         }
-        if keys.receive != self.keys.receive {
+        if !keys.receive.is_key_of(&self.keys.receive) {
             self.receiver = Receiver::new(&keys.receive);
         }
         self.keys = keys;
@@ -57,23 +57,35 @@ impl Srtp {
     /// Protects the RTP packet that begins at `start` and ends the buffer. False when that may not be: it is no RTP,
     /// or another packet of its index went before, whose keystream it would share.
     pub fn protect(&mut self, buffer: &mut Vec<u8>, start: usize) -> bool {
-        self.sender.protect(buffer, start).is_some()
+        let done = self.sender.protect(buffer, start).is_some();
+        if done {
+            let (behind, _) = self.keys.send.suite().behind_mki();
+            self.keys.send.mki().put(buffer, behind);
+        }
+        done
     }
 
     /// Protects the RTCP packet that begins at `start` and ends the buffer.
     pub fn protect_rtcp(&mut self, buffer: &mut Vec<u8>, start: usize) -> bool {
-        self.sender.protect_rtcp(buffer, start).is_some()
+        let done = self.sender.protect_rtcp(buffer, start).is_some();
+        if done {
+            let (_, behind) = self.keys.send.suite().behind_mki();
+            self.keys.send.mki().put(buffer, behind);
+        }
+        done
     }
 
     /// Opens an RTP packet in place; the length of what it holds. `None` for what is not authentic or came before:
     /// the octets are of no use then.
     pub fn unprotect(&mut self, datagram: &mut [u8]) -> Option<usize> {
-        self.receiver.unprotect(datagram)
+        let (behind, _) = self.keys.receive.suite().behind_mki();
+        self.receiver.unprotect(self.keys.receive.mki().take(datagram, behind)?)
     }
 
     /// Opens an RTCP packet, as `unprotect`.
     pub fn unprotect_rtcp(&mut self, datagram: &mut [u8]) -> Option<usize> {
-        self.receiver.unprotect_rtcp(datagram)
+        let (_, behind) = self.keys.receive.suite().behind_mki();
+        self.receiver.unprotect_rtcp(self.keys.receive.mki().take(datagram, behind)?)
     }
 }
 
@@ -439,9 +451,13 @@ mod tests {
     }
 
     fn pair(suite: Suite) -> (Srtp, Srtp) {
+        identified(suite, None)
+    }
+
+    fn identified(suite: Suite, mki: Option<(u32, u8)>) -> (Srtp, Srtp) {
         let master = |first: u8| {
             let bytes: Vec<u8> = (first..first + 46).collect();
-            Master::new(suite, &bytes).unwrap()
+            Master::new(suite, &bytes).unwrap().identified(mki)
         };
         let ours = Keys { send: master(1), receive: master(100) };
         let theirs = Keys { send: ours.receive.clone(), receive: ours.send.clone() };
@@ -486,6 +502,37 @@ mod tests {
             let length = theirs.unprotect_rtcp(&mut came).unwrap();
             assert_eq!(came[..length], report);
             assert_eq!(theirs.unprotect_rtcp(&mut sent), None, "a replay");
+        }
+    }
+
+    #[test]
+    fn a_key_identifier_stands_where_the_suite_has_it_and_must_be_the_one() {
+        for suite in Suite::ALL {
+            for (mki, octets) in [((1, 1), &[1][..]), ((1066, 4), &[0, 0, 4, 42][..])] {
+                let (mut plain, _) = pair(suite);
+                let (mut ours, mut theirs) = identified(suite, Some(mki));
+                let (mut without, mut with) = (packet(7, 9), packet(7, 9));
+                assert!(plain.protect(&mut without, 0) && ours.protect(&mut with, 0));
+                let tag = if suite.is_gcm() { 0 } else { suite.tag_bytes() };
+                let at = without.len() - tag;
+                assert_eq!(with, [&without[..at], octets, &without[at..]].concat(), "{suite:?}");
+                let mut other = with.clone();
+                other[at] ^= 1;
+                assert_eq!(theirs.unprotect(&mut other), None, "{suite:?}: another key's");
+                assert_eq!(theirs.unprotect(&mut without), None, "{suite:?}: none");
+                assert_eq!(theirs.unprotect(&mut with), Some(24), "{suite:?}");
+                assert_eq!(with[..24], packet(7, 9));
+                let report = crate::media::rtcp::report(9, "name", None, None, None, true);
+                let (mut without, mut with) = (report.clone(), report.clone());
+                assert!(plain.protect_rtcp(&mut without, 0) && ours.protect_rtcp(&mut with, 0));
+                let at = without.len() - if suite.is_gcm() { 0 } else { RTCP_TAG };
+                assert_eq!(with, [&without[..at], octets, &without[at..]].concat(), "{suite:?}");
+                assert_eq!(theirs.unprotect_rtcp(&mut with), Some(report.len()), "{suite:?}");
+                assert_eq!(with[..report.len()], report);
+                // Another identifier of the same key is no other key.
+                ours.rekey(Keys { send: ours.keys.send.clone().identified(None), ..ours.keys.clone() });
+                assert!(!ours.protect(&mut packet(7, 9), 0), "still used");
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! `latch` says whose packets count and where ours go, `incoming` counts what comes (RFC 3550 appendix A),
 //! `outgoing` keeps sequence, timestamp and SSRC one line whatever the source.
 
+pub mod doubt;
 pub mod incoming;
 pub mod latch;
 pub mod outgoing;
@@ -10,6 +11,7 @@ pub mod voice;
 
 use crate::media::MixId;
 use crate::media::Session;
+use crate::media::Silence;
 use crate::media::StreamId;
 use crate::media::dtmf;
 use crate::media::dtmf_inband::Listener;
@@ -23,6 +25,7 @@ use crate::media::slots::Place;
 use crate::media::source::Line;
 use crate::media::source::Play;
 use crate::media::srtp::Srtp;
+use crate::media::stream::doubt::Doubt;
 use crate::media::stream::incoming::Incoming;
 use crate::media::stream::latch::Latch;
 use crate::media::stream::outgoing::Outgoing;
@@ -64,6 +67,8 @@ pub struct Stream {
     pub duck: Option<Box<Duck>>,
     /// Makes its packets where bytes cannot be passed on or copied.
     pub voice: Option<Box<Voice>>,
+    /// The key that its peer pressed last is pressed anew, not passed on.
+    pub presses: bool,
     /// Packets of the peer in a row that were of another length than ours.
     pub misfits: u8,
     /// Whose base is this stream.
@@ -80,8 +85,10 @@ pub struct Stream {
     pub check: Place,
     /// When the other side was last alive, or was first expected to be.
     pub alive_ms: u64,
-    /// Whether its silence has been told.
-    pub quiet_told: bool,
+    /// What has come since, and was of no use.
+    pub doubt: Doubt,
+    /// As what its silence has been told.
+    pub quiet_told: Option<Silence>,
     /// Whether its first packet has been told.
     pub heard_told: bool,
     /// When the next RTCP report is due.
@@ -131,7 +138,18 @@ impl Stream {
 
     /// Whether its keys are still to come: what arrives before is not theirs.
     pub fn awaits_keys(&self) -> bool {
-        self.srtp.is_none() && self.session.transport.dtls.is_some()
+        self.srtp.is_none() && self.session.transport.needs_keys()
+    }
+
+    /// Its silence counts from here on.
+    pub fn watch_from(&mut self, ms: u64) {
+        (self.alive_ms, self.quiet_told) = (ms, None);
+        self.doubt.clear();
+    }
+
+    /// Why nothing is heard of it.
+    pub fn silence(&self) -> Silence {
+        if self.awaits_keys() { Silence::NoKeys } else { self.doubt.cause() }
     }
 
     /// Its peer is another from here on, or none.
@@ -139,7 +157,7 @@ impl Stream {
         if let Some(voice) = &mut self.voice {
             voice.forget();
         }
-        self.misfits = 0;
+        (self.misfits, self.presses) = (0, false);
         self.outgoing.interrupt();
     }
 

@@ -30,6 +30,14 @@ pub enum Fault {
     NothingReceived,
     /// This side reports that nothing of what we send arrives.
     NothingArrives,
+    /// Its audio comes from an address that neither its description nor ICE names.
+    WrongSource,
+    /// What comes from this side is not protected by the agreed keys.
+    CannotDecrypt,
+    /// What comes from this side is not in the agreed format.
+    WrongFormat,
+    /// DTLS has brought no keys with this side.
+    NoKeys,
 }
 
 impl Fault {
@@ -38,6 +46,10 @@ impl Fault {
         match self {
             Fault::NothingReceived => "nothing_received",
             Fault::NothingArrives => "nothing_arrives",
+            Fault::WrongSource => "wrong_source",
+            Fault::CannotDecrypt => "cannot_decrypt",
+            Fault::WrongFormat => "wrong_format",
+            Fault::NoKeys => "no_keys",
         }
     }
 }
@@ -81,6 +93,9 @@ pub struct LegAudio {
     /// One-way audio at the last look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// The fault in words: who, what was seen, and what to look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_text: Option<Arc<str>>,
 }
 
 impl LegAudio {

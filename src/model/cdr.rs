@@ -137,4 +137,7 @@ pub struct Cdr {
     /// Files of its recordings, under the data folder, in the order in which they began.
     #[serde(default)]
     pub recordings: Vec<Arc<str>>,
+    /// Why some of them cannot be written, or could not for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_trouble: Option<Arc<str>>,
 }

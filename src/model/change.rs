@@ -19,6 +19,7 @@ use crate::model::id::DeviceId;
 use crate::model::id::LineKey;
 use crate::model::id::MailboxKey;
 use crate::model::id::Number;
+use crate::model::id::RoomKey;
 use crate::model::id::ToggleId;
 use crate::model::id::TrunkId;
 use crate::model::id::UserId;
@@ -100,6 +101,8 @@ pub enum PinOf {
     Desk(UserKey),
     /// At a voicemail box.
     Mailbox(MailboxKey),
+    /// At a conference room.
+    Room(RoomKey),
 }
 
 /// How an app is woken (RFC 8599 §4): what it has told of itself in its Contact.

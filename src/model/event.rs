@@ -77,6 +77,12 @@ pub struct Fields {
     /// Who did it: `caller`, `callee`, `system`; `code`, `cli`, `auto` …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Arc<str>>,
+    /// Address and port where audio came from that is not heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Arc<str>>,
+    /// What was agreed on instead: the description's address and port, or the codec.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<Arc<str>>,
     /// Place in the queue, 1 first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<u32>,

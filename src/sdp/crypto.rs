@@ -1,7 +1,7 @@
 //! `a=crypto`: a suite and a key for the one direction that its writer sends in (RFC 4568 §9).
 //!
 //! Attributes that this system could not keep to are passed over as if they were not there: several keys, key
-//! identifiers (MKI), and session parameters that turn protection off.
+//! identifiers (MKI) of more than four octets, and session parameters that turn protection off.
 
 use std::fmt;
 
@@ -22,6 +22,8 @@ pub struct Crypto {
     pub suite: String,
     /// Master key and salt, one after the other.
     pub key: Vec<u8>,
+    /// The identifier of the key (MKI) that stands in each packet: its value, and its length of 1 to 4 octets.
+    pub mki: Option<(u32, u8)>,
 }
 
 impl fmt::Debug for Crypto {
@@ -40,16 +42,22 @@ impl Crypto {
         let (method, info) = parts.next()?.split_once(':')?;
         let mut info = info.split('|');
         let key = decode(info.next()?)?;
-        let has_mki = info.any(|part| part.contains(':'));
-        if !method.eq_ignore_ascii_case("inline") || has_mki || !parts.all(is_harmless) {
+        let mut behind = info.skip_while(|part| !part.contains(':'));
+        let mki = match behind.next() {
+            Some(part) => Some(mki(part)?),
+            None => None,
+        };
+        if !method.eq_ignore_ascii_case("inline") || behind.next().is_some() || !parts.all(is_harmless) {
             return None;
         }
-        Some(Crypto { tag, suite, key })
+        Some(Crypto { tag, suite, key, mki })
     }
 
     /// The attribute.
     pub fn attribute(&self) -> Attribute {
-        ("crypto".into(), Some(format!("{} {} inline:{}", self.tag, self.suite, encode(&self.key))))
+        let mki = self.mki.map(|(value, length)| format!("|{value}:{length}")).unwrap_or_default();
+        let (tag, suite, key) = (self.tag, &self.suite, encode(&self.key));
+        ("crypto".into(), Some(format!("{tag} {suite} inline:{key}{mki}")))
     }
 }
 
@@ -58,6 +66,16 @@ impl Media {
     pub fn cryptos(&self) -> Vec<Crypto> {
         self.values("crypto").take(CRYPTO_MAX).filter_map(Crypto::parse).collect()
     }
+}
+
+/// §6.1: `value:length`; the value fits into that many octets.
+fn mki(part: &str) -> Option<(u32, u8)> {
+    let (value, length) = part.split_once(':')?;
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let value: u32 = Some(value).filter(|value| digits(value))?.parse().ok()?;
+    let length: u8 = Some(length).filter(|length| digits(length))?.parse().ok()?;
+    let fits = (1..=4).contains(&length) && u64::from(value) < 1 << (8 * u32::from(length));
+    fits.then_some((value, length))
 }
 
 /// §6.3: the size of a window is a hint, and what begins with `-` may be passed over.
@@ -114,9 +132,15 @@ mod tests {
             ("5 F8_128_HMAC_SHA1_80 inline:AQID".into(), Some(3)),
             ("5 x inline:AQ==".into(), Some(1)),
             ("5 x inline:AQI".into(), Some(2)),
-            // Keys with identifiers, several keys, other methods.
-            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20|1:4"), None),
-            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:4"), None),
+            // A key with its identifier; identifiers that are none or too long; several keys, other methods.
+            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|2^20|1:4"), Some(30)),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1066:2"), Some(30)),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1066:1"), None),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:5"), None),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:0"), None),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|:1"), None),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|+1:1"), None),
+            (format!("1 AES_CM_128_HMAC_SHA1_80 {key}|1:1|2:1"), None),
             (format!("1 AES_CM_128_HMAC_SHA1_80 {key};{key}"), None),
             ("1 AES_CM_128_HMAC_SHA1_80 uri:AQID".into(), None),
             // Less protection than is thought, or nobody knows which.
@@ -146,8 +170,12 @@ mod tests {
         #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn what_is_written_is_read_back(key in proptest::collection::vec(0u8.., 0..64), tag in 1u32..1_000_000_000) {
-            let crypto = Crypto { tag, suite: "AEAD_AES_128_GCM".into(), key };
+        fn what_is_written_is_read_back(
+            key in proptest::collection::vec(0u8.., 0..64),
+            tag in 1u32..1_000_000_000,
+            mki in proptest::option::of((0u32..256, 1u8..5)),
+        ) {
+            let crypto = Crypto { tag, suite: "AEAD_AES_128_GCM".into(), key, mki };
             let (_, value) = crypto.attribute();
             proptest::prop_assert_eq!(Crypto::parse(&value.unwrap()), Some(crypto));
         }

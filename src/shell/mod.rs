@@ -151,7 +151,7 @@ impl Daemon {
         let mut rng = Rng::from_entropy(seed()?);
         let media = thread::start(&settings, &bank, data.clone(), &mut rng, move |events| {
             for event in events {
-                give.give(Input::Media(event));
+                give.tell(event);
             }
         })?;
 

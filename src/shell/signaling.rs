@@ -4,9 +4,14 @@
 //! TCP stops being read, and datagrams wait in the kernel until it drops them (SIP repeats).
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -67,6 +72,7 @@ enum Item {
 #[derive(Clone)]
 pub struct Inbox {
     items: mpsc::SyncSender<Item>,
+    kept: Arc<Kept>,
     wake: Arc<EventFd>,
     trace: Trace,
 }
@@ -81,6 +87,40 @@ impl Inbox {
     /// Gives an input; `false` when the inbox is full or the thread has ended.
     pub fn give(&self, input: Input) -> bool {
         self.put(Item::Input(Box::new(input)))
+    }
+
+    /// Gives what a media thread says. Of a full inbox keys and figures are lost; what ends something is taken all the
+    /// same, for a port or a call would wait for it for ever.
+    pub fn tell(&self, event: media::Event) {
+        let may_be_lost = matches!(event, media::Event::Digit { .. } | media::Event::Figures { .. });
+        let behind = self.kept.any.load(Ordering::Acquire);
+        if may_be_lost {
+            if !behind {
+                self.give(Input::Media(event));
+            }
+            return;
+        }
+        let unkept = if behind { Some(event) } else { self.offer(event) };
+        if let Some(event) = unkept {
+            let mut events = self.kept.events.lock().unwrap_or_else(PoisonError::into_inner);
+            if events.len() < INBOX_MAX {
+                events.push_back(event);
+                self.kept.any.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Gives an event if there is room, else gives it back.
+    fn offer(&self, event: media::Event) -> Option<media::Event> {
+        let taken = self.items.try_send(Item::Input(Box::new(Input::Media(event))));
+        self.wake.wake();
+        match taken {
+            Err(mpsc::TrySendError::Full(Item::Input(input))) => match *input {
+                Input::Media(event) => Some(event),
+                _ => None,
+            },
+            Ok(()) | Err(_) => None,
+        }
     }
 
     /// Gives an order; its answer comes through the receiver.
@@ -106,6 +146,14 @@ impl Inbox {
         self.wake.wake();
         taken
     }
+}
+
+/// What found no room in the inbox and must not be lost, in order.
+#[derive(Default)]
+struct Kept {
+    /// Something is there.
+    any: AtomicBool,
+    events: Mutex<VecDeque<media::Event>>,
 }
 
 /// Everything the signalling thread works with.
@@ -137,7 +185,24 @@ pub struct Parts {
 /// The mouth of the inbox, made before its thread so that others can be given the way in.
 pub struct Mouth {
     items: mpsc::Receiver<Item>,
+    kept: Arc<Kept>,
     wake: Arc<EventFd>,
+}
+
+impl Mouth {
+    /// The next item, if one is there; what was kept comes behind what had room.
+    fn take(&self) -> Option<Item> {
+        if let Ok(item) = self.items.try_recv() {
+            return Some(item);
+        }
+        if !self.kept.any.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut events = self.kept.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = events.pop_front();
+        self.kept.any.store(!events.is_empty(), Ordering::Release);
+        event.map(|event| Item::Input(Box::new(Input::Media(event))))
+    }
 }
 
 /// Makes an inbox; what goes through it is shown to `trace`.
@@ -147,7 +212,9 @@ pub struct Mouth {
 pub fn inbox(trace: Trace) -> anyhow::Result<(Inbox, Mouth)> {
     let wake = Arc::new(EventFd::new().context("cannot make an event for the signalling thread")?);
     let (sender, items) = mpsc::sync_channel(INBOX_MAX);
-    Ok((Inbox { items: sender, wake: Arc::clone(&wake), trace }, Mouth { items, wake }))
+    let kept = Arc::new(Kept::default());
+    let inbox = Inbox { items: sender, kept: Arc::clone(&kept), wake: Arc::clone(&wake), trace };
+    Ok((inbox, Mouth { items, kept, wake }))
 }
 
 /// Starts the thread, which carries out `first` at once; it ends when it is told to stop or every call is over after an order to drain.
@@ -279,7 +346,7 @@ impl Signaling {
                 self.mouth.wake.wake();
                 return true;
             }
-            let Ok(item) = self.mouth.items.try_recv() else { return false };
+            let Some(item) = self.mouth.take() else { return false };
             match item {
                 Item::Input(input) => {
                     if let Input::Sip(input) = &*input {
@@ -445,5 +512,44 @@ fn count(input: &sip::Input) {
     match input {
         sip::Input::Message { hop, message } => metrics::received(message, hop.transport),
         sip::Input::Closed { .. } | sip::Input::SendFailed { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::PlayId;
+    use crate::media::StreamId;
+
+    #[test]
+    fn a_full_inbox_loses_keys_but_nothing_that_ends_something() {
+        let (inbox, mouth) = inbox(Trace::default()).expect("an event");
+        let stream = StreamId { thread: 0, port: 2, generation: 1 };
+        let digit = || media::Event::Digit { stream, digit: '1' };
+        for _ in 0..INBOX_MAX + 5 {
+            inbox.tell(digit());
+        }
+        let finished = |number| media::Event::PlayFinished { stream, play: PlayId(number) };
+        let closed = || media::Event::Closed { stream, stats: media::Stats::default() };
+        inbox.tell(finished(1));
+        let event = |item| match item {
+            Some(Item::Input(input)) => match *input {
+                Input::Media(event) => Some(event),
+                _ => None,
+            },
+            Some(Item::Command(..) | Item::Stop) | None => None,
+        };
+        assert_eq!(event(mouth.take()), Some(digit()));
+        // There is room again, but not before what is kept.
+        inbox.tell(digit());
+        inbox.tell(closed());
+        for _ in 1..INBOX_MAX {
+            assert_eq!(event(mouth.take()), Some(digit()));
+        }
+        assert_eq!(event(mouth.take()), Some(finished(1)));
+        assert_eq!(event(mouth.take()), Some(closed()));
+        assert!(mouth.take().is_none());
+        inbox.tell(digit());
+        assert_eq!(event(mouth.take()), Some(digit()));
     }
 }

@@ -53,6 +53,8 @@ pub(super) enum Kind {
 pub(super) struct Dialog {
     pub(super) kind: Kind,
     pub(super) call_id: Box<str>,
+    /// We have made the Call-ID.
+    pub(super) own_call_id: bool,
     /// Us, with our tag.
     pub(super) local: NameAddr,
     /// Them, with their tag once it is known; of several early dialogs, the one heard of last.
@@ -112,6 +114,7 @@ impl Dialog {
         let mut dialog = Dialog {
             kind,
             call_id: request.call_id()?.into(),
+            own_call_id: false,
             local,
             target: remote.uri.clone(),
             remote,
@@ -145,6 +148,7 @@ impl Dialog {
         let mut dialog = Dialog {
             kind: Kind::Call,
             call_id: request.call_id()?.into(),
+            own_call_id: true,
             local: request.from()?,
             remote: response.to()?,
             local_seq: request.cseq()?.number,

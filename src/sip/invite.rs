@@ -164,6 +164,7 @@ impl Endpoint {
         let mut dialog = Dialog {
             kind: Kind::Call,
             call_id: call_id.into(),
+            own_call_id: true,
             local,
             remote: invite.to,
             local_seq: cseq,
@@ -458,7 +459,7 @@ impl Endpoint {
         match status {
             408 | 481 => self.lose(now, id),
             _ => {
-                self.refresh_later(now, id);
+                self.refresh_later(now, id, status, response.as_ref());
                 self.event(Event::ReofferFailed { dialog: id, status });
             }
         }

@@ -402,6 +402,8 @@ fn reason_phrase(status: u16) -> Box<str> {
         // RFC 5626 §11.5, §11.6.
         rsip::StatusCode::Other(430, _) => return "Flow Failed".into(),
         rsip::StatusCode::Other(439, _) => return "First Hop Lacks Outbound Support".into(),
+        // RFC 6086 §11.6.
+        rsip::StatusCode::Other(469, _) => return "Bad Info Package".into(),
         rsip::StatusCode::Other(..) => return class_phrase(status).into(),
         rsip::StatusCode::OK => return "OK".into(),
         known => known.to_string(),

@@ -11,6 +11,7 @@ use crate::sip::Event;
 use crate::sip::Extra;
 use crate::sip::Response;
 use crate::sip::client::Owner;
+use crate::sip::dialog::Dialog;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::endpoint::Timer;
 use crate::sip::header::Headers;
@@ -40,6 +41,8 @@ pub(super) struct SessionTimer {
     seconds: u32,
     /// We refresh.
     ours: bool,
+    /// A refresh was refused for good, and is tried once more.
+    refused: bool,
 }
 
 impl SessionTimer {
@@ -47,6 +50,16 @@ impl SessionTimer {
     fn asks(self) -> String {
         let refresher = if self.ours { Refresher::Uac } else { Refresher::Uas };
         SessionExpires { seconds: self.seconds, refresher: Some(refresher) }.to_string()
+    }
+}
+
+impl Dialog {
+    /// A 422 demands a longer session than we have asked for.
+    fn raise_interval(&mut self, refusal: &Response) {
+        self.min_se = min_se(&refusal.headers).clamp(MIN_SE_S, MAX_MIN_SE_S);
+        if let Some(timer) = &mut self.session {
+            timer.seconds = timer.seconds.max(self.min_se);
+        }
     }
 }
 
@@ -99,7 +112,8 @@ impl Endpoint {
             None if supported => Refresher::Uac,
             Some(_) | None => Refresher::Uas,
         };
-        self.session_set(now, id, Some(SessionTimer { seconds, ours: refresher == Refresher::Uas }));
+        let timer = SessionTimer { seconds, ours: refresher == Refresher::Uas, refused: false };
+        self.session_set(now, id, Some(timer));
         let granted = SessionExpires { seconds, refresher: Some(refresher) }.to_string();
         let mut extra = vec![("Session-Expires", granted)];
         if refresher == Refresher::Uac {
@@ -114,6 +128,7 @@ impl Endpoint {
         let timer = granted.map(|granted| SessionTimer {
             seconds: granted.seconds.max(MIN_SE_S),
             ours: granted.refresher != Some(Refresher::Uas),
+            refused: false,
         });
         self.session_set(now, id, timer);
     }
@@ -123,7 +138,7 @@ impl Endpoint {
         dialog.session = timer;
         self.timers.clear(&Timer::Refresh(id));
         self.timers.clear(&Timer::SessionOver(id));
-        let Some(SessionTimer { seconds, ours }) = timer else { return };
+        let Some(SessionTimer { seconds, ours, .. }) = timer else { return };
         // §10: the refresher acts at half time; the other side hangs up a little before the end.
         let early = if ours { 0 } else { (seconds / 3).min(32) };
         let whole = Duration::from_secs(u64::from(seconds - early));
@@ -157,18 +172,12 @@ impl Endpoint {
 
     /// What came of a refresh by UPDATE.
     pub(super) fn on_refreshed(&mut self, now: Now, id: DialogId, status: u16, response: Option<&Response>) {
-        let wait = AGAIN + Duration::from_millis(self.rng.below(1000) as u64);
+        let wait = self.refresh_wait(id, status);
         let Some(dialog) = self.dialogs.get_mut(&id).filter(|dialog| !dialog.ended) else { return };
         match (status, response) {
             (200..300, Some(response)) => return self.session_take(now, id, response),
             (408 | 481, _) => return self.lose(now, id),
-            (422, Some(response)) => {
-                dialog.min_se = min_se(&response.headers).clamp(MIN_SE_S, MAX_MIN_SE_S);
-                let least = dialog.min_se;
-                if let Some(timer) = &mut dialog.session {
-                    timer.seconds = timer.seconds.max(least);
-                }
-            }
+            (422, Some(response)) => dialog.raise_interval(response),
             // It was in the way of something, or did not get out.
             (491 | 500 | 503, _) => {}
             _ => dialog.peer_updates = false,
@@ -182,11 +191,35 @@ impl Endpoint {
         self.lose(now, id);
     }
 
-    /// A refresh by re-INVITE was refused with 491: it is tried again (RFC 3261 §14.1).
-    pub(super) fn refresh_later(&mut self, now: Now, id: DialogId) {
-        if self.dialogs.get(&id).is_some_and(|dialog| dialog.session.is_some_and(|timer| timer.ours)) {
-            let wait = AGAIN + Duration::from_millis(self.rng.below(1000) as u64);
-            self.timers.set(Timer::Refresh(id), now.mono + wait);
+    /// A refresh by re-INVITE was refused. What was in its way, or what failed there, is tried again soon; whatever else
+    /// was wrong, once more when half of the time left is over.
+    pub(super) fn refresh_later(&mut self, now: Now, id: DialogId, status: u16, response: Option<&Response>) {
+        let mut wait = self.refresh_wait(id, status);
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
+        let Some(timer) = dialog.session.as_mut().filter(|timer| timer.ours) else { return };
+        if status != 491 && !(500..600).contains(&status) {
+            if std::mem::replace(&mut timer.refused, true) {
+                // The session ends with its time.
+                self.timers.clear(&Timer::Refresh(id));
+                return;
+            }
+            wait = Duration::from_secs(u64::from(timer.seconds)) / 4;
+            if let Some(response) = response.filter(|_| status == 422) {
+                dialog.raise_interval(response);
+            }
+        }
+        self.timers.set(Timer::Refresh(id), now.mono + wait);
+    }
+
+    /// How long to wait after a refusal. RFC 3261 §14.1: after 491, whoever made the Call-ID waits for 2.1 to 4 s, the
+    /// other side for 2 s at most.
+    fn refresh_wait(&mut self, id: DialogId, status: u16) -> Duration {
+        let own = self.dialogs.get(&id).is_some_and(|dialog| dialog.own_call_id);
+        let ms = |ms: usize| Duration::from_millis(ms as u64);
+        match (status, own) {
+            (491, true) => ms(2100 + 10 * self.rng.below(191)),
+            (491, false) => ms(10 * self.rng.below(201)),
+            _ => AGAIN + ms(self.rng.below(1000)),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::media::Codec;
+use crate::media::Silence;
 use crate::media::Stats;
 use crate::media::StreamId;
 use crate::model::audio::Fault;
@@ -15,9 +16,11 @@ use crate::model::change::Change;
 use crate::model::event::Fields;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
+use crate::model::server::Language;
 use crate::switch::Switch;
 use crate::switch::call::Call;
 use crate::switch::leg::Leg;
+use crate::switch::one_way;
 use crate::time::Now;
 
 /// What is known of a leg whose stream is about to say what it counted.
@@ -36,39 +39,70 @@ impl Switch {
         }
     }
 
-    /// Nothing comes from, or arrives at, the party of a stream. Who waits or listens to a menu may well be silent; who
-    /// talks is not.
-    pub(crate) fn audio_failed(&mut self, now: Now, stream: StreamId, fault: Fault) {
-        let Some(id) = self.by_stream.get(&stream).copied() else { return };
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        leg.fault = Some(fault);
-        let Some((call, side)) = self.side_of(id) else { return };
-        let company = call.company.clone();
-        let (call, side_name) = (call.id, side.as_str());
-        let other = self.other_side(call, id).and_then(|other| self.legs.get(&other)?.fault);
-        let both = if other == Some(fault) { "; nor from the other side" } else { "" };
-        let why = match fault {
-            Fault::NothingReceived => {
-                format!(
-                    "nothing_received: no audio comes from the {side_name}{both}; look at NAT and firewalls there"
-                )
-            }
-            Fault::NothingArrives => {
-                format!(
-                    "nothing_arrives: the {side_name} reports that our audio does not arrive; look at NAT and firewalls there"
-                )
-            }
+    /// Nothing is heard of the party of a stream, whose cause the media thread has seen. Who waits or listens to a menu
+    /// may well be silent; who talks is not.
+    pub(crate) fn audio_quiet(&mut self, now: Now, stream: StreamId, cause: Silence) {
+        let of = self.by_stream.get(&stream).and_then(|leg| self.legs.get(leg));
+        let session = of.and_then(|leg| Some(&leg.agreed.as_ref()?.session));
+        let named = || {
+            let session = session.filter(|session| session.transport.ice.is_none())?;
+            Some(session.remote?.to_string())
         };
-        tracing::warn!(%call, side = side_name, reason = fault.as_str(), "one-way audio");
-        let fields = Fields { by: Some(side_name.into()), ..Fields::default() };
-        self.decide_with(now, &company, Some(call), "audio.one_way", &why, fields);
+        let (fault, from, agreed) = match cause {
+            Silence::Nothing => (Fault::NothingReceived, None, None),
+            Silence::Stranger(from) => (Fault::WrongSource, Some(from), named()),
+            Silence::Sealed(from) => (Fault::CannotDecrypt, Some(from), None),
+            Silence::Unfit(from) => {
+                (Fault::WrongFormat, Some(from), session.map(|of| of.codec.name().to_owned()))
+            }
+            Silence::NoKeys => (Fault::NoKeys, None, None),
+        };
+        let from = from.map(|from| from.to_string().into());
+        self.audio_failed(
+            now,
+            stream,
+            fault,
+            Fields { from, agreed: agreed.map(Into::into), ..Fields::default() },
+        );
+    }
+
+    /// The party of a stream reports that nothing arrives there.
+    pub(crate) fn audio_unheard(&mut self, now: Now, stream: StreamId) {
+        self.audio_failed(now, stream, Fault::NothingArrives, Fields::default());
+    }
+
+    fn audio_failed(&mut self, now: Now, stream: StreamId, fault: Fault, seen: Fields) {
+        let Some(id) = self.by_stream.get(&stream).copied() else { return };
+        let Some(leg) = self.legs.get(&id) else { return };
+        let Some(call) = self.calls.get(&leg.call) else { return };
+        let (call_id, company) = (call.id, call.company.clone());
+        let side = if call.caller == id { Side::Caller } else { Side::Callee };
+        let fields = Fields { by: Some(side.as_str().into()), ..seen };
+        let text: Arc<str> = one_way::text(fault, &fields, Language::En).into();
+        let talks = self.side_of(id).is_some();
+        // Who holds sends nothing as a rule, and before the answer the network need not.
+        if fault == Fault::NothingReceived && (leg.on_hold() || !talks) {
+            return;
+        }
+        let other = self.other_side(call_id, id).and_then(|other| self.legs.get(&other)?.fault.as_ref());
+        let both = other.is_some_and(|(other, _)| *other == fault);
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.fault = Some((fault, Arc::clone(&text)));
+        }
+        if !talks {
+            return;
+        }
+        let both = if both { "; nor from the other side" } else { "" };
+        let why = format!("{}: {text}{both}", fault.as_str());
+        tracing::warn!(call = %call_id, side = side.as_str(), reason = fault.as_str(), "one-way audio");
+        self.decide_with(now, &company, Some(call_id), "audio.one_way", &why, fields);
     }
 
     /// Audio goes both ways again, as far as this stream is concerned.
     pub(crate) fn audio_restored(&mut self, now: Now, stream: StreamId) {
         let Some(id) = self.by_stream.get(&stream).copied() else { return };
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        let Some(fault) = leg.fault.take() else { return };
+        let Some((fault, _)) = leg.fault.take() else { return };
         let Some((call, side)) = self.side_of(id) else { return };
         let (call, company) = (call.id, call.company.clone());
         let fields = Fields { by: Some(side.as_str().into()), ..Fields::default() };
@@ -99,7 +133,7 @@ impl Switch {
             let side = if id == call.caller { Side::Caller } else { Side::Callee };
             let audio = blank(leg, leg.stream?, side)?;
             Some(match &leg.counted {
-                Some(stats) => with(audio, stats, leg.fault),
+                Some(stats) => with(audio, stats),
                 None => audio,
             })
         })
@@ -110,8 +144,7 @@ impl Switch {
     pub(crate) fn last_words_of(&self, id: LegId, stream: StreamId) -> Option<LastWords> {
         let leg = self.legs.get(&id)?;
         let caller = self.calls.get(&leg.call).is_some_and(|call| call.caller == id);
-        let mut audio = blank(leg, stream, if caller { Side::Caller } else { Side::Callee })?;
-        audio.fault = leg.fault;
+        let audio = blank(leg, stream, if caller { Side::Caller } else { Side::Callee })?;
         Some(LastWords { call: leg.call, leg: audio })
     }
 
@@ -119,8 +152,7 @@ impl Switch {
     pub(crate) fn audio_ended(&mut self, stream: StreamId, stats: &Stats) {
         let Some(LastWords { call, leg }) = self.last_words.remove(&stream) else { return };
         let caller = leg.side == Side::Caller;
-        let fault = leg.fault;
-        let leg = with(leg, stats, fault);
+        let leg = with(leg, stats);
         match self.calls.get_mut(&call) {
             Some(of) if of.cdr.audio.len() < AUDIO_MAX => of.cdr.audio.push(leg),
             Some(_) => {}
@@ -168,11 +200,12 @@ fn blank(leg: &Leg, stream: StreamId, side: Side) -> Option<LegAudio> {
         rtt_us: None,
         reported_loss_percent: None,
         mos: None,
-        fault: None,
+        fault: leg.fault.as_ref().map(|(fault, _)| *fault),
+        fault_text: leg.fault.as_ref().map(|(_, text)| Arc::clone(text)),
     })
 }
 
-fn with(leg: LegAudio, stats: &Stats, fault: Option<Fault>) -> LegAudio {
+fn with(leg: LegAudio, stats: &Stats) -> LegAudio {
     LegAudio {
         codec: stats.codec.map_or(leg.codec, |codec| codec.name().into()),
         converted_from: stats.converted_from.map(|codec| codec.name().into()),
@@ -185,7 +218,6 @@ fn with(leg: LegAudio, stats: &Stats, fault: Option<Fault>) -> LegAudio {
         rtt_us: stats.rtt_us,
         reported_loss_percent: stats.remote_fraction_lost.map(|lost| (u32::from(lost) * 100 / 256) as u8),
         mos: stats.mos.map(|hundredths| f32::from(hundredths) / 100.0),
-        fault,
         ..leg
     }
 }

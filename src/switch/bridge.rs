@@ -11,6 +11,7 @@ use crate::model::change::Change;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
 use crate::model::id::LineId;
+use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::sip::Extra;
 use crate::switch::Switch;
@@ -18,6 +19,7 @@ use crate::switch::Timer;
 use crate::switch::call::Call;
 use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
+use crate::switch::negotiate;
 use crate::switch::negotiate::Agreed;
 use crate::switch::negotiate::Direction;
 use crate::switch::negotiate::Refusal;
@@ -127,13 +129,14 @@ impl Switch {
             return true;
         }
         let Some(hop) = self.endpoint.hop(leg.dialog) else { return false };
-        let names = leg
-            .trunk
-            .as_ref()
-            .and_then(|id| self.config.trunks.get(id)?.codecs.as_ref())
-            .unwrap_or(&self.config.server.codecs);
-        let codecs = crate::switch::negotiate::codecs(names);
+        let codecs = self.codecs_for(leg.trunk.as_ref());
         self.prepare_media(caller, hop.local.ip(), codecs).is_some()
+    }
+
+    /// The codecs that may be used with a party: those of its trunk, else the server's; the best liked first.
+    pub(crate) fn codecs_for(&self, trunk: Option<&TrunkId>) -> Vec<Codec> {
+        let of_trunk = trunk.and_then(|id| self.config.trunks.get(id)?.codecs.as_ref());
+        negotiate::codecs(of_trunk.unwrap_or(&self.config.server.codecs))
     }
 
     /// The 200 to an INVITE without SDP holds our offer; the stream is open but knows no address until the ACK.

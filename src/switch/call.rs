@@ -192,6 +192,7 @@ impl Call {
             rtp_lost: 0,
             audio: Vec::new(),
             recordings: Vec::new(),
+            recording_trouble: None,
         };
         Call {
             id: begin.id,

@@ -12,7 +12,8 @@
 //! | `recording.refused` | | each wish that is refused; the reason code is the refusal's |
 //! | `recording.moved` | `file` | each time that it goes into another call |
 //! | `recording.ready` | `file`, `length_ms` | each file that is complete |
-//! | `recording.failed` | | each that cannot be written: an alarm |
+//! | `recording.failed` | | each time that it cannot be written whole: an alarm |
+//! | `recording.restored` | `file`, `length_ms` of silence | each time that it is written again |
 //!
 //! Who says no in a `consent` step is served all the same and is not recorded, whoever wants it.
 
@@ -159,6 +160,8 @@ struct Announcing {
     play: PlayId,
     by: By,
     times: u8,
+    /// It is to begin paused.
+    paused: bool,
 }
 
 impl Taping {
@@ -174,7 +177,14 @@ impl Taping {
 
     /// Whether what is keyed in now is not to be noted.
     pub(crate) fn is_paused(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.paused)
+        let begun = self.running.as_ref().map(|running| running.paused);
+        begun.or(self.announcing.as_ref().map(|told| told.paused)).unwrap_or(false)
+    }
+
+    /// Who has it recorded, or will when both parties have been told.
+    fn by(&self) -> Option<&By> {
+        let begun = self.running.as_ref().map(|running| &running.by);
+        begun.or(self.announcing.as_ref().map(|told| &told.by))
     }
 }
 
@@ -192,7 +202,12 @@ impl Switch {
     pub(crate) fn review_recording(&mut self, now: Now, call: CallId) {
         let Some(of) = self.calls.get(&call).filter(|of| !of.ending) else { return };
         if of.tape.running.is_some() {
-            return self.follow_tape(call);
+            let company = of.company.clone();
+            let Some(why) = self.unfit(call) else { return self.follow_tape(call) };
+            // Somebody has come into it who is not recorded.
+            self.decide(now, &company, Some(call), "recording.refused", why.words());
+            self.stop_taping(call);
+            return self.end_for_good(call);
         }
         if of.tape.announcing.is_some() || of.tape.ended || !self.talks(call) {
             return;
@@ -268,7 +283,13 @@ impl Switch {
             return None;
         }
         let private = |number: &Number| company.recordings.private.contains(number);
-        if of.facts.number.as_ref().is_some_and(private) || private(&of.facts.dialled) {
+        let number_of = |leg: LegId| {
+            let known = self.legs.get(&leg)?.number.clone();
+            known.or_else(|| self.facts_of(call, leg).number)
+        };
+        let callee = of.callee.and_then(number_of);
+        let mut numbers = of.facts.number.iter().chain(&callee).chain([&of.facts.dialled]);
+        if numbers.any(private) {
             return Some(Unwilling::Private);
         }
         (of.tape.consent == Some(false)).then_some(Unwilling::Declined)
@@ -289,13 +310,31 @@ impl Switch {
         done
     }
 
+    /// A wish of a user in a call; in another company's call they have none.
+    pub(crate) fn user_records(
+        &mut self,
+        now: Now,
+        call: CallId,
+        order: RecordOrder,
+        user: UserKey,
+        by: fn(UserId) -> By,
+    ) -> Result<(), Unwilling> {
+        match self.company_of(call) {
+            Some(company) if company != user.company => {
+                self.decide(now, &company, Some(call), "recording.refused", Unwilling::Off.words());
+                Err(Unwilling::Off)
+            }
+            _ => self.order_recording(now, call, order, by(user.user)),
+        }
+    }
+
     fn try_recording(&mut self, now: Now, call: CallId, order: RecordOrder, by: By) -> Result<(), Unwilling> {
         let of = self.calls.get(&call).ok_or(Unwilling::NoTalk)?;
-        let running = of.tape.running.as_ref();
-        let configured = running.is_some_and(|running| matches!(running.by, By::Always | By::Consent));
+        let whose = of.tape.by();
+        let configured = whose.is_some_and(|by| matches!(by, By::Always | By::Consent));
         match order {
             RecordOrder::Start => {
-                if running.is_some() || of.tape.announcing.is_some() {
+                if whose.is_some() {
                     return Err(Unwilling::Runs);
                 }
                 if !self.talks(call) {
@@ -312,9 +351,12 @@ impl Switch {
                 }
                 self.begin_recording(now, call, by);
             }
-            RecordOrder::Stop if running.is_none() => return Err(Unwilling::NotRecorded),
+            RecordOrder::Stop if whose.is_none() => return Err(Unwilling::NotRecorded),
             RecordOrder::Stop if configured && by != By::Order => return Err(Unwilling::Always),
             RecordOrder::Stop => {
+                let told = [Some(of.caller), of.callee].into_iter().flatten();
+                let told: Vec<LegId> = told.filter(|_| of.tape.is_announcing()).collect();
+                told.into_iter().for_each(|leg| self.stop_play(leg));
                 self.stop_taping(call);
                 self.end_for_good(call);
             }
@@ -327,13 +369,18 @@ impl Switch {
     fn pause_recording(&mut self, now: Now, call: CallId, paused: bool, by: &By) -> Result<(), Unwilling> {
         let of = self.calls.get_mut(&call).ok_or(Unwilling::NoTalk)?;
         let company = of.company.clone();
-        let running = of.tape.running.as_mut().ok_or(Unwilling::NotRecorded)?;
-        if running.paused == paused {
+        let (now_paused, tape) = match (&mut of.tape.running, &mut of.tape.announcing) {
+            (Some(running), _) => (&mut running.paused, Some((running.stream, running.file.clone()))),
+            (None, Some(told)) => (&mut told.paused, None),
+            (None, None) => return Err(Unwilling::NotRecorded),
+        };
+        if std::mem::replace(now_paused, paused) == paused {
             return Ok(());
         }
-        running.paused = paused;
-        let (stream, file) = (running.stream, Some(running.file.clone()));
-        self.outputs.push_back(Output::Media(Command::PauseTape { stream, paused }));
+        let file = tape.as_ref().map(|(_, file)| file.clone());
+        if let Some((stream, _)) = tape {
+            self.outputs.push_back(Output::Media(Command::PauseTape { stream, paused }));
+        }
         let event = if paused { "recording.paused" } else { "recording.resumed" };
         self.decide_with(now, &company, Some(call), event, &by.why(), Fields { file, ..Fields::default() });
         Ok(())
@@ -341,15 +388,15 @@ impl Switch {
 
     /// Tells both parties, if they must be told; then it begins.
     fn begin_recording(&mut self, now: Now, call: CallId, by: By) {
-        self.announce_recording(now, call, by, 1);
+        self.announce_recording(now, call, by, 1, false);
     }
 
-    fn announce_recording(&mut self, now: Now, call: CallId, by: By, times: u8) {
+    fn announce_recording(&mut self, now: Now, call: CallId, by: By, times: u8, paused: bool) {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let emergency = number::is_emergency(of.facts.dialled.as_str());
         if !company.recordings.announce || of.tape.consent == Some(true) || emergency {
-            return self.start_taping(now, call, &by);
+            return self.start_taping(now, call, &by, paused);
         }
         let (caller, callee) = (of.caller, of.callee);
         let own = company.recordings.announcement.clone();
@@ -364,7 +411,7 @@ impl Switch {
         }
         let Some(play) = said(self, caller) else { return };
         if let Some(of) = self.calls.get_mut(&call) {
-            of.tape.announcing = Some(Announcing { play, by, times });
+            of.tape.announcing = Some(Announcing { play, by, times, paused });
         }
         self.timers.set(Timer::Announced(call), now.mono + ANNOUNCED_WITHIN);
     }
@@ -375,7 +422,7 @@ impl Switch {
         let Some(told) = of.tape.announcing.take_if(|told| told.play == play) else { return false };
         self.timers.clear(&Timer::Announced(call));
         if self.talks(call) {
-            self.start_taping(now, call, &told.by);
+            self.start_taping(now, call, &told.by, told.paused);
         }
         true
     }
@@ -390,7 +437,7 @@ impl Switch {
             return;
         }
         if told.times < ANNOUNCED_MAX {
-            return self.announce_recording(now, call, told.by, told.times + 1);
+            return self.announce_recording(now, call, told.by, told.times + 1, told.paused);
         }
         of.tape.ended = true;
         let company = of.company.clone();
@@ -399,10 +446,11 @@ impl Switch {
     }
 
     /// The recording begins.
-    fn start_taping(&mut self, now: Now, call: CallId, by: &By) {
+    fn start_taping(&mut self, now: Now, call: CallId, by: &By, paused: bool) {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
-        let (leg, other) = (of.caller, of.callee);
+        let (leg, other, flipped) = self.unwhispered(call, of.caller, of.callee, false);
+        let user = of.callee.and_then(|leg| self.legs.get(&leg)?.user.clone()).map(|key| key.user);
         let Some(stream) = self.open_stream(leg) else { return };
         self.next_record += 1;
         let record = RecordId(self.next_record);
@@ -417,7 +465,6 @@ impl Switch {
         let (year, month, day) = (day.year(), day.month(), day.day());
         let folder = format!("recordings/{}/{year:04}/{month:02}/{day:02}", company.id);
         let file: Arc<str> = format!("{folder}/{id}.{}", kept.extension()).into();
-        let user = other.and_then(|leg| self.legs.get(&leg)?.user.clone()).map(|key| key.user);
         let recording = RecordingView {
             id: id.clone(),
             company: company.id.clone(),
@@ -438,8 +485,8 @@ impl Switch {
             leg: Some(leg),
             stream,
             other,
-            flipped: false,
-            paused: false,
+            flipped,
+            paused,
         };
         let fields = Fields {
             file: Some(file.clone()),
@@ -458,7 +505,7 @@ impl Switch {
     }
 
     /// The tapped leg stays as long as it is in the call; then whom it talked with is tapped, else the caller.
-    fn follow_tape(&mut self, call: CallId) {
+    pub(crate) fn follow_tape(&mut self, call: CallId) {
         let Some(of) = self.calls.get(&call) else { return };
         let (caller, callee) = (of.caller, of.callee);
         let Some(running) = &of.tape.running else { return };
@@ -468,8 +515,9 @@ impl Switch {
             (None, Some(other)) => (other, !running.flipped),
             (None, None) => (caller, false),
         };
-        let Some(stream) = self.open_stream(leg) else { return };
         let other = if leg == caller { callee } else { Some(caller) };
+        let (leg, other, flipped) = self.unwhispered(call, leg, other, flipped);
+        let Some(stream) = self.open_stream(leg) else { return };
         let Some(running) = self.calls.get_mut(&call).and_then(|of| of.tape.running.as_mut()) else { return };
         // Who has gone for a moment is remembered: the side of who stays depends on it.
         running.other = other.or(running.other);
@@ -483,6 +531,22 @@ impl Switch {
         (running.leg, running.stream, running.flipped) = (Some(leg), stream, flipped);
         let command = running.command();
         self.outputs.push_back(Output::Media(command));
+    }
+
+    /// Where to tap, so that no whisper is in what the tapped party is sent: `leg`, or else the `other`; and whether the
+    /// tapped party's voice is the right side then.
+    fn unwhispered(
+        &self,
+        call: CallId,
+        leg: LegId,
+        other: Option<LegId>,
+        flipped: bool,
+    ) -> (LegId, Option<LegId>, bool) {
+        let instead = other.filter(|_| self.is_whispered_to(call, leg));
+        match instead.filter(|other| !self.is_whispered_to(call, *other)) {
+            Some(other) => (other, Some(leg), !flipped),
+            None => (leg, other, flipped),
+        }
     }
 
     /// A leg's stream is about to close: the recording leaves it, and goes on when the call knows who stays.
@@ -506,8 +570,31 @@ impl Switch {
         }
     }
 
+    /// The parties of two calls come together: when one of them may not be recorded, neither call is any longer.
+    pub(crate) fn join_recordings(&mut self, one: CallId, other: CallId) {
+        let both = [one, other];
+        if both.iter().all(|call| self.unfit(*call).is_none()) {
+            return;
+        }
+        let said_no = |call: &CallId| self.calls.get(call).is_some_and(|of| of.tape.consent == Some(false));
+        let declined = both.iter().any(said_no);
+        for call in both {
+            self.stop_taping(call);
+            self.end_for_good(call);
+            if let Some(of) = self.calls.get_mut(&call).filter(|_| declined) {
+                of.tape.consent = Some(false);
+            }
+        }
+    }
+
     /// A party of `from` goes on in `into`, and the recording with them: of two, the one that began first.
     pub(crate) fn hand_over_recording(&mut self, now: Now, from: CallId, into: CallId) {
+        self.join_recordings(from, into);
+        let left = self.calls.get(&from).map(|of| (of.tape.consent, of.tape.ended));
+        if let (Some((consent, ended)), Some(of)) = (left, self.calls.get_mut(&into)) {
+            of.tape.consent = of.tape.consent.or(consent);
+            of.tape.ended |= ended;
+        }
         let began = |call| self.calls.get(&call).and_then(|of| Some(of.tape.running.as_ref()?.record));
         if began(into).is_some_and(|theirs| began(from).is_some_and(|ours| theirs < ours)) {
             return self.stop_taping(from);
@@ -553,12 +640,36 @@ impl Switch {
         true
     }
 
-    /// A recording cannot be written: the call goes on, and the operator is told.
+    /// A recording cannot be written whole: the call goes on, its record says so, and the operator is told.
     pub(crate) fn not_recorded(&mut self, now: Now, record: RecordId, error: &str) {
-        let Some(tape) = self.tapes.get(&record) else { return };
-        let (company, call) = (tape.company.clone(), tape.call);
-        tracing::error!(%call, %error, "a call cannot be recorded");
+        let tape = self.tapes.get(&record).map(|tape| (tape.company.clone(), tape.call));
+        let message = || self.recordings.get(&record).map(|of| (of.mailbox.company.clone(), of.call));
+        let Some((company, call)) = tape.or_else(message) else { return };
+        tracing::error!(%call, %error, "a recording cannot be written");
+        self.note_trouble(record, call, |_| error.into());
         self.alarm(now, &company, "recording.failed", &format!("disk: {error}"));
+    }
+
+    /// It is written again, and what was said meanwhile is silence.
+    pub(crate) fn recorded_again(&mut self, now: Now, record: RecordId, missing: Duration) {
+        let Some(tape) = self.tapes.get(&record) else { return };
+        let (company, call, file) = (tape.company.clone(), tape.call, tape.file.clone());
+        let seconds = missing.as_secs_f64();
+        self.note_trouble(record, call, |before| format!("{before}; {seconds:.1} s are silence").into());
+        let length_ms = u64::try_from(missing.as_millis()).ok();
+        let fields = Fields { file: Some(file), length_ms, ..Fields::default() };
+        let why = format!("disk: written again, {seconds:.1} s are silence");
+        self.decide_with(now, &company, Some(call), "recording.restored", &why, fields);
+    }
+
+    /// Writes into the record of the call that a recording is in what has become of it.
+    fn note_trouble(&mut self, record: RecordId, begun_in: CallId, say: impl FnOnce(&str) -> Arc<str>) {
+        let runs = |of: &Taping| of.running.as_ref().is_some_and(|running| running.record == record);
+        let call = self.calls.values().find(|of| runs(&of.tape)).map_or(begun_in, |of| of.id);
+        if let Some(of) = self.calls.get_mut(&call) {
+            let before = of.cdr.recording_trouble.take().unwrap_or_default();
+            of.cdr.recording_trouble = Some(say(&before));
+        }
     }
 
     /// `sentral calls record`.

@@ -14,6 +14,7 @@ use crate::media::MixId;
 use crate::media::PlayItem;
 use crate::media::Voice;
 use crate::media::tone::Tone;
+use crate::model::change::PinOf;
 use crate::model::command::Answer;
 use crate::model::company::Company;
 use crate::model::event::Fields;
@@ -30,7 +31,9 @@ use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::clip_name;
 use crate::switch::flow::action::Event;
+use crate::switch::wrong_pins;
 use crate::time::Now;
+use crate::time::Timestamp;
 
 /// Wrong PINs in a row, over all calls to a room, until none is taken.
 const WRONG_MAX: u32 = 10;
@@ -46,8 +49,8 @@ pub enum Deed {
     PinTried {
         /// Of which room.
         room: RoomId,
-        /// It was one of the room's.
-        right: bool,
+        /// Whose: a moderator's or not; none when it is no PIN of the room.
+        role: Option<bool>,
     },
     /// Comes in; answered by [`Said`].
     Join {
@@ -121,7 +124,7 @@ impl Closed {
 pub(crate) struct Conferences {
     meetings: BTreeMap<RoomKey, Meeting>,
     /// Wrong PINs in a row, and when the last was.
-    wrong_pins: BTreeMap<RoomKey, (u32, Instant)>,
+    wrong_pins: BTreeMap<RoomKey, (u32, Timestamp)>,
     next_mix: u32,
 }
 
@@ -133,6 +136,8 @@ struct Meeting {
     locked: bool,
     /// A moderator has come, or is not waited for.
     begun: bool,
+    /// Everybody is being seen out.
+    ending: bool,
     /// In the order in which they came.
     attendees: Vec<Attendee>,
 }
@@ -154,6 +159,11 @@ enum Hears {
 }
 
 impl Conferences {
+    /// Takes wrong PINs back from the store.
+    pub(crate) fn restore_pin_tries(&mut self, room: RoomKey, times: u32, at: Timestamp) {
+        self.wrong_pins.insert(room, (times, at));
+    }
+
     /// A name for another mix of this thread.
     pub(crate) fn new_mix(&mut self, thread: u8) -> MixId {
         self.next_mix = self.next_mix.wrapping_add(1);
@@ -190,8 +200,8 @@ impl Switch {
                 of.room = Some(RoomKey { company, room });
                 return;
             }
-            Deed::PinTried { room, right } => {
-                self.room_pin_tried(now, call, &RoomKey { company, room }, right);
+            Deed::PinTried { room, role } => {
+                self.room_pin_tried(now, call, &RoomKey { company, room }, role);
                 return;
             }
             Deed::Join { room, moderator } => {
@@ -218,18 +228,25 @@ impl Switch {
         self.config.companies.get(&key.company)?.rooms.get(&key.room)
     }
 
-    fn room_pin_tried(&mut self, now: Now, call: CallId, key: &RoomKey, right: bool) {
-        if right {
-            if !self.room_is_shut(now, key) {
-                self.conferences.wrong_pins.remove(key);
+    fn room_pin_tried(&mut self, now: Now, call: CallId, key: &RoomKey, role: Option<bool>) {
+        // While none is taken none counts: a call now and then would keep everybody out for ever.
+        if self.room_is_shut(now, key) {
+            return;
+        }
+        if let Some(moderator) = role {
+            // Who comes in as attendee may still be guessing at the moderators' PIN.
+            let clears = moderator || self.room_of(key).is_none_or(|room| room.moderator_pin.is_none());
+            if clears && self.conferences.wrong_pins.remove(key).is_some() {
+                self.tell_pin_tries(now, PinOf::Room(key.clone()), 0);
             }
             return;
         }
-        let old = |last: Instant| now.mono.saturating_duration_since(last) >= WRONG_LOCKED;
-        let (count, last) = self.conferences.wrong_pins.entry(key.clone()).or_insert((0, now.mono));
+        let old = |last: Timestamp| wrong_pins::since(now.utc, last) >= WRONG_LOCKED;
+        let (count, last) = self.conferences.wrong_pins.entry(key.clone()).or_insert((0, now.utc));
         *count = if old(*last) { 1 } else { *count + 1 };
-        *last = now.mono;
+        *last = now.utc;
         let count = *count;
+        self.tell_pin_tries(now, PinOf::Room(key.clone()), count);
         self.decide(
             now,
             &key.company,
@@ -248,7 +265,7 @@ impl Switch {
     fn room_is_shut(&self, now: Now, key: &RoomKey) -> bool {
         let wrong = self.conferences.wrong_pins.get(key);
         wrong.is_some_and(|(count, last)| {
-            *count >= WRONG_MAX && now.mono.saturating_duration_since(*last) < WRONG_LOCKED
+            *count >= WRONG_MAX && wrong_pins::since(now.utc, *last) < WRONG_LOCKED
         })
     }
 
@@ -263,6 +280,7 @@ impl Switch {
             since: now.mono,
             locked: false,
             begun: !room.wait,
+            ending: false,
             attendees: Vec::new(),
         });
         let count = meeting.attendees.len();
@@ -274,6 +292,8 @@ impl Switch {
         meeting.begun |= moderator;
         let begun = meeting.begun;
         meeting.attendees.push(Attendee { call, moderator, muted: false, since: now.mono, hears: None });
+        // The others have not been told of it.
+        self.stop_taping(call);
         let Some(of) = self.calls.get_mut(&call) else { return Said::Joined };
         of.room = Some(key.clone());
         of.talking_since = Some(now.mono);
@@ -307,7 +327,8 @@ impl Switch {
         let Some(at) = meeting.attendees.iter().position(|attendee| attendee.call == call) else { return };
         let gone = meeting.attendees.remove(at);
         let (left, begun) = (meeting.attendees.len(), meeting.begun);
-        let headless = gone.moderator && !meeting.attendees.iter().any(|attendee| attendee.moderator);
+        let headless =
+            gone.moderator && !meeting.ending && !meeting.attendees.iter().any(|attendee| attendee.moderator);
         let talked = now.mono.saturating_duration_since(gone.since).as_millis();
         let fields = Fields {
             agent: self.calls.get(&call).and_then(|of| of.facts.user.clone()),
@@ -488,7 +509,8 @@ impl Switch {
     }
 
     fn end_all(&mut self, now: Now, key: &RoomKey, prompt: &'static str) {
-        let Some(meeting) = self.conferences.meetings.get(key) else { return };
+        let Some(meeting) = self.conferences.meetings.get_mut(key) else { return };
+        meeting.ending = true;
         let calls: Vec<CallId> = meeting.attendees.iter().map(|attendee| attendee.call).collect();
         for call in calls {
             self.see_out(now, call, prompt);
@@ -504,12 +526,19 @@ impl Switch {
         self.run_program(now, call, Event::Room(Said::Over(prompt)));
     }
 
-    /// The configuration has changed: meetings in rooms that are gone end.
-    pub(crate) fn close_gone_rooms(&mut self, now: Now) {
-        let keys = self.conferences.meetings.keys();
-        let gone: Vec<RoomKey> = keys.filter(|key| self.room_of(key).is_none()).cloned().collect();
-        for key in gone {
-            self.end_meeting(now, &key, "system", "conf/ended");
+    /// The configuration has changed: meetings in rooms that are gone end, and those begin that wait for nobody now.
+    pub(crate) fn adopt_rooms(&mut self, now: Now) {
+        let keys: Vec<RoomKey> = self.conferences.meetings.keys().cloned().collect();
+        for key in keys {
+            let Some(wait) = self.room_of(&key).map(|room| room.wait) else {
+                self.end_meeting(now, &key, "system", "conf/ended");
+                continue;
+            };
+            let meeting = self.conferences.meetings.get_mut(&key).filter(|meeting| !wait && !meeting.begun);
+            if let Some(meeting) = meeting {
+                meeting.begun = true;
+                self.seat(&key);
+            }
         }
     }
 

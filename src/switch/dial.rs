@@ -539,7 +539,8 @@ impl Switch {
                 }
             }
         }
-        self.join_media(caller, leg);
+        // Who supervises the caller waits for the answer.
+        self.join_two(caller, leg);
     }
 }
 

@@ -116,6 +116,11 @@ pub(super) fn offer_dtmf(media: &mut Media, codecs: &[Codec]) {
     }
 }
 
+/// The payload type of telephone-event of this clock in our own offers.
+pub(super) fn offered_dtmf(clock: u32) -> u8 {
+    if clock == CLOCK { DTMF_PAYLOAD } else { WIDE_DTMF_PAYLOAD }
+}
+
 /// Names telephone-event.
 pub(super) fn add_dtmf(media: &mut Media, payload_type: u8, clock: u32) {
     name(media, payload_type, &format!("telephone-event/{clock}"));

@@ -25,6 +25,7 @@ use crate::switch::Switch;
 use crate::switch::Timer;
 use crate::switch::admission::Admitted;
 use crate::switch::call_recording::By;
+use crate::switch::call_recording::Taping;
 use crate::switch::flow::action::Event;
 use crate::switch::leg::LegState;
 use crate::switch::queue;
@@ -279,14 +280,16 @@ impl Switch {
 
     /// A user has the talk recorded, or no longer, or pauses that; and hears what came of it.
     fn record_by_keys(&mut self, now: Now, leg: LegId, call: CallId, whole: bool, user: &UserKey) {
-        let state = self.calls.get(&call).and_then(|of| of.tape.state());
-        let (order, prompt) = match (whole, state) {
-            (true, None) => (RecordOrder::Start, "recording/on"),
-            (true, Some(_)) => (RecordOrder::Stop, "recording/off"),
-            (false, Some("paused")) => (RecordOrder::Resume, "recording/resumed"),
-            (false, _) => (RecordOrder::Pause, "recording/paused"),
+        let tape = self.calls.get(&call).map(|of| &of.tape);
+        let recorded = tape.is_some_and(|tape| tape.state().is_some() || tape.is_announcing());
+        let paused = tape.is_some_and(Taping::is_paused);
+        let (order, prompt) = match (whole, recorded, paused) {
+            (true, false, _) => (RecordOrder::Start, "recording/on"),
+            (true, true, _) => (RecordOrder::Stop, "recording/off"),
+            (false, _, true) => (RecordOrder::Resume, "recording/resumed"),
+            (false, _, false) => (RecordOrder::Pause, "recording/paused"),
         };
-        let done = self.order_recording(now, call, order, By::Keys(user.user.clone()));
+        let done = self.user_records(now, call, order, user.clone(), By::Keys);
         if self.calls.get(&call).is_some_and(|of| of.tape.is_announcing()) {
             // Both hear that it begins.
             return;

@@ -1,7 +1,7 @@
 //! A leg: one party, that is one dialog and one stream; where the two meet.
 //!
 //! Media follows one rule: a port is taken when our SDP first names it, the stream is opened when theirs is
-//! known (or when we answer a late offer), and both end with the leg.
+//! known (or when we answer a late offer; with our offer where ICE is to find it), and both end with the leg.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::model::change::Change;
 use crate::model::dtmf::KeysBy;
 use crate::model::id::CallId;
 use crate::model::id::LegId;
+use crate::model::id::Number;
 use crate::model::id::TrunkId;
 use crate::model::id::UserKey;
 use crate::model::number;
@@ -66,12 +67,16 @@ pub(crate) struct Leg {
     pub(crate) state: LegState,
     /// Our side of the session: address, port, version.
     pub(crate) local: Option<Local>,
-    /// Its port; opened when `agreed` is set.
+    /// Its port; opened when `agreed` is set, if it does not listen before.
     pub(crate) stream: Option<StreamId>,
+    /// Its stream was opened with our offer, for checks of ICE that come before the answer to it.
+    pub(crate) listens: bool,
     /// What was negotiated.
     pub(crate) agreed: Option<Agreed>,
     /// Their offer, until it is answered.
     pub(crate) offer: Option<SessionDescription>,
+    /// The last description of ours that went out.
+    pub(crate) said: Option<Bytes>,
     /// Our offer went out in a 2xx; the ACK holds their answer.
     pub(crate) awaiting_answer: bool,
     /// Which attempt it belongs to; none for the caller.
@@ -80,6 +85,8 @@ pub(crate) struct Leg {
     pub(crate) late: Option<OfferId>,
     /// Whose device or mobile it is.
     pub(crate) user: Option<UserKey>,
+    /// The number outside that was called, or by which the party was known in another call.
+    pub(crate) number: Option<Number>,
     /// Whether its audio is to be encrypted.
     pub(crate) srtp: SrtpPolicy,
     /// How it sends keys, and is sent them.
@@ -118,8 +125,8 @@ pub(crate) struct Leg {
     pub(crate) way: Option<Way>,
     /// What its stream has counted.
     pub(crate) counted: Option<Box<media::Stats>>,
-    /// Its audio goes one way.
-    pub(crate) fault: Option<Fault>,
+    /// Its audio goes one way; in words.
+    pub(crate) fault: Option<(Fault, Arc<str>)>,
 }
 
 /// Which way a key came.
@@ -143,12 +150,15 @@ impl Leg {
             state,
             local: None,
             stream: None,
+            listens: false,
             agreed: None,
             offer: None,
+            said: None,
             awaiting_answer: false,
             attempt: None,
             late: None,
             user: None,
+            number: None,
             srtp: SrtpPolicy::default(),
             dtmf: KeysBy::default(),
             private: false,
@@ -175,6 +185,20 @@ impl Leg {
     /// Whether the party has put us on hold.
     pub(crate) fn on_hold(&self) -> bool {
         self.agreed.as_ref().is_some_and(|agreed| agreed.hold)
+    }
+
+    /// A description of ours as it goes out. RFC 3264 §8: its version is one more than that of the last when it differs
+    /// from it, and the same when it does not.
+    fn say(&mut self, mut sdp: SessionDescription) -> Body {
+        let mut body = Body::sdp(sdp.to_string());
+        let differs = self.said.as_ref().is_some_and(|said| *said != body.bytes);
+        if let Some(local) = self.local.as_mut().filter(|_| differs) {
+            local.version += 1;
+            sdp.origin.version = local.version.to_string();
+            body = Body::sdp(sdp.to_string());
+        }
+        self.said = Some(body.bytes.clone());
+        body
     }
 
     /// The codec in use.
@@ -253,23 +277,35 @@ impl Switch {
             (sdp, agreed) = negotiate::answer(&offer, local, prefer)?;
         }
         local.lines = Lines::of(&sdp);
+        local.keep(&sdp, &agreed);
+        let body = of.say(sdp);
         self.set_session(leg, agreed);
-        Ok(Body::sdp(sdp.to_string()))
+        Ok(body)
     }
 
-    /// Our offer for a leg: all codecs we may use with it.
+    /// Our offer for a leg: all codecs we may use with it. Where ICE finds the way, its checks may come before the
+    /// answer, and who gets none of his answered waits for seconds before he asks again: the stream is open by then.
     pub(crate) fn make_offer(&mut self, leg: LegId) -> Option<Body> {
-        let local = self.legs.get(&leg)?.local.as_ref()?;
-        Some(Body::sdp(negotiate::offer(local).to_string()))
+        let of = self.legs.get_mut(&leg)?;
+        let local = of.local.as_ref()?;
+        let offer = negotiate::offer(local);
+        let early = local.secrecy.unanswered().filter(|_| of.agreed.is_none() && !of.listens);
+        if let (Some(transport), Some(stream)) = (early, of.stream) {
+            of.listens = true;
+            let session = Session { send: false, receive: false, transport, ..Session::default() };
+            self.outputs.push_back(Output::Media(Command::Open { stream, session }));
+        }
+        Some(of.say(offer))
     }
 
     /// Takes their answer to our offer; opens the stream or changes it.
     pub(crate) fn take_answer(&mut self, leg: LegId, body: &[u8]) -> Result<(), Refusal> {
-        let Some(local) = self.legs.get(&leg).and_then(|of| of.local.as_ref()) else {
+        let Some(local) = self.legs.get_mut(&leg).and_then(|of| of.local.as_mut()) else {
             return Err(Refusal::no_media());
         };
         let answer = crate::sdp::parse(body).map_err(|_| Refusal::no_media())?;
         let agreed = negotiate::agreed(local, &answer)?;
+        local.keep(&answer, &agreed);
         self.set_session(leg, agreed);
         Ok(())
     }
@@ -278,7 +314,7 @@ impl Switch {
     pub(crate) fn set_session(&mut self, leg: LegId, mut agreed: Agreed) {
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream else { return };
-        let first = of.agreed.is_none();
+        let first = of.agreed.is_none() && !of.listens;
         agreed.session.transport.signaling = self.endpoint.host_of(of.dialog);
         if let Some(local) = &mut of.local {
             local.secrecy.keep(&agreed.session);
@@ -295,6 +331,10 @@ impl Switch {
     /// What a leg hears while nothing is played to it.
     pub(crate) fn set_base(&mut self, leg: LegId, base: Base) {
         if let Some(stream) = self.open_stream(leg) {
+            if let (Base::Peer(_), Some(of)) = (&base, self.legs.get_mut(&leg)) {
+                // The stream is watched anew from here on: who was silent in a queue was not at fault.
+                of.fault = None;
+            }
             self.outputs.push_back(Output::Media(Command::Base { stream, base }));
         }
     }
@@ -311,7 +351,7 @@ impl Switch {
         self.lift_tape(leg);
         let Some(of) = self.legs.get_mut(&leg) else { return };
         let Some(stream) = of.stream.take() else { return };
-        if of.agreed.is_some() {
+        if of.agreed.is_some() || of.listens {
             let words = self.last_words_of(leg, stream);
             self.last_words.extend(words.map(|words| (stream, words)));
             self.closing += 1;

@@ -72,11 +72,10 @@ impl Switch {
         let two = with.is_none();
         if two && (supervisors.is_empty() || holds(caller) || holds(callee)) {
             self.join_two(caller, callee);
-            self.hush(&supervisors);
+            self.supervise_held(main, supervisors);
             return;
         }
-        let third = with.and_then(|with| self.calls.get(&with)).map(|of| of.caller);
-        let talkers: Vec<LegId> = third.into_iter().chain([caller, callee]).collect();
+        let talkers = self.parties_of(main);
         let voices: Vec<(LegId, Voice)> =
             talkers.iter().map(|leg| (*leg, if holds(*leg) { Voice::Nobody } else { Voice::All })).collect();
         let Some(mix) = self.mix_of(main, caller) else { return };
@@ -89,15 +88,44 @@ impl Switch {
             let (leg, Some(supervision)) = (of.caller, &of.supervises) else { continue };
             let voice = match supervision.mode {
                 Supervise::Listen => Voice::Nobody,
-                Supervise::Whisper => self.whispered_to(main, &talkers, supervisor),
+                Supervise::Whisper => {
+                    let whom = self.whispered_to(main, &talkers, supervisor);
+                    whom.and_then(|leg| self.open_stream(leg)).map_or(Voice::Nobody, Voice::Only)
+                }
                 Supervise::Barge => Voice::All,
             };
             self.set_base(leg, Base::Mix { mix, voice });
         }
+        self.follow_tape(main);
+    }
+
+    /// One of two holds: who supervises hears music, as the other does; but a colleague who is left waiting can be spoken
+    /// to meanwhile.
+    fn supervise_held(&mut self, main: CallId, supervisors: Vec<CallId>) {
+        let music = self.music_of(main);
+        let talkers = self.parties_of(main);
+        for supervisor in supervisors {
+            let Some(of) = self.calls.get(&supervisor) else { continue };
+            let (leg, Some(supervision)) = (of.caller, &of.supervises) else { continue };
+            let speaks = supervision.mode != Supervise::Listen;
+            let colleague = self.whispered_to(main, &talkers, supervisor).filter(|_| speaks);
+            let waits = |leg: &LegId| self.legs.get(leg).is_some_and(|leg| !leg.on_hold());
+            let mixed = colleague.filter(waits).and_then(|leg| Some((leg, self.mix_of(main, leg)?)));
+            let base = match mixed {
+                Some((colleague, mix)) => {
+                    self.set_base(colleague, Base::Mix { mix, voice: Voice::All });
+                    self.review_keys(colleague);
+                    Base::Mix { mix, voice: Voice::All }
+                }
+                None => Base::Music(music.clone()),
+            };
+            self.set_base(leg, base);
+        }
+        self.follow_tape(main);
     }
 
     /// Whom a supervisor whispers to: the colleague whose call it was, else another of ours in it.
-    fn whispered_to(&self, main: CallId, talkers: &[LegId], supervisor: CallId) -> Voice {
+    fn whispered_to(&self, main: CallId, talkers: &[LegId], supervisor: CallId) -> Option<LegId> {
         let supervision = self.calls.get(&supervisor).and_then(|of| of.supervises.as_ref());
         let whom = supervision.map(|supervision| &supervision.whom);
         let user = |leg: &LegId| self.user_of_leg(*leg).or_else(|| self.legs.get(leg)?.user.clone());
@@ -106,8 +134,27 @@ impl Switch {
             let company = self.calls.get(&main).map(|of| &of.company);
             talkers.iter().rev().find(|leg| user(leg).is_some_and(|user| Some(&user.company) == company))
         };
-        let stream = named.or_else(ours).and_then(|leg| self.open_stream(*leg));
-        stream.map_or(Voice::Nobody, Voice::Only)
+        named.or_else(ours).copied()
+    }
+
+    /// Whether a supervisor of a call speaks to this leg alone.
+    pub(crate) fn is_whispered_to(&self, call: CallId, leg: LegId) -> bool {
+        let Some(main) = self.mixed_in(call) else { return false };
+        let supervisors = self.mixes.get(&main).map_or(&[][..], |mixed| mixed.supervisors.as_slice());
+        let whispers = |of: &&CallId| {
+            let supervision = self.calls.get(of).and_then(|of| of.supervises.as_ref());
+            supervision.is_some_and(|of| of.mode == Supervise::Whisper)
+        };
+        let talkers = self.parties_of(main);
+        supervisors.iter().filter(whispers).any(|of| self.whispered_to(main, &talkers, *of) == Some(leg))
+    }
+
+    /// Those who talk in a call: the third of a three-way, the caller, the callee.
+    fn parties_of(&self, main: CallId) -> Vec<LegId> {
+        let with = self.mixes.get(&main).and_then(|mixed| mixed.with);
+        let third = with.and_then(|with| self.calls.get(&with)).map(|of| of.caller);
+        let of = self.calls.get(&main);
+        third.into_iter().chain(of.map(|of| of.caller)).chain(of.and_then(|of| of.callee)).collect()
     }
 
     fn mix_of(&mut self, main: CallId, near: LegId) -> Option<MixId> {

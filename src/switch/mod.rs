@@ -63,6 +63,7 @@ mod on_change;
 mod on_command;
 mod on_media;
 mod on_sip;
+mod one_way;
 mod originate;
 mod outbound;
 mod outgoing;
@@ -432,7 +433,8 @@ impl Switch {
         };
         switch.timers.set(Timer::Audit, now.mono + AUDIT_EVERY);
         switch.timers.set(Timer::Charge, now.mono + CHARGE_EVERY);
-        switch.timers.set(Timer::OldMessages, now.mono + OLD_MESSAGES_EVERY);
+        // When what the store knows has been taken back: what grew too old while nobody ran goes first.
+        switch.timers.set(Timer::OldMessages, now.mono);
         switch.adopt(now, config);
         switch.set_calendar(now);
         switch
@@ -606,12 +608,15 @@ impl Switch {
         self.calls.get(&call).map_or(self.config.server.language, |of| of.facts.language)
     }
 
-    /// The codecs that a call's caller offered or uses, best first.
+    /// The codecs that a call's caller uses, or offered and may use, best first.
     fn caller_codecs(&self, call: CallId) -> Option<Vec<Codec>> {
         let leg = self.legs.get(&self.calls.get(&call)?.caller)?;
         match (leg.codec(), &leg.offer) {
             (Some(codec), _) => Some(vec![codec]),
-            (None, Some(offer)) => Some(negotiate::offered(offer)),
+            (None, Some(offer)) => {
+                let ours = self.codecs_for(leg.trunk.as_ref());
+                Some(negotiate::offered(offer).into_iter().filter(|codec| ours.contains(codec)).collect())
+            }
             (None, None) => None,
         }
     }

@@ -1,7 +1,8 @@
 //! Offer and answer (RFC 3264): which codec, which payload types, who sends.
 //!
 //! One audio stream over RTP or SRTP (`secrecy.rs` has the keys, `webrtc.rs` what browsers add); every other media of an
-//! offer is answered with port 0. How a codec is named and how it is to be used is `format.rs`. An answer names one codec, so that nobody changes it in mid-stream. RTCP is on the port
+//! offer is answered with port 0. How a codec is named and how it is to be used is `format.rs`. An answer of ours names one codec, so that nobody changes
+//! it in mid-stream; where theirs names several, each of them may come. RTCP is on the port
 //! above unless it is multiplexed, so `a=rtcp` (RFC 3605) is never needed. Left out: bandwidth and time of a session.
 
 use std::net::IpAddr;
@@ -61,6 +62,8 @@ pub struct Lines {
     audio: usize,
     /// Its name in a bundle.
     mid: Option<Attribute>,
+    /// Its protocol, as agreed.
+    protocol: Option<Box<str>>,
     /// All of them, refused.
     refused: Vec<Media>,
 }
@@ -69,8 +72,18 @@ impl Lines {
     /// The lines of our answer.
     pub fn of(answer: &SessionDescription) -> Lines {
         let audio = answer.media.iter().position(|media| media.port != 0).unwrap_or(0);
-        let mid = answer.media.get(audio).and_then(webrtc::mid);
-        Lines { audio, mid, refused: answer.media.iter().map(refused).collect() }
+        let taken = answer.media.get(audio);
+        let protocol = taken.map(|media| media.protocol.as_str().into());
+        let refused = answer.media.iter().map(refused).collect();
+        Lines { audio, mid: taken.and_then(webrtc::mid), protocol, refused }
+    }
+}
+
+impl Local {
+    /// Takes note of the keys that an answer, ours or theirs, has brought: later offers of ours keep to them.
+    pub fn keep(&mut self, answer: &SessionDescription, agreed: &Agreed) {
+        let audio = answer.media.get(self.lines.audio).filter(|_| agreed.session.srtp.is_some());
+        self.secrecy.keep_suite(audio);
     }
 }
 
@@ -110,6 +123,16 @@ impl Refusal {
         Refusal::new(305, "no codec in common: PCMA, PCMU, G722 and opus are known")
     }
 
+    /// Nothing that is offered may be used here.
+    fn none_in_common() -> Refusal {
+        Refusal::new(305, "no codec in common")
+    }
+
+    /// There is no audio in the offer.
+    fn no_audio() -> Refusal {
+        Refusal::new(304, "no audio offered")
+    }
+
     /// One side demands SRTP, the other cannot or will not (RFC 3261 §20.43: 302 is an incompatible protocol).
     fn secrecy(unfit: Unfit) -> Refusal {
         Refusal::new(302, &unfit.to_string())
@@ -135,11 +158,14 @@ pub fn codecs(names: &[CodecName]) -> Vec<Codec> {
 
 /// Our offer: every codec in order, then telephone-event.
 pub fn offer(local: &Local) -> SessionDescription {
+    let dtls = local.secrecy.offer_dtls();
+    // What was agreed on once stays.
+    let protocol = local.lines.protocol.as_deref().filter(|_| dtls.is_none());
     let mut audio = Media {
         kind: "audio".into(),
         port: local.port,
         ports: 1,
-        protocol: local.secrecy.protocol().into(),
+        protocol: protocol.unwrap_or(local.secrecy.protocol()).into(),
         formats: Vec::new(),
         connection: None,
         attributes: Vec::new(),
@@ -152,7 +178,6 @@ pub fn offer(local: &Local) -> SessionDescription {
     }
     add_manner(&mut audio, PACKET_MS, local.direction);
     audio.attributes.extend(local.secrecy.offer().iter().map(Crypto::attribute));
-    let dtls = local.secrecy.offer_dtls();
     let is_web = dtls.is_some();
     audio.attributes.extend(local.lines.mid.clone());
     add_transport(&mut audio, dtls.unwrap_or_default(), local);
@@ -171,16 +196,31 @@ pub fn offer(local: &Local) -> SessionDescription {
 
 /// The codecs that an offer names and we know, best first.
 pub fn offered(offer: &SessionDescription) -> Vec<Codec> {
-    let audio =
-        offer.media.iter().filter(|media| media.kind.eq_ignore_ascii_case("audio") && media.port != 0);
+    let audio = offer.media.iter().filter(|media| is_audio(media));
     audio
         .flat_map(|media| media.formats.iter().filter_map(|format| format::codec_of(media, format)))
         .collect()
 }
 
+/// Whether an offer names a codec that we know, whatever may be used here.
+///
+/// # Errors
+/// It does not: the offer is to be answered with 488 and this warning.
+pub fn known(offer: &SessionDescription) -> Result<(), Refusal> {
+    match offered(offer).is_empty() {
+        false => Ok(()),
+        true if offer.media.iter().any(is_audio) => Err(Refusal::no_codec()),
+        true => Err(Refusal::no_audio()),
+    }
+}
+
+fn is_audio(media: &Media) -> bool {
+    media.kind.eq_ignore_ascii_case("audio") && media.port != 0
+}
+
 /// Our answer to an offer, and what is agreed by it.
 ///
-/// `prefer` is the codec in use: it is kept as long as the offer has it. Else the first of the offer that we
+/// `prefer` is the codec in use, or the other party's: it is taken as long as the offer and we have it. Else the first of the offer that we
 /// have is taken (RFC 3264 §6.1), with the offer's payload types.
 ///
 /// # Errors
@@ -190,11 +230,11 @@ pub fn answer(
     local: &Local,
     prefer: Option<Codec>,
 ) -> Result<(SessionDescription, Agreed), Refusal> {
-    let mut refusal = Refusal::new(304, "no audio offered");
+    let mut refusal = Refusal::no_audio();
     let mut taken = None;
     for (place, media) in offer.media.iter().enumerate() {
         let fits = || {
-            usable(offer, media, local)?;
+            usable(offer, media, local.address)?;
             let choice = choose(media, local, prefer)?;
             Ok((choice, local.secrecy.answer(offer, media).map_err(Refusal::secrecy)?))
         };
@@ -204,7 +244,7 @@ pub fn answer(
                 break;
             }
             // Of several refusals, tell the one that came nearest to an agreement.
-            Err(nearer) if media.kind.eq_ignore_ascii_case("audio") && media.port != 0 => refusal = nearer,
+            Err(nearer) if is_audio(media) => refusal = nearer,
             Err(_) => {}
         }
     }
@@ -268,26 +308,38 @@ pub fn agreed(our_offer: &Local, answer: &SessionDescription) -> Result<Agreed, 
     let Some(media) = answer.media.get(our_offer.lines.audio) else {
         return Err(Refusal::new(304, "no audio in the answer"));
     };
-    usable(answer, media, our_offer)?;
+    usable(answer, media, our_offer.address)?;
     let choice = choose(media, our_offer, None)?;
     let mut agreed = agree(answer, media, our_offer, choice);
+    agreed.session.besides = besides(media, our_offer, choice);
     our_offer.secrecy.agree(answer, media, &mut agreed.session).map_err(Refusal::secrecy)?;
     Ok(agreed)
 }
 
-/// Whether an offer has audio whose protection is allowed, before anything is done for its call.
+/// Whether an offer has audio that [`answer`] would take with these codecs at this address, before anything is done for
+/// its call.
 ///
 /// # Errors
-/// None of its audio is: the offer is to be answered with 488 and this warning.
-pub fn protected(offer: &SessionDescription, secrecy: &Secrecy) -> Result<(), Refusal> {
-    let mut audio =
-        offer.media.iter().filter(|media| media.kind.eq_ignore_ascii_case("audio") && media.port != 0);
-    let Some(first) = audio.next() else { return Ok(()) };
-    let judged = secrecy.answer(offer, first).map(|_| ()).map_err(Refusal::secrecy);
-    judged.or_else(|refusal| match audio.any(|media| secrecy.answer(offer, media).is_ok()) {
-        true => Ok(()),
-        false => Err(refusal),
-    })
+/// It has none: the offer is to be answered with 488 and this warning.
+pub fn fits(
+    offer: &SessionDescription,
+    codecs: &[Codec],
+    address: IpAddr,
+    secrecy: &Secrecy,
+) -> Result<(), Refusal> {
+    let judge = |media: &Media| {
+        usable(offer, media, address)?;
+        first_common(formats(media), codecs).ok_or_else(Refusal::none_in_common)?;
+        secrecy.answer(offer, media).map(|_| ()).map_err(Refusal::secrecy)
+    };
+    let mut judged = Err(Refusal::no_audio());
+    for media in offer.media.iter().filter(|media| is_audio(media)) {
+        judged = judge(media);
+        if judged.is_ok() {
+            break;
+        }
+    }
+    judged
 }
 
 /// What is taken of a stream's formats.
@@ -303,9 +355,9 @@ struct Choice {
 }
 
 /// Whether a stream is audio that could reach us and that we could reach.
-fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), Refusal> {
-    if !media.kind.eq_ignore_ascii_case("audio") || media.port == 0 {
-        return Err(Refusal::new(304, "no audio offered"));
+fn usable(sdp: &SessionDescription, media: &Media, our: IpAddr) -> Result<(), Refusal> {
+    if !is_audio(media) {
+        return Err(Refusal::no_audio());
     }
     if !secrecy::is_known(&media.protocol) {
         return Err(Refusal::new(302, "only RTP/AVP, RTP/SAVP and UDP/TLS/RTP/SAVPF are supported"));
@@ -316,9 +368,7 @@ fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), 
         Some(Host::Address(address)) if address.is_multicast() => {
             Err(Refusal::new(330, "multicast is not available"))
         }
-        Some(Host::Address(address))
-            if address.to_canonical().is_ipv6() != local.address.to_canonical().is_ipv6() =>
-        {
+        Some(Host::Address(address)) if address.to_canonical().is_ipv6() != our.to_canonical().is_ipv6() => {
             Err(Refusal::new(301, "the other version of IP is needed here"))
         }
         _ => Ok(()),
@@ -326,18 +376,21 @@ fn usable(sdp: &SessionDescription, media: &Media, local: &Local) -> Result<(), 
 }
 
 fn choose(media: &Media, local: &Local, prefer: Option<Codec>) -> Result<Choice, Refusal> {
-    let known = || {
-        media.formats.iter().filter_map(|format| {
-            Some((format::codec_of(media, format)?, format::payload_type(format)?, format))
-        })
-    };
-    let (codec, payload_type, format) = known()
-        .find(|(codec, ..)| Some(*codec) == prefer)
-        .or_else(|| first_common(known(), &local.codecs))
-        .ok_or_else(|| Refusal::new(305, "no codec in common"))?;
+    let (codec, payload_type, format) = formats(media)
+        .find(|(codec, ..)| Some(*codec) == prefer && local.codecs.contains(codec))
+        .or_else(|| first_common(formats(media), &local.codecs))
+        .ok_or_else(Refusal::none_in_common)?;
     let dtmf = format::dtmf(media, codec).filter(|_| local.keys.events());
     let comfort = format::comfort(media, codec);
     Ok(Choice { codec, payload_type, dtmf, comfort, opus: format::manner(media, format) })
+}
+
+/// The formats of a stream that we know, with their payload types.
+fn formats(media: &Media) -> impl Iterator<Item = (Codec, u8, &String)> + Clone {
+    media
+        .formats
+        .iter()
+        .filter_map(|format| Some((format::codec_of(media, format)?, format::payload_type(format)?, format)))
 }
 
 /// The first of the offer that we have; but Opus, which costs as much as a hundred others, only where we like nothing
@@ -373,6 +426,7 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         payload_type: choice.payload_type,
         dtmf: choice.dtmf.map(|(payload_type, _)| payload_type),
         dtmf_clock: choice.dtmf.map(|(_, clock)| clock).filter(|&clock| clock != choice.codec.clock_rate()),
+        besides: media::Besides::default(),
         packet_ms: format::packet_ms(media, choice.codec),
         send: local.direction.sends() && !hold,
         receive: local.direction.receives() && their_direction.sends(),
@@ -384,6 +438,26 @@ fn agree(theirs: &SessionDescription, media: &Media, local: &Local, choice: Choi
         comfort: choice.comfort,
     };
     Agreed { session, their_direction, hold }
+}
+
+/// RFC 3264 §6.1, §7: who answers sends by the numbers of our offer, and any codec that their answer names; some send by
+/// their own numbers.
+fn besides(answer: &Media, our_offer: &Local, choice: Choice) -> media::Besides {
+    let mut besides = media::Besides::default();
+    for format in &answer.formats {
+        let known = format::codec_of(answer, format).zip(format::payload_type(format));
+        let Some((codec, theirs)) = known.filter(|(codec, _)| our_offer.codecs.contains(codec)) else {
+            continue;
+        };
+        for number in [codec.payload_type(), theirs] {
+            if number != choice.payload_type {
+                besides.add(number, codec);
+            }
+        }
+    }
+    let offered = choice.dtmf.map(|(theirs, clock)| (theirs, format::offered_dtmf(clock)));
+    besides.dtmf = offered.filter(|(theirs, ours)| theirs != ours).map(|(_, ours)| ours);
+    besides
 }
 
 fn description(local: &Local, media: Vec<Media>, time: (u64, u64)) -> SessionDescription {

@@ -91,7 +91,7 @@ impl Switch {
         for line in self.lines_with_hours() {
             self.line_hours(now, &line, true);
         }
-        self.close_gone_rooms(now);
+        self.adopt_rooms(now);
         self.adopt_trunks(now);
         self.review_subscriptions(now);
         self.adopt_guard(now);

@@ -1,7 +1,6 @@
 //! What happens when a media thread says something.
 
 use crate::media::Event;
-use crate::model::audio::Fault;
 use crate::switch::Switch;
 use crate::switch::call::Listener;
 use crate::switch::flow;
@@ -37,11 +36,12 @@ impl Switch {
             }
             Event::Recorded { record, length, error, .. } => self.recorded(now, record, length, error),
             Event::Figures { stream, stats } => self.audio_counted(stream, stats),
-            Event::Unheard { stream } => self.audio_failed(now, stream, Fault::NothingArrives),
+            Event::Unheard { stream } => self.audio_unheard(now, stream),
             Event::Restored { stream } => self.audio_restored(now, stream),
             Event::Heard { stream, .. } => tracing::debug!(port = stream.port, "first packet heard"),
-            Event::Quiet { stream, .. } => self.audio_failed(now, stream, Fault::NothingReceived),
+            Event::Quiet { stream, cause, .. } => self.audio_quiet(now, stream, cause),
             Event::NotRecorded { record, error } => self.not_recorded(now, record, &error),
+            Event::RecordedAgain { record, missing } => self.recorded_again(now, record, missing),
             Event::Short { thread, late, busy_percent } => {
                 if !self.overload.pressed() {
                     tracing::warn!(

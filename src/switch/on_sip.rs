@@ -167,7 +167,10 @@ impl Switch {
         let srtp = self.srtp_of(&admitted, request, &dialled);
         if let Some(offer) = &offer {
             let secrecy = Secrecy::new(srtp.unwrap_or_default(), false, [0; 32]);
-            negotiate::protected(offer, &secrecy.with_dtls(self.fingerprint, false))
+            let trunk = if let Admitted::Trunk(trunk) = &admitted { Some(trunk) } else { None };
+            let address = self.config.server.external.unwrap_or(hop.local.ip());
+            let secrecy = secrecy.with_dtls(self.fingerprint, false);
+            negotiate::fits(offer, &self.codecs_for(trunk), address, &secrecy)
                 .map_err(|refusal| (488, vec![("Warning", refusal.header())]))?;
         }
         match self.allowed_target(now, request, &admitted, &dialled) {
@@ -559,6 +562,10 @@ impl Switch {
         if let Some(wish) = request.headers.get(&Name::Other("Record".into())) {
             return self.on_record_key(now, leg, &wish);
         }
+        // RFC 6086 §4.2.2: no package was asked for.
+        if request.headers.contains(&Name::Other("Info-Package".into())) {
+            return (469, vec![("Recv-Info", String::new())]);
+        }
         if request.body.is_empty() {
             return (200, Vec::new());
         }
@@ -583,7 +590,7 @@ impl Switch {
         };
         let call = self.legs.get(&leg).map(|of| of.call);
         let (Some(user), Some(call)) = (self.user_of_leg(leg), call) else { return (403, Vec::new()) };
-        match self.order_recording(now, call, order, By::Phone(user.user)) {
+        match self.user_records(now, call, order, user, By::Phone) {
             Ok(()) => (200, Vec::new()),
             Err(why) => {
                 (403, vec![("Warning", format!("399 sentral \"{}\"", why.words().replace('"', "'")))])
@@ -636,9 +643,7 @@ pub(crate) fn offer_of(request: &Request) -> Result<Option<SessionDescription>, 
     }
     let offer = sdp::parse(&request.body)
         .map_err(|error| (400, vec![("Warning", format!("399 sentral \"{error}\""))]))?;
-    if negotiate::offered(&offer).is_empty() {
-        return Err((488, vec![("Warning", Refusal::no_codec().header())]));
-    }
+    negotiate::known(&offer).map_err(|refusal: Refusal| (488, vec![("Warning", refusal.header())]))?;
     Ok(Some(offer))
 }
 
@@ -661,10 +666,35 @@ fn info_key(body: &str) -> Option<(char, Duration)> {
     let text = field("Signal").unwrap_or(body).trim();
     let held = field("Duration").and_then(|held| held.parse().ok()).unwrap_or(0);
     let held = Duration::from_millis(u64::min(held, 500));
+    // The numbers of RFC 4733 §3.2, of which 16 is no key but a flash of the hook.
     let key = match text {
         "10" => '*',
         "11" => '#',
-        _ => text.chars().next()?.to_ascii_uppercase(),
+        "12" => 'A',
+        "13" => 'B',
+        "14" => 'C',
+        "15" => 'D',
+        _ => {
+            let mut signs = text.chars();
+            signs.next().filter(|_| signs.next().is_none())?.to_ascii_uppercase()
+        }
     };
     matches!(key, '0'..='9' | '*' | '#' | 'A'..='D').then_some((key, held))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_info_are_one_sign_or_the_number_of_one() {
+        let numbers = "0123456789*#ABCD".chars().enumerate().map(|(at, key)| (at.to_string(), Some(key)));
+        let signs = ["*", "#", "d", "16", "17", "!", "123", "1 2", ""];
+        let keys = [Some('*'), Some('#'), Some('D'), None, None, None, None, None, None];
+        for (signal, expect) in numbers.chain(signs.map(str::to_owned).into_iter().zip(keys)) {
+            let relay = format!("Signal={signal}\r\nDuration=160\r\n");
+            assert_eq!(info_key(&relay).map(|(key, _)| key), expect, "{relay}");
+            assert_eq!(info_key(&signal).map(|(key, _)| key), expect, "{signal}");
+        }
+    }
 }

@@ -204,6 +204,7 @@ impl Switch {
         let leg = Leg {
             attempt: Some(attempt),
             user: out.user.clone(),
+            number: Some(out.number.clone()),
             srtp: trunk.srtp,
             dtmf: trunk.dtmf,
             private: is_private(gateway.hop.transport),

@@ -40,6 +40,7 @@ impl Switch {
         let Some(leg) = self.legs.get_mut(&party) else { return false };
         leg.call = into;
         leg.attempt = None;
+        leg.number = leg.number.take().or_else(|| facts.number.clone());
         self.mix_follows(from, into);
         if let Some(of) = self.calls.get_mut(&into).filter(|of| of.caller == replaced) {
             let dialled = std::mem::replace(&mut of.facts, facts).dialled;

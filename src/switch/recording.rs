@@ -86,7 +86,7 @@ impl Switch {
             return;
         }
         if let Some(error) = error {
-            tracing::error!(%error, "a message could not be recorded: is the disk full, the data folder writable?");
+            tracing::error!(%error, "a message could not be recorded whole: is the disk full, the data folder writable?");
         }
         let Some(pending) = self.recordings.get_mut(&record) else {
             return self.take_recorded(now, record, length);

@@ -82,11 +82,22 @@ impl Switch {
 
     /// A session timer wants a re-INVITE: the session is offered as it stands.
     pub(crate) fn refresh_session(&mut self, now: Now, dialog: DialogId) {
-        let Some(leg) = self.by_dialog.get(&dialog).copied() else { return };
-        self.next_version(leg);
-        let body = self.make_offer(leg);
-        // In the way of another INVITE it is asked for again.
-        let _ = self.endpoint.reinvite(now, dialog, body);
+        let Some(id) = self.by_dialog.get(&dialog).copied() else { return };
+        let Some(leg) = self.legs.get(&id) else { return };
+        let before = (leg.said.clone(), leg.local.clone());
+        // RFC 4028 §7.4: what was said last, with the same origin; but an offer for DTLS leaves the parts to the other
+        // side (RFC 5763 §5).
+        let dtls = leg.local.as_ref().is_some_and(|local| local.secrecy.offer_dtls().is_some());
+        let body = match leg.said.clone().filter(|_| !dtls) {
+            Some(bytes) => Some(Body { content_type: "application/sdp", bytes }),
+            None => self.make_offer(id),
+        };
+        if self.endpoint.reinvite(now, dialog, body).is_err()
+            && let Some(leg) = self.legs.get_mut(&id)
+        {
+            // In the way of another INVITE it is asked for again: nothing went out.
+            (leg.said, leg.local) = before;
+        }
     }
 
     /// The answer to our re-INVITE.
@@ -102,7 +113,6 @@ impl Switch {
     fn new_session(&mut self, leg: LegId, request: &Request) -> Result<Body, (u16, Extra)> {
         let offer = offer_of(request)?;
         let refused = |refusal: Refusal| (488, vec![("Warning", refusal.header())]);
-        self.next_version(leg);
         let Some(of) = self.legs.get_mut(&leg) else { return Err((481, Vec::new())) };
         let codec = of.codec();
         match offer {
@@ -114,13 +124,6 @@ impl Switch {
                 of.awaiting_answer = true;
                 self.make_offer(leg).ok_or_else(|| refused(Refusal::no_media()))
             }
-        }
-    }
-
-    /// RFC 3264 §8: each description that may differ from the last has a higher version.
-    fn next_version(&mut self, leg: LegId) {
-        if let Some(local) = self.legs.get_mut(&leg).and_then(|of| of.local.as_mut()) {
-            local.version += 1;
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Secrecy {
     browser: bool,
     /// Our part in the DTLS that goes on.
     role: Option<Role>,
+    /// The suite in use whose keys stand in the descriptions, and its tag there.
+    suite: Option<(Suite, u32)>,
 }
 
 /// What protects an agreed stream.
@@ -77,7 +79,16 @@ pub enum Unfit {
 impl Secrecy {
     /// With these rules and a random seed; `private` when signalling is encrypted.
     pub fn new(policy: SrtpPolicy, private: bool, seed: [u8; 32]) -> Secrecy {
-        Secrecy { policy, private, seed, generation: 0, fingerprint: None, browser: false, role: None }
+        Secrecy {
+            policy,
+            private,
+            seed,
+            generation: 0,
+            fingerprint: None,
+            browser: false,
+            role: None,
+            suite: None,
+        }
     }
 
     /// With DTLS by the certificate of this fingerprint; a `browser` is offered nothing else unless the policy says so.
@@ -88,6 +99,20 @@ impl Secrecy {
     /// Takes note of what a session has come to: later offers keep to DTLS, and to the parts in it.
     pub fn keep(&mut self, session: &Session) {
         self.role = session.transport.dtls.map(|terms| terms.role);
+    }
+
+    /// Takes note of the keys of an agreed media, if it has any: later offers keep to SRTP, and offer these first.
+    pub fn keep_suite(&mut self, agreed: Option<&Media>) {
+        let crypto = agreed.and_then(|media| media.cryptos().into_iter().next());
+        self.suite = crypto.and_then(|crypto| Some((Suite::named(&crypto.suite)?, crypto.tag)));
+    }
+
+    /// The suites of our offers and their tags: the one in use first.
+    fn suites(&self) -> impl Iterator<Item = (Suite, u32)> {
+        let used = self.suite;
+        let others = OFFERED.into_iter().filter(move |other| used.is_none_or(|(suite, _)| suite != *other));
+        let tags = (1..).filter(move |other| used.is_none_or(|(_, tag)| tag != *other));
+        used.into_iter().chain(others.zip(tags))
     }
 
     /// What our descriptions say of DTLS and ICE.
@@ -110,6 +135,13 @@ impl Secrecy {
     pub fn offer_dtls(&self) -> Option<Vec<Attribute>> {
         let ours = self.ours().filter(|_| self.offers_dtls())?;
         Some(webrtc::offer(&ours))
+    }
+
+    /// What a stream must know to be found by those who answer an offer of ours for DTLS, before they have answered;
+    /// `None` when our offers are not for it.
+    pub fn unanswered(&self) -> Option<Transport> {
+        let ours = self.ours().filter(|_| self.offers_dtls())?;
+        Some(webrtc::unanswered(&ours))
     }
 
     /// Without SRTP.
@@ -136,11 +168,12 @@ impl Secrecy {
     pub fn offer(&self) -> Vec<Crypto> {
         let wanted = match self.policy {
             _ if self.offers_dtls() => false,
+            _ if self.suite.is_some() => true,
             SrtpPolicy::Required => true,
             SrtpPolicy::Optional => self.private,
             SrtpPolicy::Off | SrtpPolicy::Dtls => false,
         };
-        let suites = OFFERED.into_iter().zip(1..).filter(|_| wanted);
+        let suites = self.suites().filter(|_| wanted);
         suites.map(|(suite, tag)| self.crypto(suite, tag)).collect()
     }
 
@@ -159,12 +192,15 @@ impl Secrecy {
         if self.policy == SrtpPolicy::Off {
             return if demanded { Err(Unfit::Off) } else { Ok(Shield::Plain) };
         }
-        let theirs: Vec<(Master, u32, Suite)> = offered.cryptos().iter().filter_map(usable).collect();
+        let offers = offered.cryptos();
+        let theirs = offers.iter().filter_map(|crypto| Some((usable(crypto)?, crypto.mki)));
         // RFC 4568 §7.1.2: one of them, with its tag; the one that we like best.
-        let best = theirs.iter().min_by_key(|(_, _, suite)| *suite);
-        if let Some((receive, tag, suite)) = best.filter(|_| !dtls && self.policy != SrtpPolicy::Dtls) {
-            let keys = Keys { send: self.master(*suite), receive: receive.clone() };
-            return Ok(Shield::Described(self.crypto(*suite, *tag), keys));
+        let best = theirs.min_by_key(|((_, _, suite), _)| *suite);
+        if let Some(((receive, tag, suite), mki)) = best.filter(|_| !dtls && self.policy != SrtpPolicy::Dtls)
+        {
+            // Who puts an identifier into each packet is best understood with one in ours.
+            let keys = Keys { send: self.master(suite).identified(mki), receive };
+            return Ok(Shield::Described(Crypto { mki, ..self.crypto(suite, tag) }, keys));
         }
         if dtls || webrtc::has_fingerprint(offer, offered) {
             let ours = self.ours().ok_or(Unfit::Off)?;
@@ -199,18 +235,19 @@ impl Secrecy {
         let Some(theirs) = cryptos.first().filter(|_| self.offers()) else {
             return match self.policy {
                 SrtpPolicy::Required => Err(Unfit::Required),
+                _ if self.suite.is_some() => Err(Unfit::Required),
                 _ if dtls || is_secure(&answered.protocol) => Err(Unfit::NoSuite),
                 SrtpPolicy::Optional | SrtpPolicy::Off | SrtpPolicy::Dtls => Ok(()),
             };
         };
         let (receive, tag, suite) = usable(theirs).ok_or(Unfit::NoSuite)?;
-        let offered = OFFERED.into_iter().zip(1..).any(|ours| ours == (suite, tag));
+        let offered = self.suites().any(|ours| ours == (suite, tag));
         session.srtp = Some(Keys { send: self.master(suite), receive });
         offered.then_some(()).ok_or(Unfit::NoSuite)
     }
 
     fn crypto(&self, suite: Suite, tag: u32) -> Crypto {
-        Crypto { tag, suite: suite.name().to_owned(), key: self.master(suite).bytes().to_vec() }
+        Crypto { tag, suite: suite.name().to_owned(), key: self.master(suite).bytes().to_vec(), mki: None }
     }
 
     /// Our key of a suite, which takes what it needs of 64 octets.
@@ -242,7 +279,8 @@ impl fmt::Debug for Secrecy {
 /// Whether the other side has taken new keys or has begun ICE anew (RFC 8839 §4.4.1.1.1), so that ours must be new too.
 pub fn is_renewed(old: &Session, new: &Session) -> bool {
     let key = |session: &Session| session.srtp.as_ref().map(|keys| keys.receive.clone());
-    let agent = |session: &Session| session.transport.ice.as_ref().map(|terms| terms.their_ufrag.clone());
+    let agent =
+        |session: &Session| session.transport.ice.as_ref().and_then(|terms| terms.their_ufrag.clone());
     key(old).is_some_and(|of| Some(of) != key(new)) || agent(old).is_some_and(|of| Some(of) != agent(new))
 }
 
@@ -261,5 +299,5 @@ pub fn is_known(protocol: &str) -> bool {
 /// Their key, when its suite is known and its length right.
 fn usable(crypto: &Crypto) -> Option<(Master, u32, Suite)> {
     let suite = Suite::named(&crypto.suite).filter(|suite| suite.master_bytes() == crypto.key.len())?;
-    Some((Master::new(suite, &crypto.key)?, crypto.tag, suite))
+    Some((Master::new(suite, &crypto.key)?.identified(crypto.mki), crypto.tag, suite))
 }

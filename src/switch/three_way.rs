@@ -47,6 +47,7 @@ impl Switch {
         let about = self.calls.get(&talk.call).and_then(|of| of.consultation.as_ref()).map(|of| of.about);
         let about = about.filter(|about| self.calls.contains_key(about)).ok_or(Refusal::NothingHeld)?;
         self.mixes.entry(talk.call).or_default().with = Some(about);
+        self.join_recordings(about, talk.call);
         // Supervisors of the one hear all three.
         self.mix_follows(about, talk.call);
         self.remix(talk.call);

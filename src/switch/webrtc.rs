@@ -129,11 +129,21 @@ pub fn offer(ours: &Ours) -> Vec<Attribute> {
     attributes
 }
 
+/// What our offer is held to before it is answered: their checks may come first.
+pub fn unanswered(ours: &Ours) -> Transport {
+    let ice = ice::Terms {
+        ufrag: Arc::clone(&ours.ufrag),
+        password: Arc::clone(&ours.password),
+        their_ufrag: None,
+    };
+    Transport { rtcp_mux: true, ice: Some(ice), ..Transport::default() }
+}
+
 fn transport(theirs: Theirs, ours: &Ours, role: Role) -> Transport {
     let ice = theirs.ufrag.map(|their_ufrag| ice::Terms {
         ufrag: Arc::clone(&ours.ufrag),
         password: Arc::clone(&ours.password),
-        their_ufrag,
+        their_ufrag: Some(their_ufrag),
     });
     let dtls = Some(dtls::Terms { role, fingerprint: theirs.fingerprint });
     Transport { rtcp_mux: theirs.rtcp_mux, ice, dtls, signaling: None }

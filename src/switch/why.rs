@@ -8,6 +8,8 @@ use crate::model::event::Event;
 use crate::model::event::Passed;
 use crate::model::report::WhyLine;
 use crate::model::server::Language;
+use crate::switch::one_way;
+use crate::switch::one_way::by;
 
 /// Tells the events of one call, in order.
 pub fn tell(events: &[Event], language: Language) -> Vec<WhyLine> {
@@ -120,6 +122,17 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
         "recording.paused" => say("Opptaket er på pause".into(), "Recording is paused".into()),
         "recording.resumed" => say("Opptaket fortsetter".into(), "Recording goes on".into()),
         "recording.moved" => say("Opptaket følger med hit".into(), "The recording goes on here".into()),
+        "recording.failed" => say(
+            format!("Opptaket kan ikke skrives: {}", event.why),
+            format!("The recording cannot be written: {}", event.why),
+        ),
+        "recording.restored" => {
+            let long = seconds(of.length_ms);
+            say(
+                format!("Opptaket skrives igjen; {long} s av det er stillhet"),
+                format!("The recording is written again; {long} s of it are silence"),
+            )
+        }
         "recording.ready" => {
             let (long, file) = (seconds(of.length_ms), of.file.as_deref().unwrap_or_default());
             say(format!("Opptak på {long} s: {file}"), format!("A recording of {long} s: {file}"))
@@ -137,7 +150,10 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
             format!("Linjen feilet, neste prøves ({})", event.why),
             format!("The trunk failed, the next is tried ({})", event.why),
         ),
-        "audio.one_way" => one_way(event, language),
+        "audio.one_way" => {
+            let told = one_way::told(event, language);
+            say(format!("Enveis lyd: {told}"), format!("One-way audio: {told}"))
+        }
         "audio.restored" => {
             let by = by(of.by.as_deref().unwrap_or_default(), language);
             say(format!("Lyden går begge veier igjen ({by})"), format!("Audio goes both ways again ({by})"))
@@ -148,27 +164,6 @@ fn sentence(event: &Event, of_call: &[Event], language: Language) -> String {
             let code = event.code();
             let (known, rest) = (reason(code, language), why.get(code.len()..).unwrap_or_default());
             format!("{}: {known}{rest}", event.event)
-        }
-    }
-}
-
-/// Audio goes one way, and who is at fault.
-fn one_way(event: &Event, language: Language) -> String {
-    let by = by(event.fields.by.as_deref().unwrap_or_default(), language);
-    match (event.code(), language) {
-        ("nothing_received", Language::Nb) => {
-            format!("Enveis lyd: det kommer ingen lyd fra {by}. Se etter NAT og brannmur der")
-        }
-        ("nothing_received", Language::En) => {
-            format!("One-way audio: nothing comes from {by}. Look at NAT and firewalls there")
-        }
-        (_, Language::Nb) => {
-            format!("Enveis lyd: {by} melder at lyden vår ikke kommer fram. Se etter NAT og brannmur der")
-        }
-        (_, Language::En) => {
-            format!(
-                "One-way audio: {by} reports that our audio does not arrive. Look at NAT and firewalls there"
-            )
         }
     }
 }
@@ -311,18 +306,6 @@ pub fn reason(code: &str, language: Language) -> &str {
         Language::Nb => nb,
         Language::En => en,
     })
-}
-
-fn by(who: &str, language: Language) -> &str {
-    match (who, language) {
-        ("caller", Language::Nb) => "innringeren",
-        ("caller", Language::En) => "the caller",
-        ("callee", Language::Nb) => "den som ble ringt",
-        ("callee", Language::En) => "who was called",
-        ("system", Language::Nb) => "sentralen",
-        ("system", Language::En) => "the exchange",
-        (other, _) => other,
-    }
 }
 
 fn seconds(ms: Option<u64>) -> u64 {

@@ -1,6 +1,6 @@
 //! Wrong PINs in a row: told to the store, so that a restart opens no lock, and taken back from it.
 //!
-//! There are at most as many as there are users and boxes in the configuration; what of the store belongs to nobody
+//! There are at most as many as there are users, boxes and rooms in the configuration; what of the store belongs to nobody
 //! is passed over. How many are too many, and for how long, is decided where the PIN is asked for.
 
 use std::time::Duration;
@@ -28,6 +28,7 @@ impl Switch {
         let company = match &of {
             PinOf::Service(user) | PinOf::Desk(user) => &user.company,
             PinOf::Mailbox(mailbox) => &mailbox.company,
+            PinOf::Room(room) => &room.company,
         };
         let Some(company) = self.config.companies.get(company) else { return };
         match of {
@@ -40,7 +41,10 @@ impl Switch {
             PinOf::Mailbox(mailbox) if company.mailboxes.contains_key(&mailbox.mailbox) => {
                 self.mailboxes.restore_tries(mailbox, times, at);
             }
-            PinOf::Service(_) | PinOf::Desk(_) | PinOf::Mailbox(_) => {}
+            PinOf::Room(room) if company.rooms.contains_key(&room.room) => {
+                self.conferences.restore_pin_tries(room, times, at);
+            }
+            PinOf::Service(_) | PinOf::Desk(_) | PinOf::Mailbox(_) | PinOf::Room(_) => {}
         }
     }
 }

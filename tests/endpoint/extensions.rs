@@ -223,6 +223,72 @@ fn a_session_is_refreshed_at_half_time_by_who_was_chosen() {
     }
 }
 
+/// A session of 600 s that `by` refreshes by re-INVITE, just before it does; the dialogs of A and B.
+fn refreshed_by(by: usize) -> (Net, [DialogId; 2]) {
+    let mut net = Net::new();
+    let seconds = if by == A { [600, 1800] } else { [0, 600] };
+    with_timer(&mut net, seconds, "INVITE");
+    let mut call = net.call();
+    if by == B {
+        call.extra.push(("Session-Expires", "600;refresher=uas".to_owned()));
+        call.extra.push(("Supported", "timer".to_owned()));
+    }
+    let calling = net.order(A, |it, now| it.invite(now, call));
+    net.run(Duration::ZERO);
+    let called = dialog(&net.take(B)[0]).unwrap();
+    accept(&mut net, calling, called);
+    net.run(300 * SECOND - MS);
+    net.take(A);
+    net.take(B);
+    (net, [calling, called])
+}
+
+#[test]
+fn a_refresh_that_is_refused_for_good_is_tried_once_more() {
+    let (mut net, dialogs) = refreshed_by(A);
+    let begun = net.elapsed() + MS;
+    let mut tries = Vec::new();
+    for _ in 0..3_100 {
+        net.run(100 * MS);
+        for event in net.take(A) {
+            if let Event::Refresh { dialog } = event
+                && net.order(A, |it, now| it.reinvite(now, dialog, Some(offer()))).is_ok()
+            {
+                tries.push((net.elapsed() - begun).as_secs());
+                net.run(Duration::ZERO);
+                net.order(B, |it, now| it.reject(now, dialogs[B], 488, Extra::new()));
+            }
+        }
+    }
+    assert_eq!(tries, [0, 150]);
+    assert_eq!(net.count(B, "BYE"), 1, "the session is over");
+    net.finish();
+}
+
+#[test]
+fn after_glare_who_made_the_call_id_waits_longer() {
+    for (by, least, most) in [(A, 2_100, 4_000), (B, 0, 2_000)] {
+        let (mut net, dialogs) = refreshed_by(by);
+        net.run(MS);
+        assert_eq!(net.told(by), ["Refresh"]);
+        for round in 0..20 {
+            net.order(by, |it, now| it.reinvite(now, dialogs[by], Some(offer()))).unwrap();
+            net.run(Duration::ZERO);
+            net.order(1 - by, |it, now| it.reject(now, dialogs[1 - by], 491, Extra::new()));
+            let refused = net.elapsed();
+            net.run(Duration::ZERO);
+            while !net.told(by).contains(&"Refresh".to_owned()) {
+                net.run(10 * MS);
+            }
+            let waited = (net.elapsed() - refused).as_millis();
+            // The clock steps by 10 ms.
+            assert!((least..=most + 10).contains(&waited), "round {round}: {waited} ms");
+        }
+        net.order(A, |it, now| it.bye(now, dialogs[A], Extra::new()));
+        net.finish();
+    }
+}
+
 #[test]
 fn a_session_that_nobody_refreshes_ends_on_both_sides() {
     let mut net = Net::new();

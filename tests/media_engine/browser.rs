@@ -183,6 +183,9 @@ struct Net {
     events: Vec<Event>,
     rng: Rng,
     loss: usize,
+    /// Somebody puts datagrams of their own before each one of the browser's handshake, whose first flight comes in pieces
+    /// and the wrong way round.
+    meddled: Option<u32>,
 }
 
 impl Net {
@@ -200,6 +203,7 @@ impl Net {
             events: Vec::new(),
             rng: Rng::from_seed(seed),
             loss,
+            meddled: None,
         };
         let fingerprint = net.browser.fingerprint();
         net.order(Command::Open { stream: A, session: of_browser(role, fingerprint) });
@@ -290,11 +294,37 @@ impl Net {
             self.carry();
             self.browser.tick(self.now);
             for bytes in std::mem::take(&mut self.browser.to_send) {
+                if let Some(meddled) = self.meddled.filter(|_| (20..=63).contains(&bytes[0])) {
+                    self.meddled = Some(meddled + 1);
+                    self.meddle();
+                    if meddled == 0 {
+                        let first = 13 + usize::from(u16::from_be_bytes([bytes[11], bytes[12]]));
+                        let (head, rest) = bytes.split_at(first);
+                        [rest, head]
+                            .iter()
+                            .filter(|piece| !piece.is_empty())
+                            .for_each(|piece| self.come(A, ANN, piece));
+                        continue;
+                    }
+                }
                 if self.rng.below(100) >= self.loss {
                     self.come(A, ANN, &bytes);
                 }
             }
         }
+    }
+
+    /// Junk that looks like a handshake, a fatal alert, and a record of nothing, from the browser's own address.
+    fn meddle(&mut self) {
+        let record = |kind, body: &[u8]| {
+            [&[kind, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, body.len() as u8], body].concat()
+        };
+        for _ in 0..70 {
+            self.come(A, ANN, &record(22, &[1, 2, 3, 4]));
+        }
+        self.come(A, ANN, &record(21, &[2, 40]));
+        self.come(A, ANN, &record(22, &[14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+        self.come(A, ANN, &record(23, &[]));
     }
 
     fn secured(&self) -> bool {
@@ -306,7 +336,7 @@ fn of_browser(role: Role, fingerprint: Fingerprint) -> Session {
     let ice = ice::Terms {
         ufrag: "ours".into(),
         password: "a-password-that-is-ours".into(),
-        their_ufrag: "brow".into(),
+        their_ufrag: Some("brow".into()),
     };
     let transport = Transport {
         rtcp_mux: true,
@@ -352,6 +382,66 @@ fn a_browser_and_a_phone_hear_each_other_whoever_begins_and_whatever_is_lost() {
         assert_eq!((net.browser.clear, &net.elsewhere[..]), (0, &[][..]));
         net.order(Command::Close { stream: A });
         assert!(net.hands.is_empty(), "the worker forgets it");
+    }
+}
+
+/// Its first check and its first flight come before its answer, which still has a way to go by SIP.
+#[test]
+fn a_browser_that_is_called_is_answered_before_its_answer_has_come() {
+    for same in [true, false] {
+        let mut net = Net::new(Role::Passive, 0, 9);
+        net.order(Command::Close { stream: A });
+        let a = StreamId { generation: 2, ..A };
+        let fingerprint = net.browser.fingerprint();
+        let answered = of_browser(Role::Passive, fingerprint);
+        let ice = answered.transport.ice.clone().map(|ice| ice::Terms { their_ufrag: None, ..ice });
+        let transport = Transport { rtcp_mux: true, ice, ..Transport::default() };
+        let session = Session { send: false, receive: false, transport, ..Session::default() };
+        net.order(Command::Open { stream: a, session });
+        net.order(Command::Base { stream: a, base: Base::Peer(B) });
+        net.run(300);
+        assert!(net.browser.nominated, "its checks are answered");
+        net.bob(1, &[3; 160]);
+        let plain = [&header(8, 1, 160).bytes()[..], &[1; 160]].concat();
+        net.come(A, ANN, &plain);
+        assert_eq!((net.browser.clear, net.to_bob.len()), (0, 0), "nothing in the clear, either way");
+        assert!(net.hands.is_empty(), "with whom there will be keys is not known");
+        if !same {
+            // The answer is of somebody else: what was checked before it counts for nothing.
+            let ice = answered
+                .transport
+                .ice
+                .clone()
+                .map(|ice| ice::Terms { their_ufrag: Some("else".into()), ..ice });
+            let transport = Transport { ice, ..answered.transport.clone() };
+            net.order(Command::Modify { stream: a, session: Session { transport, ..answered } });
+            net.run(2000);
+            assert!(
+                net.hands.is_empty()
+                    && net.events.iter().all(|event| !matches!(event, Event::Secured { .. }))
+            );
+            continue;
+        }
+        net.order(Command::Modify { stream: a, session: answered });
+        assert_eq!(net.hands.len(), 1, "its first flight was kept: it need not be repeated");
+        net.run(30);
+        assert!(net.browser.srtp.is_some(), "keys at once");
+        net.bob(2, &[4; 160]);
+        assert_eq!(net.browser.heard.last(), Some(&vec![4; 160]));
+    }
+}
+
+#[test]
+fn who_puts_datagrams_between_ends_no_handshake() {
+    for (role, seed) in [(Role::Passive, 9), (Role::Active, 10)] {
+        let mut net = Net::new(role, 0, seed);
+        net.meddled = Some(0);
+        net.run(10_000);
+        let failed = net.events.iter().find(|event| matches!(event, Event::Unsecured { .. }));
+        assert!(net.secured() && failed.is_none(), "{role:?}: {failed:?}");
+        assert!(net.meddled > Some(1), "it was meddled with");
+        net.bob(1, &[3; 160]);
+        assert_eq!(net.browser.heard.last(), Some(&vec![3; 160]), "{role:?}");
     }
 }
 

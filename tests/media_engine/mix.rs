@@ -258,6 +258,29 @@ fn whispers_reach_one_and_who_is_muted_nobody() {
 }
 
 #[test]
+fn a_whisper_that_ends_is_heard_by_nobody_else() {
+    let ends: [fn(&mut Room); 3] = [
+        |room| room.voice(0, Voice::Nobody),
+        // Who was whispered to leaves the mix.
+        |room| {
+            let stream = room.people[1].stream;
+            room.rig.command(Command::Base { stream, base: Base::Silence });
+        },
+        |room| room.voice(0, Voice::Only(room.people[2].stream)),
+    ];
+    for (row, end) in ends.into_iter().enumerate() {
+        let mut room = Room::of(4, Codec::Pcma, |at| (at == 0).then_some(tone(0)));
+        let stream = room.people[1].stream;
+        room.voice(0, Voice::Only(stream));
+        room.run(60);
+        end(&mut room);
+        let sent = room.run(20);
+        let (samples, _) = room.heard(&sent, 3);
+        assert!(samples.iter().all(|sample| sample.abs() < 20), "row {row}");
+    }
+}
+
+#[test]
 fn coming_and_going_make_no_click() {
     let mut room = Room::of(3, Codec::Pcma, |at| (at > 0).then_some(250.0));
     room.run(60);

@@ -147,7 +147,7 @@ fn any_command(rng: &mut Rng, stream: StreamId) -> Command {
             ice: (rng.below(4) == 0).then(|| ice::Terms {
                 ufrag: "ours".into(),
                 password: "of-ours".into(),
-                their_ufrag: "brow".into(),
+                their_ufrag: Some("brow".into()),
             }),
             dtls: (rng.below(4) == 0).then(|| dtls::Terms {
                 role: [dtls::Role::Active, dtls::Role::Passive][rng.below(2)],

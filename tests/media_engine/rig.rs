@@ -222,11 +222,16 @@ impl Rig {
 
     /// The one recording, whole, and the length that was told.
     pub(crate) fn recorded(&self) -> (Vec<i16>, u64) {
+        self.recorded_at(8000)
+    }
+
+    /// The same of one at so many hertz.
+    pub(crate) fn recorded_at(&self, hertz: u32) -> (Vec<i16>, u64) {
         let mut all = Vec::new();
         let mut told = 0;
         for chunk in &self.chunks {
             match chunk {
-                Chunk::Begin { rate, .. } => assert_eq!(*rate, 8000),
+                Chunk::Begin { rate, .. } => assert_eq!(*rate, hertz),
                 Chunk::Audio { at, samples, .. } => {
                     assert_eq!(*at, all.len() as u64);
                     all.extend(samples);

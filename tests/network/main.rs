@@ -15,11 +15,13 @@ mod browser;
 mod crash;
 mod daemon;
 mod dns;
+mod doctor;
 mod figures;
 mod forward;
 mod golden;
 #[path = "../golden/mod.rs"]
 mod golden_rows;
+mod one_way;
 mod phones;
 mod proxy;
 mod recording;

@@ -170,7 +170,9 @@ fn a_daemon_that_is_killed_leaves_files_that_can_be_read() {
         assert_tone(&right, rate, 1, 1000.0, 440.0);
         let daemon = site.start();
         let listed = site.ask(&["recordings"]).expect("the daemon answers");
-        assert!(listed[0]["length_ms"].is_null(), "{listed}");
+        let told = listed[0]["length_ms"].as_u64().expect("as long as its file");
+        let in_file = left.len() as u64 * 1000 / u64::from(rate);
+        assert!(told.abs_diff(in_file) < 50, "{told} ms told, {in_file} in the file");
         daemon.end();
     }
 }
@@ -193,15 +195,25 @@ fn a_full_disk_is_an_alarm_and_the_call_goes_on() {
     });
     let calls = site.ask(&["calls"]).expect("the daemon answers");
     assert_eq!(calls["calls"][0]["state"], "talking", "{calls}");
+    let before = fs::metadata(file).expect("there").len();
     limit(&daemon, "unlimited:unlimited");
+    // It goes on by itself, and what was said meanwhile is silence.
+    wait_for_bytes(file, before + 5 * 32_000);
     anna.order("hangup", "");
-    wait_until("the call is over", PATIENCE, || {
-        (site.ask(&["cdr"])?[0]["result"] == "answered").then_some(())
+    let record = wait_until("the call is over", PATIENCE, || {
+        let record = site.ask(&["cdr"])?[0].clone();
+        (record["result"] == "answered").then_some(record)
     });
+    let trouble = record["recording_trouble"].as_str().expect("the record says so");
+    assert!(trouble.contains("cannot write the recording") && trouble.contains("s are silence"), "{trouble}");
     let (left, right, rate) = read(file);
-    assert!(left.len() > rate as usize, "what was written before can be read");
-    assert_tone(&left, rate, 0, 440.0, 1000.0);
-    assert_tone(&right, rate, 0, 1000.0, 440.0);
+    let last = left.len() / rate as usize - 2;
+    for second in [0, last] {
+        assert_tone(&left, rate, second, 440.0, 1000.0);
+        assert_tone(&right, rate, second, 1000.0, 440.0);
+    }
+    let talk_s = record["talk_ms"].as_u64().expect("a number") / 1000;
+    assert!((left.len() as u64 / u64::from(rate)).abs_diff(talk_s) <= 2, "the file is as long as the talk");
     drop((anna, bo));
     daemon.end();
 }

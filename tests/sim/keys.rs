@@ -178,7 +178,10 @@ fn what_is_no_key_is_refused_and_a_phone_of_the_other_kind_is_understood() {
         ("9", "9"),
         ("Signal=\r\n", ""),
         ("hello", ""),
-        ("Signal=99999\r\nDuration=99999999999999999999\r\n", "9"),
+        ("Signal=9\r\nDuration=99999999999999999999\r\n", "9"),
+        ("Signal=99999\r\n", ""),
+        ("Signal=12\r\n", "A"),
+        ("Signal=16\r\n", ""),
     ] {
         let before = world.stream_to(audio).unwrap().1.keys.len();
         let body = Body { content_type: "application/dtmf-relay", bytes: text.into() };
@@ -187,6 +190,25 @@ fn what_is_no_key_is_refused_and_a_phone_of_the_other_kind_is_understood() {
         world.phones[carrier].timeout(now);
         world.run(S);
         assert_eq!(&world.stream_to(audio).unwrap().1.keys[before..], expect, "{text:?}");
+    }
+    world.finish();
+}
+
+#[test]
+fn info_of_a_package_that_nobody_asked_for_is_refused() {
+    let mut world = World::new(791);
+    let (carrier, kari) = (world.carrier(), world.registered("kari"));
+    let call = world.phones[carrier].call(world.now, "+4736000101", false);
+    world.until("Kari answers", 5 * S, |w| w.phones[kari].line(&Stage::Up).is_some());
+    for body in [None, Some(Body { content_type: "application/dtmf-relay", bytes: "Signal=5\r\n".into() })] {
+        let extra = vec![("Info-Package", "infoDtmf".to_owned())];
+        let now = world.now;
+        world.phones[carrier].endpoint.request_in(now, call, Method::Info, extra, body).unwrap();
+        world.phones[carrier].timeout(now);
+        world.run(S);
+        assert_eq!(world.phones[carrier].registered, Some(469));
+        let told = &world.phones[carrier].granted;
+        assert!(told.iter().any(|(name, value)| name == "Recv-Info" && value.is_empty()), "{told:?}");
     }
     world.finish();
 }

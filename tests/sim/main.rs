@@ -33,6 +33,7 @@ mod inbox;
 mod keys;
 mod mobile;
 mod mobile_swarm;
+mod offers;
 mod pair;
 mod park;
 mod pauses;

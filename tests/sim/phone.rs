@@ -68,7 +68,7 @@ pub struct Line {
     pub from: String,
     /// The INVITE of an incoming call.
     pub invite: Option<sip::Request>,
-    /// Our INVITE had no offer.
+    /// Our last INVITE had no offer.
     pub late: bool,
     /// We have cancelled: a 200 that crosses the CANCEL is hung up.
     pub cancelled: bool,
@@ -108,6 +108,8 @@ pub struct Phone {
     pub web: Option<&'static str>,
     /// Session descriptions of the answers that it got.
     pub answers: Vec<String>,
+    /// Session descriptions of the re-INVITEs that it got.
+    pub offers: Vec<String>,
     /// Its TCP connection to the server, if it does not speak UDP.
     pub connection: Option<ConnectionId>,
     pub lines: HashMap<DialogId, Line>,
@@ -147,6 +149,7 @@ impl Phone {
             events: true,
             web: None,
             answers: Vec::new(),
+            offers: Vec::new(),
             connection: None,
             lines: HashMap::new(),
             endpoint: Endpoint::new(settings, rng),
@@ -394,7 +397,15 @@ impl Phone {
     pub fn hold(&mut self, now: Now, dialog: DialogId, on: bool) {
         let audio = self.lines[&dialog].audio;
         let body = self.sdp(audio, if on { "sendonly" } else { "sendrecv" });
-        self.endpoint.reinvite(now, dialog, Some(body)).expect("nothing else is in progress");
+        self.reoffer(now, dialog, Some(body));
+    }
+
+    /// Sends a re-INVITE; without a body it asks for an offer.
+    pub fn reoffer(&mut self, now: Now, dialog: DialogId, body: Option<Body>) {
+        if let Some(line) = self.lines.get_mut(&dialog) {
+            line.late = body.is_none();
+        }
+        self.endpoint.reinvite(now, dialog, body).expect("nothing else is in progress");
         self.settle(now);
     }
 
@@ -402,6 +413,9 @@ impl Phone {
     pub fn try_hold(&mut self, now: Now, dialog: DialogId, on: bool) -> bool {
         let audio = self.lines[&dialog].audio;
         let body = self.sdp(audio, if on { "sendonly" } else { "sendrecv" });
+        if let Some(line) = self.lines.get_mut(&dialog) {
+            line.late = false;
+        }
         let sent = self.endpoint.reinvite(now, dialog, Some(body)).is_ok();
         self.settle(now);
         sent
@@ -563,7 +577,8 @@ impl Phone {
                 self.log(dialog, "bye".into());
                 self.over(dialog, 0);
             }
-            Event::Reoffer { dialog, .. } => {
+            Event::Reoffer { dialog, request } => {
+                self.offers.push(String::from_utf8_lossy(&request.body).into_owned());
                 let audio = self.lines.get(&dialog).map(|line| line.audio);
                 if let Some(audio) = audio {
                     let body = self.sdp(audio, "sendrecv");
@@ -571,7 +586,9 @@ impl Phone {
                 }
             }
             Event::Refresh { dialog } => {
-                if let Some(audio) = self.lines.get(&dialog).map(|line| line.audio) {
+                if let Some(line) = self.lines.get_mut(&dialog) {
+                    line.late = false;
+                    let audio = line.audio;
                     let body = self.sdp(audio, "sendrecv");
                     let _ = self.endpoint.reinvite(now, dialog, Some(body));
                 }
@@ -584,7 +601,9 @@ impl Phone {
                     .unwrap_or("a=sendrecv")
                     .to_owned();
                 self.log(dialog, direction);
-                self.endpoint.ack(now, dialog, None);
+                let late = self.lines.get(&dialog).filter(|line| line.late).map(|line| line.audio);
+                let body = late.map(|audio| self.sdp(audio, "sendrecv"));
+                self.endpoint.ack(now, dialog, body);
             }
             Event::Request { transaction, request, .. } => {
                 self.received.push(request);

@@ -262,6 +262,96 @@ fn an_attended_transfer_takes_the_recording_along() {
     world.finish();
 }
 
+/// A company that records everything and asks who calls its main number; the caller talks with Kari and has keyed `said`.
+fn asked(seed: u64, said: char) -> (World, usize, usize, DialogId, DialogId) {
+    let flow = "[flows.ask]\nname = \"Spør\"\nstart = \"s\"\n[flows.ask.steps]\ns = { consent = \"welcome\", accepted = \"user:kari\", declined = \"user:kari\" }\n[flows.main]\n";
+    let company = "number = \"+4736000100\"\nrecord = \"all\"\nfeature_keys = \"all\"\n[recordings]\nannounce = false\n";
+    let mut world = world(
+        seed,
+        &[
+            ("number = \"+4736000100\"\n", company),
+            ("\"+4736000110\" = \"queue:sales\"", "\"+4736000110\" = \"flow:ask\""),
+            ("[flows.main]\n", flow),
+        ],
+    );
+    let (carrier, kari) = (world.carrier(), world.registered("kari"));
+    let call = world.phones[carrier].call(world.now, SALES, false);
+    world.until("the flow answers", S, |w| w.phones[carrier].lines[&call].stage == Stage::Up);
+    world.run(S);
+    let audio = world.phones[carrier].lines[&call].audio;
+    world.key(audio, said);
+    world.until("Kari answers", 10 * S, |w| w.phones[kari].line(&Stage::Up).is_some());
+    world.run(S);
+    let line = world.phones[kari].line(&Stage::Up).unwrap();
+    (world, carrier, kari, call, line)
+}
+
+#[test]
+fn what_the_caller_said_to_being_recorded_goes_with_them() {
+    for (row, said) in ['2', '1'].into_iter().enumerate() {
+        let (mut world, _, kari, _, line) = asked(850 + row as u64, said);
+        let ola = world.registered("ola");
+        let recorded = || if said == '1' { 1 } else { 0 };
+        assert_eq!(world.taped.len(), recorded(), "{said}");
+        world.phones[kari].hold(world.now, line, true);
+        world.run(S);
+        let second = world.phones[kari].call(world.now, "102", false);
+        world.until("Ola answers", 5 * S, |w| w.phones[ola].line(&Stage::Up).is_some());
+        world.run(S);
+        assert_eq!(world.taped.len(), recorded() + 1, "two colleagues are recorded");
+        let replaces = world.phones[kari].replaces(second);
+        let escaped = replaces.replace(';', "%3B").replace('=', "%3D").replace('@', "%40");
+        world.phones[kari].refer(world.now, line, &format!("sip:102@prove.example?Replaces={escaped}"));
+        world.run(5 * S);
+        let running = tapes(&world).iter().filter(|tape| tape.length.is_none()).count();
+        assert_eq!((running, world.taped.len()), (recorded(), recorded() + 1), "{said}");
+        let why = order(&mut world, RecordOrder::Start);
+        let words = if said == '1' { "being recorded" } else { "has said no" };
+        assert!(matches!(&why, Answered::Refused { why, .. } if why.contains(words)), "{why:?}");
+        world.finish();
+    }
+}
+
+#[test]
+fn a_three_way_with_somebody_who_said_no_is_not_recorded() {
+    let (mut world, _, kari, _, line) = asked(852, '2');
+    let ola = world.registered("ola");
+    let audio = world.phones[kari].lines[&line].audio;
+    let press = |world: &mut World, keys: &str| {
+        for key in keys.chars() {
+            world.key(audio, key);
+            world.run(200 * MS);
+        }
+        world.run(2 * S);
+    };
+    press(&mut world, "*2102#");
+    world.until("Ola answers", 5 * S, |w| w.phones[ola].line(&Stage::Up).is_some());
+    world.run(S);
+    assert_eq!(world.taped.len(), 1, "two colleagues are recorded");
+    press(&mut world, "*3");
+    assert!(tapes(&world)[0].length.is_some(), "no longer, when the caller hears and is heard");
+    world.run(5 * S);
+    assert_eq!(world.taped.len(), 1);
+    world.finish();
+}
+
+#[test]
+fn a_call_that_goes_on_to_a_private_number_is_recorded_no_longer() {
+    let mut world =
+        recording(853, "[recordings]\nannounce = false\nprivate = [\"+4736000555\"]\nformat = \"wav\"\n");
+    let kari = world.registered("kari");
+    let (carrier, call, line) = talk(&mut world, KARI, kari);
+    world.run(S);
+    assert!(tapes(&world)[0].length.is_none());
+    world.phones[kari].refer(world.now, line, "sip:+4736000555@prove.example");
+    world.run(5 * S);
+    let up = world.phones[carrier].lines.values().filter(|line| line.stage == Stage::Up).count();
+    assert_eq!(up, 2, "{call:?} talks with the private number");
+    assert!(tapes(&world)[0].length.is_some());
+    assert_eq!(events(&world)[1], "recording.refused private");
+    world.finish();
+}
+
 #[test]
 fn who_stays_when_the_recorded_caller_leaves_keeps_their_side() {
     // Kari calls Ola, and sends him on to Sara: Kari's stream was tapped, then Ola's, whose voice stays on the right.
@@ -368,6 +458,80 @@ fn a_user_records_by_keys_and_may_pause_but_not_end_what_is_recorded_by_configur
 }
 
 #[test]
+fn a_recording_is_stopped_and_paused_while_it_is_announced() {
+    for key in ["*5", "*6"] {
+        let set = "number = \"+4736000100\"\nrecord = \"on_demand\"\nfeature_keys = \"all\"\n";
+        let mut world = world(847, &[("number = \"+4736000100\"\n", set)]);
+        let kari = world.registered("kari");
+        let (_, _, line) = talk(&mut world, KARI, kari);
+        let audio = world.phones[kari].lines[&line].audio;
+        let keyed = |world: &mut World, keys: &str| {
+            for key in keys.chars() {
+                world.key(audio, key);
+                world.run(100 * MS);
+            }
+        };
+        keyed(&mut world, "*5");
+        assert!(world.stream_to(audio).unwrap().1.is_busy() && world.taped.is_empty(), "both are being told");
+        keyed(&mut world, key);
+        world.run(5 * S);
+        match key {
+            "*5" => assert!(world.taped.is_empty(), "{:?}", events(&world)),
+            _ => {
+                let paused = world.streams.values().filter_map(|of| of.tape).map(|(_, _, paused)| paused);
+                assert_eq!(paused.collect::<Vec<_>>(), [true]);
+                keyed(&mut world, "*6");
+                assert_eq!(tapes(&world)[0].pauses, [false]);
+            }
+        }
+        assert!(!events(&world).iter().any(|event| event.contains("refused")), "{:?}", events(&world));
+        world.finish();
+    }
+}
+
+#[test]
+fn a_recording_ends_where_the_call_goes_into_a_room() {
+    let room = "[recordings]\nannounce = false\n[rooms.open]\nname = \"Åpent\"\next = \"801\"\n";
+    let mut world = recording(855, room);
+    let kari = world.registered("kari");
+    let (_, _, line) = talk(&mut world, KARI, kari);
+    world.run(S);
+    world.phones[kari].refer(world.now, line, "sip:801@prove.example");
+    world.run(3 * S);
+    let joined = |c: &Change| matches!(c, Change::Decision(event) if *event.event == *"room.joined");
+    assert!(world.changes.iter().any(joined));
+    assert!(tapes(&world)[0].length.is_some(), "{:?}", world.taped);
+    world.finish();
+}
+
+#[test]
+fn nobody_of_another_company_records_or_pauses() {
+    let other = "[company]\nname = \"Annen AS\"\nnumber = \"+4755000000\"\nfeature_keys = \"all\"\n\
+                 [users.ann]\nname = \"Ann\"\next = \"201\"\nnumber = \"+4755000201\"\n\
+                 [devices]\nann = { user = \"ann\", password = \"ann-secret\" }\n";
+    let set = "number = \"+4736000100\"\nrecord = \"all\"\nfeature_keys = \"all\"\n[recordings]\nannounce = false\n";
+    let ours = COMPANY.replacen("number = \"+4736000100\"\n", set, 1);
+    let config =
+        crate::world::config_with(&[("companies/prove.toml", &ours), ("companies/annen.toml", other)]);
+    let mut world = World::at(854, noon(), config);
+    let (kari, ann) = (world.registered("kari"), world.registered("ann"));
+    let call = world.phones[ann].call(world.now, KARI, false);
+    world.until("Kari answers", 5 * S, |w| w.phones[kari].line(&Stage::Up).is_some());
+    world.run(S);
+    assert_eq!(tapes(&world).len(), 1, "the called company records");
+    let audio = world.phones[ann].lines[&call].audio;
+    for key in "*6".chars() {
+        world.key(audio, key);
+        world.run(200 * MS);
+    }
+    record_key(&mut world, ann, call, "off");
+    assert_eq!(world.phones[ann].registered, Some(403));
+    assert!(tapes(&world)[0].pauses.is_empty() && tapes(&world)[0].length.is_none());
+    assert_eq!(events(&world)[1..], ["recording.refused off", "recording.refused off"]);
+    world.finish();
+}
+
+#[test]
 fn a_disk_that_is_full_is_an_alarm_and_the_call_goes_on() {
     let mut world = recording(848, "[recordings]\nannounce = false\n");
     let kari = world.registered("kari");
@@ -376,6 +540,8 @@ fn a_disk_that_is_full_is_an_alarm_and_the_call_goes_on() {
     let record = *world.taped.keys().next().unwrap();
     world.input(Input::Media(media::Event::NotRecorded { record, error: "no space left on device".into() }));
     world.run(S);
+    let missing = Duration::from_millis(12_300);
+    world.input(Input::Media(media::Event::RecordedAgain { record, missing }));
     let alarms = world
         .changes
         .iter()
@@ -386,18 +552,27 @@ fn a_disk_that_is_full_is_an_alarm_and_the_call_goes_on() {
     assert!(status.alarms.iter().any(|alarm| alarm.contains("no space left")), "{:?}", status.alarms);
     let audio = |phone: usize, line| world.phones[phone].lines[&line].audio;
     assert!(world.talk(audio(carrier, call), audio(kari, line)));
+    assert!(events(&world).contains(&"recording.restored disk".to_owned()), "{:?}", events(&world));
+    world.phones[kari].hang_up(world.now, line);
+    world.run(5 * S);
+    let trouble = world.cdrs.last().and_then(|cdr| cdr.recording_trouble.clone());
+    assert_eq!(trouble.as_deref(), Some("no space left on device; 12.3 s are silence"), "the record says so");
     world.finish();
 }
 
 #[test]
 fn recordings_are_deleted_when_their_time_is_over() {
     let mut world = recording(849, "[recordings]\nkeep = \"30d\"\n");
+    let begin = world.now.utc;
     world.run(3700 * S);
-    let expired = world.changes.iter().find_map(|change| match change {
-        Change::RecordingsExpired { before, .. } => Some(*before),
-        _ => None,
-    });
-    let kept = world.now.utc.duration_since(expired.expect("told each hour"));
-    assert!((kept.as_secs() - 30 * 86_400).abs() < 200, "{kept:?}");
+    let expired: Vec<i64> = world
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::RecordingsExpired { before, .. } => Some(begin.duration_since(*before).as_secs()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(expired, [30 * 86_400, 30 * 86_400 - 3_600], "at start, and each hour");
     world.finish();
 }

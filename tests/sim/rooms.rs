@@ -11,6 +11,7 @@ use sentral::model::command::Command;
 use sentral::model::room::RoomOrder;
 use sentral::model::room::RoomView;
 use sentral::sip::DialogId;
+use sentral::switch::Input;
 
 use crate::phone::Stage;
 use crate::world::COMPANY;
@@ -43,9 +44,11 @@ struct Meeting {
 
 impl Meeting {
     fn new(seed: u64, extra: &str) -> Meeting {
-        let numbers = format!("[numbers]\n\"{BOARD}\" = \"room:board\"\n\"{OPEN}\" = \"room:open\"\n");
-        let text = COMPANY.replace("[numbers]\n", &numbers) + &ROOMS.replace("WAIT", extra);
-        let mut world = World::at(seed, noon(), config(&text));
+        Meeting::with(seed, &ROOMS.replace("WAIT", extra))
+    }
+
+    fn with(seed: u64, rooms: &str) -> Meeting {
+        let mut world = World::at(seed, noon(), config(&company(rooms)));
         let carrier = world.carrier();
         Meeting { world, carrier }
     }
@@ -120,6 +123,11 @@ impl Meeting {
     fn sounds(&self) -> usize {
         self.world.streams.values().map(|of| of.sounds).sum()
     }
+}
+
+fn company(rooms: &str) -> String {
+    let numbers = format!("[numbers]\n\"{BOARD}\" = \"room:board\"\n\"{OPEN}\" = \"room:open\"\n");
+    COMPANY.replace("[numbers]\n", &numbers) + rooms
 }
 
 fn told(world: &World, what: &str) -> usize {
@@ -281,5 +289,100 @@ fn many_wrong_pins_shut_the_door_to_right_ones_too() {
     meeting.world.run(Duration::from_secs(16 * 60));
     let ann = meeting.join("1234");
     assert!(!meeting.over(ann), "a quarter of an hour later");
+    meeting.world.finish();
+}
+
+#[test]
+fn wrong_pins_are_not_forgotten_at_a_restart_and_a_right_one_clears_them() {
+    for right_before in [false, true] {
+        let mut meeting = Meeting::new(911, "");
+        for _ in 0..3 {
+            let eve = meeting.call(BOARD);
+            meeting.press(eve, "1#2#3#");
+            meeting.world.run(3 * S);
+            assert!(meeting.over(eve));
+        }
+        if right_before {
+            let boss = meeting.join("9876");
+            assert!(!meeting.over(boss));
+            meeting.hang_up(boss);
+        }
+        meeting.world.run(60 * S);
+        meeting.world.restart(config(&company(&ROOMS.replace("WAIT", ""))));
+        let eve = meeting.call(BOARD);
+        meeting.press(eve, "4#");
+        meeting.world.run(3 * S);
+        meeting.hang_up(eve);
+        let ann = meeting.join("1234");
+        meeting.world.run(3 * S);
+        assert_eq!(meeting.over(ann), !right_before, "the tenth in a row shuts the door");
+        meeting.world.finish();
+    }
+}
+
+#[test]
+fn who_comes_in_as_attendee_opens_no_way_to_guess_the_moderators_pin() {
+    let mut meeting = Meeting::with(907, &ROOMS.replace("pin = \"1234\"\n", "").replace("WAIT", ""));
+    for _ in 0..6 {
+        let eve = meeting.call(BOARD);
+        meeting.press(eve, "1#2##");
+        meeting.world.run(S);
+        meeting.hang_up(eve);
+    }
+    assert_eq!(meeting.told("room.wrong_pin"), 10, "none is taken after ten");
+    let boss = meeting.join("9876");
+    meeting.world.run(3 * S);
+    assert!(meeting.over(boss));
+    meeting.world.finish();
+}
+
+#[test]
+fn silence_is_no_wrong_pin_and_what_is_tried_at_a_shut_door_keeps_it_shut_no_longer() {
+    let mut meeting = Meeting::new(908, "");
+    for _ in 0..4 {
+        let _silent = meeting.call(BOARD);
+        meeting.world.run(60 * S);
+    }
+    assert_eq!(meeting.told("room.wrong_pin"), 0);
+    let wrong = |meeting: &mut Meeting, keys: &str| {
+        let eve = meeting.call(BOARD);
+        meeting.press(eve, keys);
+        meeting.world.run(3 * S);
+        meeting.hang_up(eve);
+    };
+    for _ in 0..4 {
+        wrong(&mut meeting, "1#2#3#");
+    }
+    meeting.world.run(Duration::from_secs(14 * 60));
+    wrong(&mut meeting, "4#");
+    meeting.world.run(Duration::from_secs(60));
+    let ann = meeting.join("1234");
+    assert!(!meeting.over(ann), "a quarter of an hour after the tenth");
+    meeting.world.finish();
+}
+
+#[test]
+fn a_meeting_that_its_moderator_ends_is_told_once_and_by_the_right_prompt() {
+    let mut meeting = Meeting::new(909, "ends_with_moderator = true");
+    let (boss, ann, bob) = (meeting.join("9876"), meeting.join("1234"), meeting.join("1234"));
+    meeting.press(boss, "*9");
+    for line in [ann, bob] {
+        let heard = meeting.heard(line);
+        assert!(heard.contains("conf/ended") && !heard.contains("conf/moderator-left"), "{heard}");
+    }
+    meeting.world.run(3 * S);
+    assert!([boss, ann, bob].iter().all(|line| meeting.over(*line)));
+    assert_eq!(meeting.told("room.ended"), 1);
+    meeting.world.finish();
+}
+
+#[test]
+fn those_who_wait_for_a_moderator_talk_when_the_room_no_longer_wants_one() {
+    let mut meeting = Meeting::new(910, "wait_for_moderator = true");
+    let (ann, bob) = (meeting.join("1234"), meeting.join("1234"));
+    assert!([ann, bob].iter().all(|line| matches!(meeting.base(*line), Base::Music(_))), "they wait");
+    meeting.world.input(Input::Config(config(&company(&ROOMS.replace("WAIT", "")))));
+    assert_eq!((meeting.voice(ann), meeting.voice(bob)), (Some(Voice::All), Some(Voice::All)));
+    assert!(!meeting.rooms()[0].waits);
     meeting.world.finish();
 }

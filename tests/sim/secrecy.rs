@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sentral::media::srtp::Keys;
 
+use crate::phone::Answer;
 use crate::phone::Stage;
 use crate::world::COMPANY;
 use crate::world::World;
@@ -47,6 +48,35 @@ fn a_phone_that_demands_srtp_is_answered_with_it_and_talks_with_a_plain_one() {
         assert!(second.send != first.send && second.receive != first.receive);
         let answer = world.phones[ola].answers.last().unwrap();
         assert!(answer.contains("inline:") && !answer.contains(OTHER), "{answer}");
+        world.finish();
+    }
+}
+
+#[test]
+fn an_offer_of_ours_in_a_protected_call_keeps_to_the_keys() {
+    for protocol in ["RTP/SAVP", "RTP/AVP"] {
+        let mut world = World::new(204);
+        let ola = world.registered("ola");
+        world.registered("kari");
+        world.phones[ola].srtp = Some((protocol, KEY));
+        let call = world.phones[ola].call(world.now, "101", false);
+        world.until("they talk", 5 * S, |w| w.phones[ola].lines[&call].stage == Stage::Up);
+        world.run(S);
+        let crypto = |text: &String| {
+            let line = text.lines().find(|line| line.starts_with("a=crypto:")).map(str::to_owned);
+            line.expect("keys")
+        };
+        let before = (crypto(world.phones[ola].answers.last().unwrap()), keys(&world, ola));
+        world.phones[ola].reoffer(world.now, call, None);
+        world.run(S);
+        let offer = world.phones[ola].answers.last().unwrap();
+        assert!(offer.contains(&format!(" {protocol} 8")), "{offer}");
+        assert_eq!((crypto(offer), keys(&world, ola)), before);
+        // What was encrypted is not said in the clear afterwards.
+        world.phones[ola].srtp = None;
+        world.phones[ola].reoffer(world.now, call, None);
+        world.run(S);
+        assert!(matches!(world.phones[ola].lines[&call].stage, Stage::Over(_)), "{protocol}");
         world.finish();
     }
 }
@@ -128,8 +158,45 @@ fn a_browser_talks_with_a_plain_phone_and_holds_without_a_new_handshake() {
     world.run(S);
     let second = transport(&world, ola);
     let (old, new) = (first.ice.unwrap(), second.ice.unwrap());
-    assert!(old.ufrag != new.ufrag && old.password != new.password && &*new.their_ufrag == "efgh");
+    assert!(
+        old.ufrag != new.ufrag && old.password != new.password && new.their_ufrag.as_deref() == Some("efgh")
+    );
     assert_eq!(second.dtls, first.dtls);
+    world.finish();
+}
+
+#[test]
+fn a_browser_that_is_called_finds_us_before_it_has_answered() {
+    let with = COMPANY.replace("\"ola-secret\"", "\"ola-secret\", srtp = \"dtls\"");
+    let mut world = World::at(213, noon(), config(&with));
+    let ola = world.registered("ola");
+    let kari = world.registered("kari");
+    world.phones[ola].web = Some("abcd");
+    world.phones[ola].answer = Answer::Ring;
+    let call = world.phones[kari].call(world.now, "102", false);
+    world.until("it rings", 3 * S, |w| w.phones[ola].line(&Stage::Ringing).is_some());
+    let listening = |world: &World| -> Vec<sentral::media::Session> {
+        let unanswered = world.streams.values().filter(|stream| stream.session.remote.is_none());
+        unanswered.map(|stream| stream.session.clone()).collect()
+    };
+    let [early] = &listening(&world)[..] else { panic!("one stream listens: {:?}", world.streams) };
+    let terms = early.transport.ice.clone().expect("for checks");
+    assert!(terms.their_ufrag.is_none() && early.transport.needs_keys() && !early.send && !early.receive);
+    let line = world.phones[ola].line(&Stage::Ringing).expect("it rings");
+    world.phones[ola].pick_up(world.now, line);
+    world.until("they talk", 5 * S, |w| w.phones[kari].lines[&call].stage == Stage::Up);
+    let agreed = transport(&world, ola);
+    let ice = agreed.ice.expect("agreed on");
+    assert_eq!((&ice.ufrag, ice.their_ufrag.as_deref()), (&terms.ufrag, Some("abcd")));
+    assert!(agreed.dtls.is_some());
+    world.phones[kari].end(world.now, call);
+    world.run(5 * S);
+    // Who gives up while it rings leaves nothing behind.
+    let call = world.phones[kari].call(world.now, "102", false);
+    world.until("it rings", 3 * S, |w| w.phones[ola].line(&Stage::Ringing).is_some());
+    assert_eq!(listening(&world).len(), 1);
+    world.phones[kari].end(world.now, call);
+    world.run(5 * S);
     world.finish();
 }
 

@@ -1,5 +1,6 @@
 //! Offer and answer: what is agreed on for what phones and carriers send.
 
+use sentral::media::Besides;
 use sentral::media::Codec;
 use sentral::model::server::CodecName;
 use sentral::sdp;
@@ -169,6 +170,9 @@ fn the_codec_in_use_is_kept_while_the_offer_has_it() {
     let prefer = |text, codec| answer(&read(text), &local(), Some(codec)).unwrap().1.session.codec;
     assert_eq!(prefer("m=audio 4 RTP/AVP 9 8 0\r\n", Codec::Pcmu), Codec::Pcmu);
     assert_eq!(prefer("m=audio 4 RTP/AVP 9 8\r\n", Codec::Pcmu), Codec::G722);
+    // What the other party uses is none of ours here.
+    let l16 = "m=audio 4 RTP/AVP 97 8\r\na=rtpmap:97 L16/16000\r\n";
+    assert_eq!(prefer(l16, Codec::L16), Codec::Pcma);
 }
 
 #[test]
@@ -290,6 +294,22 @@ fn an_answer_to_our_offer_is_taken_as_it_numbers_things() {
     let theirs = read("m=audio 4000 RTP/AVP 8 0 96\r\na=rtpmap:96 telephone-event/8000\r\na=ptime:30\r\n");
     let Agreed { session, hold, .. } = agreed(&local(), &theirs).unwrap();
     assert_eq!((session.codec, session.dtmf, session.packet_ms, hold), (Codec::Pcma, Some(96), 30, false));
+    // RFC 3264 §6.1, §7: what comes of them bears our numbers, and may be either codec.
+    assert_eq!((session.besides.dtmf, session.besides.codec(0)), (Some(101), Some(Codec::Pcmu)));
+    assert_eq!((session.besides.codec(8), session.besides.codec(9)), (None, None));
+    let other = read(
+        "m=audio 4 RTP/AVP 96 126 9\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:126 telephone-event/48000\r\n",
+    );
+    let session = agreed(&local(), &other).unwrap().session;
+    assert_eq!((session.codec, session.payload_type, session.dtmf), (Codec::Opus, 96, Some(126)));
+    let besides = session.besides;
+    assert_eq!(
+        (besides.codec(111), besides.codec(9), besides.dtmf),
+        (Some(Codec::Opus), Some(Codec::G722), Some(110))
+    );
+    // Who answers as we offered needs nothing more.
+    let same = read("m=audio 4 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000\r\n");
+    assert_eq!(agreed(&local(), &same).unwrap().session.besides, Besides::default());
     let code = |text| agreed(&local(), &read(text)).map(|_| ()).map_err(|refusal| refusal.code);
     assert_eq!(code(""), Err(304));
     assert_eq!(code("m=audio 0 RTP/AVP 8\r\n"), Err(304));

@@ -1,5 +1,6 @@
 //! SRTP in offer and answer: who gets it, by which suite, and what is refused.
 
+use sentral::media::srtp::Srtp;
 use sentral::media::srtp::Suite;
 use sentral::model::server::CodecName;
 use sentral::model::srtp::SrtpPolicy;
@@ -11,8 +12,8 @@ use sentral::switch::negotiate::Local;
 use sentral::switch::negotiate::agreed;
 use sentral::switch::negotiate::answer;
 use sentral::switch::negotiate::codecs;
+use sentral::switch::negotiate::fits;
 use sentral::switch::negotiate::offer;
-use sentral::switch::negotiate::protected;
 use sentral::switch::secrecy::Secrecy;
 
 const HEAD: &str = "v=0\r\no=- 7 7 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n";
@@ -68,7 +69,8 @@ fn an_offer_is_answered_as_the_policy_and_the_best_suite_have_it() {
     ];
     for (policy, protocol, cryptos, expect) in rows {
         let (theirs, local) = (read(protocol, cryptos), local(*policy, false));
-        let early = protected(&theirs, &local.secrecy).err().map(|refusal| refusal.to_string());
+        let early = fits(&theirs, &local.codecs, local.address, &local.secrecy);
+        let early = early.err().map(|refusal| refusal.to_string());
         let told = match answer(&theirs, &local, None) {
             Err(refusal) => {
                 assert_eq!(early, Some(refusal.to_string()), "known before anything is done");
@@ -92,6 +94,17 @@ fn an_offer_is_answered_as_the_policy_and_the_best_suite_have_it() {
         };
         assert_eq!(told, *expect, "{policy:?} {protocol} {cryptos:?}");
     }
+}
+
+#[test]
+fn a_phone_that_offers_only_keys_with_an_identifier_gets_one_back() {
+    let theirs = read("RTP/SAVP", &[&format!("1 AES_CM_128_HMAC_SHA1_80 {KEY_30}|2^31|1:1")]);
+    let (sdp, agreed) = answer(&theirs, &local(SrtpPolicy::Optional, false), None).unwrap();
+    assert_eq!(sdp.media[0].cryptos()[0].mki, Some((1, 1)));
+    let mut srtp = Srtp::new(agreed.session.srtp.unwrap());
+    let mut packet = [[0x80, 8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9], [7; 12]].concat();
+    assert!(srtp.protect(&mut packet, 0));
+    assert_eq!((packet.len(), packet[24]), (24 + 1 + 10, 1), "before the tag");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use sentral::switch::negotiate::Local;
 use sentral::switch::negotiate::agreed;
 use sentral::switch::negotiate::answer;
 use sentral::switch::negotiate::codecs;
+use sentral::switch::negotiate::fits;
 use sentral::switch::negotiate::offer;
-use sentral::switch::negotiate::protected;
 use sentral::switch::secrecy::Secrecy;
 
 /// As Chromium writes it, with a video and a data channel, before it has gathered candidates.
@@ -69,7 +69,7 @@ fn a_browser_is_answered_with_all_it_needs_and_nothing_else() {
     let session = agreed.session;
     assert_eq!((session.remote, session.send, session.receive, agreed.hold), (None, true, true, false));
     assert!(session.srtp.is_none() && session.transport.rtcp_mux);
-    assert_eq!((&*ice.their_ufrag, ice.ufrag.len(), ice.password.len()), ("Eq2k", 8, 32));
+    assert_eq!((ice.their_ufrag.as_deref(), ice.ufrag.len(), ice.password.len()), (Some("Eq2k"), 8, 32));
     let dtls = session.transport.dtls.unwrap();
     assert!(dtls.role == Role::Passive && dtls.fingerprint.to_string().starts_with("sha-256 4A:AD:"));
 }
@@ -118,7 +118,7 @@ fn who_gets_dtls_is_said_by_policy() {
         let told = told.map_err(|refusal| refusal.to_string());
         assert_eq!(told, expect.map_err(str::to_owned), "{policy:?} {offer}");
         assert_eq!(
-            protected(&read(offer), &local.secrecy).is_ok(),
+            fits(&read(offer), &local.codecs, local.address, &local.secrecy).is_ok(),
             told.is_ok(),
             "known before anything is done"
         );
@@ -199,7 +199,7 @@ fn a_browsers_answer_keeps_to_dtls_or_there_is_no_session() {
     let ours = local(SrtpPolicy::Optional, true);
     let agreed_on = agreed(&ours, &read(&answer)).unwrap().session.transport;
     assert_eq!(agreed_on.dtls.unwrap().role, Role::Passive);
-    assert!(agreed_on.rtcp_mux && &*agreed_on.ice.unwrap().their_ufrag == "Eq2k");
+    assert!(agreed_on.rtcp_mux && agreed_on.ice.unwrap().their_ufrag.as_deref() == Some("Eq2k"));
     let plain = answer.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP");
     let rows = [
         (&plain, "302 DTLS-SRTP is required here"),

@@ -53,12 +53,22 @@ pub struct Dropped {
     pub thread_behind: u64,
     /// For a recorder that is too far behind: seconds of audio.
     pub disk_behind: u64,
+    /// Of a recorded call that sends more in a second than is kept of one: packets.
+    pub tape_full: u64,
 }
 
 impl Dropped {
     /// Names of the reasons, in the order of [`Dropped::take`].
-    pub const REASONS: [&str; 7] =
-        ["malformed", "unauthentic", "stranger", "unwanted", "unsent", "thread_behind", "disk_behind"];
+    pub const REASONS: [&str; 8] = [
+        "malformed",
+        "unauthentic",
+        "stranger",
+        "unwanted",
+        "unsent",
+        "thread_behind",
+        "disk_behind",
+        "tape_full",
+    ];
 
     /// Counts what could not be opened or read.
     pub fn no_use(&mut self, protected: bool) {
@@ -69,10 +79,18 @@ impl Dropped {
     }
 
     /// The counts, which begin again from nought.
-    pub fn take(&mut self) -> [u64; 7] {
-        let Dropped { malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind } =
-            std::mem::take(self);
-        [malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind]
+    pub fn take(&mut self) -> [u64; 8] {
+        let Dropped {
+            malformed,
+            unauthentic,
+            stranger,
+            unwanted,
+            unsent,
+            thread_behind,
+            disk_behind,
+            tape_full,
+        } = std::mem::take(self);
+        [malformed, unauthentic, stranger, unwanted, unsent, thread_behind, disk_behind, tape_full]
     }
 }
 
@@ -171,6 +189,18 @@ pub enum Link {
 }
 
 impl Link {
+    /// Whether it is one packet of many, which may be lost; the others begin or end something.
+    pub fn is_packet(&self) -> bool {
+        match self {
+            Link::Packet { .. } | Link::Said { .. } | Link::Mixed { .. } => true,
+            Link::Listen { .. }
+            | Link::Unlisten { .. }
+            | Link::Join { .. }
+            | Link::Leave { .. }
+            | Link::PlayInMix { .. } => false,
+        }
+    }
+
     /// The thread that it is for.
     pub fn thread(&self) -> u8 {
         match self {
@@ -189,8 +219,9 @@ impl Link {
 pub enum Kind {
     /// Audio in this codec.
     Audio(Codec),
-    /// A telephone-event, on a clock of so many units in a millisecond.
-    Event(u16),
+    /// A telephone-event, on a clock of so many units in a millisecond; `begun` is the event code of the key whose press
+    /// begins with it.
+    Event { per_ms: u16, begun: Option<u8> },
     /// Comfort noise (RFC 3389): a sign of life, not audio.
     Comfort,
     /// Something that is kept from those who listen.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::media::Codec;
 use crate::media::Event;
+use crate::media::Silence;
 use crate::media::StreamId;
 use crate::media::Voice;
 use crate::media::codec::Converter;
@@ -23,6 +24,7 @@ use crate::media::rtp;
 use crate::media::source::Line;
 use crate::media::stream::Stream;
 use crate::media::stream::latch::Sender;
+use crate::media::tone;
 
 /// Longest report that is read of a protected stream.
 const RTCP_MAX: usize = 1500;
@@ -61,13 +63,18 @@ impl Engine {
         if stream.latch.is_foreign(from) {
             // Before it is opened: a copy sent from elsewhere must not use up the number of the packet itself.
             stream.dropped += 1;
+            stream.doubt.refuse(Silence::Stranger(from));
             self.out.dropped.stranger += 1;
             return;
         }
-        let Some((kind, header, range)) = open(stream, datagram) else {
-            stream.dropped += 1;
-            self.out.dropped.no_use(stream.srtp.is_some());
-            return;
+        let (kind, header, range) = match open(stream, datagram) {
+            Ok(opened) => opened,
+            Err(cause) => {
+                stream.dropped += 1;
+                stream.doubt.refuse(cause(from));
+                self.out.dropped.no_use(stream.srtp.is_some());
+                return;
+            }
         };
         let payload = &mut datagram[range];
         match stream.latch.receive(from, ms) {
@@ -78,15 +85,18 @@ impl Engine {
             }
             Sender::Stranger => {
                 stream.dropped += 1;
+                stream.doubt.refuse(Silence::Stranger(from));
                 self.out.dropped.stranger += 1;
                 return;
             }
         }
-        if std::mem::take(&mut stream.quiet_told) {
+        stream.doubt.clear();
+        if stream.quiet_told.take().is_some() {
             self.out.events.push(Event::Restored { stream: stream.id });
         }
         stream.alive_ms = ms;
-        let units_per_ms = stream.session.codec.units_per_ms();
+        let clock = if let Kind::Audio(codec) = kind { codec } else { stream.session.codec };
+        let units_per_ms = clock.units_per_ms();
         let arrival = stream.incoming.arrival(elapsed.as_micros() as u64, units_per_ms);
         if !stream.session.receive || !stream.incoming.count(&header, arrival, matches!(kind, Kind::Audio(_)))
         {
@@ -98,14 +108,20 @@ impl Engine {
             // Who announces silence may be silent for long.
             Kind::Comfort => stream.alive_ms = ms + COMFORT_MS,
             Kind::Kept => {}
-            Kind::Event(_) => {
-                let digit = dtmf::Payload::parse(payload)
-                    .and_then(|payload| stream.keys_in.receive(payload, header.timestamp, header.marker, ms));
+            Kind::Event { per_ms, .. } => {
+                let ignored = stream.keys_in.ignored();
+                let event = dtmf::Payload::parse(payload);
+                let digit = event.and_then(|event| stream.keys_in.receive(event, &header, ms));
+                if stream.keys_in.ignored() != ignored {
+                    stream.dropped += 1;
+                    self.out.dropped.unwanted += 1;
+                    return;
+                }
                 let (stream, kept) = (stream.id, stream.keeps_keys);
                 self.out.events.extend(digit.map(|digit| Event::Digit { stream, digit }));
-                if kept {
-                    return self.pass_on(port, (Kind::Kept, header), payload, ms);
-                }
+                let begun = digit.and_then(tone::key_code);
+                let kind = if kept { Kind::Kept } else { Kind::Event { per_ms, begun } };
+                return self.pass_on(port, (kind, header), payload, ms);
             }
             Kind::Audio(codec) => {
                 if stream.keys_in.is_pressed(ms) {
@@ -162,25 +178,31 @@ impl Engine {
         if stream.id != listener || stream.peer() != Some(passed.source) || payload.is_empty() {
             return;
         }
+        let line = line_of(passed.source);
+        if let Kind::Event { begun, .. } = passed.kind
+            && repeat::takes_key(stream, begun, (&passed.header, line), payload)
+        {
+            stream.outgoing.leave_out(&passed.header, line);
+            return self.settle(listener.port);
+        }
         let to = stream.latch.destination().filter(|_| stream.session.send && !stream.overlaid());
         let Some(to) = to else { return stream.interrupt() };
         if repeat::must(stream, passed.kind, payload) {
             repeat::hear(stream, passed, payload);
             return self.settle(listener.port);
         }
-        let line = line_of(passed.source);
         let (mut converter, mut event) = (None, None);
         let (payload_type, units) = match passed.kind {
             Kind::Audio(codec) => {
                 converter = Converter::new(codec, stream.session.codec);
                 (stream.session.payload_type, codec.units(payload).unwrap_or(0))
             }
-            Kind::Event(per_ms) if let Some(event_type) = stream.session.dtmf => {
+            Kind::Event { per_ms, .. } if let Some(event_type) = stream.session.dtmf => {
                 event = dtmf::on_clock(payload, per_ms, stream.session.dtmf_units_per_ms());
                 (event_type, 0)
             }
             Kind::Comfort if let Some(comfort_type) = stream.session.comfort => (comfort_type, 0),
-            Kind::Event(_) | Kind::Comfort | Kind::Kept => {
+            Kind::Event { .. } | Kind::Comfort | Kind::Kept => {
                 return stream.outgoing.leave_out(&passed.header, line);
             }
         };
@@ -228,25 +250,32 @@ impl Engine {
     }
 }
 
-/// What a datagram is to this stream, and of a protected stream what it holds; `None` for what is of no use.
-fn open(stream: &mut Stream, datagram: &mut [u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
-    let Some(srtp) = &mut stream.srtp else {
-        return classify(stream, datagram).filter(|_| !stream.awaits_keys());
+/// What a datagram is, its header, and where its payload is.
+type Opened = (Kind, rtp::Header, std::ops::Range<usize>);
+
+/// What a datagram is to this stream, and of a protected stream what it holds; else what is wrong with it.
+fn open(stream: &mut Stream, datagram: &mut [u8]) -> Result<Opened, fn(SocketAddr) -> Silence> {
+    let awaits_keys = stream.awaits_keys();
+    let length = match &mut stream.srtp {
+        Some(srtp) => srtp.unprotect(datagram).ok_or(Silence::Sealed as fn(SocketAddr) -> Silence)?,
+        None if awaits_keys => return Err(Silence::Sealed),
+        None => datagram.len(),
     };
-    let length = srtp.unprotect(datagram)?;
-    classify(stream, &datagram[..length])
+    classify(stream, &datagram[..length]).ok_or(Silence::Unfit)
 }
 
 /// What a datagram is to this stream; `None` for what it has no use for.
-fn classify(stream: &Stream, datagram: &[u8]) -> Option<(Kind, rtp::Header, std::ops::Range<usize>)> {
+fn classify(stream: &Stream, datagram: &[u8]) -> Option<Opened> {
     let (header, range) = rtp::parse(datagram)?;
+    let session = &stream.session;
+    let audio = |codec: Codec| codec.units(&datagram[range.clone()]).map(|_| Kind::Audio(codec));
     let kind = match header.payload_type {
-        kind if kind == stream.session.payload_type => {
-            stream.session.codec.units(&datagram[range.clone()])?;
-            Kind::Audio(stream.session.codec)
+        kind if kind == session.payload_type => audio(session.codec)?,
+        kind if Some(kind) == session.dtmf || Some(kind) == session.besides.dtmf => {
+            Kind::Event { per_ms: session.dtmf_units_per_ms(), begun: None }
         }
-        kind if Some(kind) == stream.session.dtmf => Kind::Event(stream.session.dtmf_units_per_ms()),
-        kind if kind == COMFORT_NOISE || Some(kind) == stream.session.comfort => Kind::Comfort,
+        kind if let Some(codec) = session.besides.codec(kind) => audio(codec)?,
+        kind if kind == COMFORT_NOISE || Some(kind) == session.comfort => Kind::Comfort,
         _ => return None,
     };
     (range.len() <= MAX_PAYLOAD).then_some((kind, header, range))

@@ -11,13 +11,16 @@ use crate::media::Codec;
 use crate::media::RecordId;
 use crate::media::StreamId;
 use crate::media::TapeForm;
-use crate::media::codec::Decoder;
-use crate::media::codec::MAX_PAYLOAD;
 use crate::media::engine::tape::Taken;
+use crate::media::reading::Reading;
+use crate::media::reading::SPACE;
 use crate::media::rtp::Header;
 
-/// A timestamp that moves further than this begins another line, placed at the end: 10 s.
-const GAP_MAX: i64 = 10 * 8000;
+/// A timestamp that moves by more seconds than this begins another line, placed at the end.
+const GAP_MAX_S: i64 = 10;
+
+/// Samples a second at most: what is above 8 kHz is not worth its room on the disk.
+const RATE_MAX: u32 = 16_000;
 
 /// Below this root mean square a packet counts as silence: −45 dBm0, a full-scale sine being +3.14 dBm0.
 const SILENCE_RMS: i64 = 91;
@@ -95,14 +98,25 @@ impl Chunk {
     pub fn is_audio(&self) -> bool {
         matches!(self, Chunk::Audio { .. } | Chunk::Packets { .. })
     }
+
+    /// Whose it is.
+    pub fn record(&self) -> RecordId {
+        match self {
+            Chunk::Begin { record, .. }
+            | Chunk::Audio { record, .. }
+            | Chunk::End { record, .. }
+            | Chunk::Tape { record, .. }
+            | Chunk::Packets { record, .. }
+            | Chunk::TapeEnd { record, .. } => *record,
+        }
+    }
 }
 
 /// A running recording.
 pub struct Record {
     name: RecordId,
     rate: u32,
-    codec: Codec,
-    decoder: Decoder,
+    reading: Reading,
     /// The second that is being filled, beginning at sample `start`.
     buffer: Vec<i16>,
     start: u64,
@@ -111,8 +125,9 @@ pub struct Record {
     began_ms: u64,
     /// Since when nothing but silence has come.
     loud_ms: u64,
-    /// SSRC, and the timestamp and sample number that belong together.
+    /// SSRC, and the timestamp and sample number that belong together; the clock of that timestamp in hertz.
     anchor: Option<(u32, u32, u64)>,
+    clock: u32,
 }
 
 impl Record {
@@ -125,13 +140,12 @@ impl Record {
         ms: u64,
         out: &mut Vec<Chunk>,
     ) -> Record {
-        let rate = codec.sample_rate();
+        let rate = codec.sample_rate().min(RATE_MAX);
         out.push(Chunk::Begin { stream, record, file, rate });
         Record {
             name: record,
             rate,
-            codec,
-            decoder: Decoder::new(codec),
+            reading: Reading::default(),
             buffer: Vec::with_capacity(rate as usize),
             start: 0,
             max: (max.as_millis() as u64).saturating_mul(u64::from(rate / 1000)),
@@ -139,55 +153,38 @@ impl Record {
             began_ms: ms,
             loud_ms: ms,
             anchor: None,
+            clock: codec.clock_rate(),
         }
     }
 
     /// Takes a packet of `codec` that came at `ms`.
     pub fn receive(&mut self, header: &Header, payload: &[u8], codec: Codec, ms: u64, out: &mut Vec<Chunk>) {
-        let mut space = [0i16; 2 * MAX_PAYLOAD];
-        let samples = self.decode(payload, codec, &mut space);
+        let mut space = SPACE;
+        let samples = self.reading.read(codec, payload, self.rate, &mut space);
         let energy: i64 = samples.iter().map(|s| i64::from(*s) * i64::from(*s)).sum();
         if energy >= SILENCE_RMS * SILENCE_RMS * samples.len() as i64 && !samples.is_empty() {
             self.loud_ms = ms;
         }
-        let Some(at) = self.place(header) else { return };
+        let Some(at) = self.place(header, codec.clock_rate()) else { return };
         self.put(at, samples, out);
     }
 
-    /// Decodes to the recording's rate, which stays when the codec changes in mid-call.
-    fn decode<'s>(
-        &mut self,
-        payload: &[u8],
-        codec: Codec,
-        space: &'s mut [i16; 2 * MAX_PAYLOAD],
-    ) -> &'s [i16] {
-        if codec != self.codec {
-            self.codec = codec;
-            self.decoder = Decoder::at(codec, self.rate);
-        }
-        let count = self.decoder.decode(payload, space);
-        if self.rate == 16_000 && codec.sample_rate() == 8000 {
-            for at in (0..count).rev() {
-                (space[2 * at], space[2 * at + 1]) = (space[at], space[at]);
-            }
-            return &space[..2 * count];
-        }
-        &space[..count]
-    }
-
     /// The sample number of a packet; `None` when it is too late.
-    fn place(&mut self, header: &Header) -> Option<u64> {
-        let scale = i64::from(self.rate / 8000);
-        if let Some((ssrc, timestamp, at)) = self.anchor {
+    fn place(&mut self, header: &Header, clock: u32) -> Option<u64> {
+        let rate = i64::from(self.rate);
+        // Timestamps of one clock say nothing about those of another.
+        if let Some((ssrc, timestamp, at)) = self.anchor.filter(|_| clock == self.clock) {
             let moved = i64::from(header.timestamp.wrapping_sub(timestamp) as i32);
-            let ahead = (at as i64 + moved * scale) - self.length() as i64;
-            if ssrc == header.ssrc && ahead.abs() <= GAP_MAX * scale {
-                let place = u64::try_from(at as i64 + moved * scale).ok()?;
+            let place = at as i64 + moved * rate / i64::from(clock);
+            let ahead = place - self.length() as i64;
+            if ssrc == header.ssrc && ahead.abs() <= GAP_MAX_S * rate {
+                let place = u64::try_from(place).ok()?;
                 self.anchor = Some((ssrc, header.timestamp, place));
                 return (place >= self.start).then_some(place);
             }
         }
         let at = self.length();
+        self.clock = clock;
         self.anchor = Some((header.ssrc, header.timestamp, at));
         Some(at)
     }

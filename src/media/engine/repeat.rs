@@ -3,8 +3,10 @@
 use crate::media::codec::Converter;
 use crate::media::engine::output::Kind;
 use crate::media::engine::output::Passed;
+use crate::media::rtp::Header;
 use crate::media::stream::Stream;
 use crate::media::stream::voice::Voice;
+use crate::media::tone::KEYS;
 
 /// So many packets in a row of another length than the listener asked for, and they are cut anew.
 const MISFITS_MAX: u8 = 3;
@@ -29,6 +31,31 @@ pub(super) fn must(stream: &mut Stream, kind: Kind, payload: &[u8]) -> bool {
     stream.repeats()
 }
 
+/// Whether a peer's event is not to be passed on to this listener, for it is of a key that is pressed anew, or whose
+/// beginning was not passed on; presses the key when its press begins. Timestamps of the peer mean nothing on a line of our
+/// own, and what covers that line must not swallow a key: a press is passed on or pressed anew, never both.
+pub(super) fn takes_key(
+    stream: &mut Stream,
+    begun: Option<u8>,
+    passed: (&Header, u64),
+    payload: &[u8],
+) -> bool {
+    let is_key = payload.first().is_some_and(|event| usize::from(*event) < KEYS.len());
+    let (header, line) = passed;
+    let goes_on = stream.outgoing.goes_on(header, line);
+    if let Some(code) = begun {
+        let sends = stream.session.send && stream.session.dtmf.is_some();
+        // Some gateways send keys as another source, which would begin another line with each report between audio.
+        let breaks = stream.outgoing.is_passing() && !goes_on;
+        stream.presses = sends && (stream.repeats() || stream.overlaid() || breaks);
+        if stream.presses {
+            stream.keys_out.push(code);
+        }
+        return stream.presses;
+    }
+    is_key && (stream.presses || !goes_on)
+}
+
 /// Hears a peer's packet; what it is turned into goes out in the stream's slot.
 pub(super) fn hear(stream: &mut Stream, passed: &Passed, payload: &[u8]) {
     let (header, ms) = (&passed.header, passed.ms);
@@ -40,13 +67,7 @@ pub(super) fn hear(stream: &mut Stream, passed: &Passed, payload: &[u8]) {
                 ear.comfort(header, payload, ms);
             }
         }
-        // Timestamps of the peer mean nothing on a line of our own: the key is pressed anew.
-        Kind::Event(_) => {
-            let key = voice.key(payload, header.timestamp, header.marker, ms);
-            if let (Some(code), Some(_)) = (key, stream.session.dtmf) {
-                stream.keys_out.push(code);
-            }
-        }
-        Kind::Kept => {}
+        // A key is pressed anew; other events mean nothing on a line of our own.
+        Kind::Event { .. } | Kind::Kept => {}
     }
 }

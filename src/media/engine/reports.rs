@@ -9,12 +9,9 @@ use crate::media::quality;
 use crate::media::rtcp;
 use crate::media::stream::Stream;
 
-/// Packets that must have gone out since the other side's last report before it can be said to hear none of them: what
-/// is on the way while it writes its report is not missing.
-const UNHEARD_PACKETS: u64 = 100;
-
-/// Such reports in a row.
-const UNHEARD_REPORTS: u8 = 2;
+/// Packets that must have gone out since the other side last heard one, before it can be said to hear none: what is on
+/// the way while it writes its report is not missing. At 20 ms a second, which the first report (RFC 3550 §6.2) leaves.
+const UNHEARD_PACKETS: u64 = 50;
 
 /// Beyond the network: a packet's length, and what holds it at the other side, when nothing better is known.
 const HELD_MS: f32 = 60.0;
@@ -24,10 +21,8 @@ const HELD_MS: f32 = 60.0;
 pub struct Hearing {
     /// Highest sequence number that it had.
     highest: Option<u32>,
-    /// Our packets at that report.
+    /// Our packets when it last reported that some came, or when it was last not to hear any.
     sent: u64,
-    /// Reports in a row by which nothing of ours came.
-    deaf: u8,
     /// That has been told.
     pub told: bool,
     /// Its own estimate of how we sound, in tenths.
@@ -41,23 +36,21 @@ impl Hearing {
         if let Some(voice) = heard.voice.filter(|voice| voice.mos.0 != 127) {
             self.mos = Some(voice.mos.0);
         }
-        let more = sent.saturating_sub(self.sent) >= UNHEARD_PACKETS;
         let deaf = match heard.about_us {
             Some(about) => {
-                let deaf = self.highest == Some(about.highest);
-                self.highest = Some(about.highest);
-                deaf
+                // Who knows us by our reports alone names no packet, which is 0; of fifty, none is that. And a share of
+                // 255/256 is the most that can be said.
+                let none = about.highest == 0 || about.fraction_lost == u8::MAX;
+                let same = self.highest.replace(about.highest) == Some(about.highest);
+                none || same
             }
             None if heard.hears_nobody => true,
             None => return None,
         };
-        let counts = !deaf || more;
-        self.sent = sent;
-        if !counts {
-            return None;
+        if !deaf {
+            self.sent = sent;
         }
-        self.deaf = if deaf { self.deaf.saturating_add(1) } else { 0 };
-        let unheard = self.deaf >= UNHEARD_REPORTS;
+        let unheard = deaf && (self.told || sent.saturating_sub(self.sent) >= UNHEARD_PACKETS);
         (unheard != self.told).then(|| {
             self.told = unheard;
             unheard
@@ -95,8 +88,12 @@ impl Engine {
             stream.rtt_us = rtcp::round_trip_us(ntp, &about_us).or(stream.rtt_us);
             correct_against(stream, about_us.fraction_lost);
         }
-        let expects = stream.session.send && stream.latch.destination().is_some();
-        let told = stream.hearing.report(heard, stream.outgoing.packets()).filter(|_| expects);
+        let sent = stream.outgoing.packets();
+        if !stream.session.send || stream.latch.destination().is_none() {
+            stream.hearing.sent = sent;
+            return;
+        }
+        let told = stream.hearing.report(heard, sent);
         let id = stream.id;
         self.out.events.extend(told.map(|unheard| match unheard {
             true => Event::Unheard { stream: id },
@@ -178,7 +175,7 @@ pub(super) fn stats(stream: &Stream) -> Stats {
         from: stream.latch.source(),
         jitter_us: stream.incoming.jitter_us(),
         mos: (received > 0).then(|| (quality::mos(rating(stream)) * 100.0).round() as u16),
-        quiet: stream.quiet_told,
+        quiet: stream.quiet_told.is_some(),
         unheard: stream.hearing.told,
     }
 }
@@ -201,23 +198,37 @@ mod tests {
     }
 
     #[test]
-    fn who_reports_twice_that_nothing_new_came_does_not_hear_us() {
-        let mut hearing = Hearing::default();
+    fn who_reports_that_nothing_came_of_a_second_does_not_hear_us() {
         let nobody = rtcp::Heard { hears_nobody: true, ..rtcp::Heard::default() };
-        for (heard, sent, expect) in [
-            (about(100), 100, None),
-            (about(350), 350, None),
-            (about(350), 360, None), // right behind the last
-            (about(350), 600, None),
-            (about(350), 850, Some(true)),
-            (about(350), 1100, None),
-            (about(1300), 1350, Some(false)),
-            (nobody, 1600, None),
-            (nobody, 1850, Some(true)),
-            (rtcp::Heard::default(), 2100, None), // says nothing either way
-            (about(2300), 2350, Some(false)),
-        ] {
-            assert_eq!(hearing.report(&heard, sent), expect, "at {sent}");
+        let lost = |highest| {
+            let about = about(highest).about_us.map(|about| rtcp::Reception { fraction_lost: 255, ..about });
+            rtcp::Heard { about_us: about, ..rtcp::Heard::default() }
+        };
+        let rows: [&[(rtcp::Heard, u64, Option<bool>)]; 4] = [
+            &[
+                (nobody, 40, None),       // on its way
+                (nobody, 52, Some(true)), // its second report, or its first if it took a second
+                (nobody, 60, None),
+                (about(300), 350, Some(false)),
+            ],
+            &[
+                (about(100), 100, None),
+                (about(350), 350, None),
+                (about(350), 360, None), // right behind the last
+                (about(350), 385, None), // reports that come often add up
+                (about(350), 400, Some(true)),
+                (about(350), 1100, None),
+                (rtcp::Heard::default(), 1200, None), // says nothing either way
+                (about(1300), 1350, Some(false)),
+            ],
+            &[(about(0), 52, Some(true)), (about(9), 300, Some(false))],
+            &[(about(100), 100, None), (lost(101), 350, Some(true)), (about(400), 600, Some(false))],
+        ];
+        for row in rows {
+            let mut hearing = Hearing::default();
+            for (heard, sent, expect) in row {
+                assert_eq!(hearing.report(heard, *sent), *expect, "at {sent}");
+            }
         }
     }
 }

@@ -20,6 +20,12 @@ use crate::media::stream::latch::Latch;
 use crate::media::stream::latch::Rules;
 use crate::media::stream::latch::Sender;
 
+/// Datagrams of a handshake that are kept until it is known with whom it is: a first flight is one or two.
+const EARLY_MAX: usize = 4;
+
+/// Longer ones are no handshake's over a usual path.
+const EARLY_OCTETS_MAX: usize = 1500;
+
 /// What a datagram of an RTP port is, by its first octet (RFC 7983 §7).
 pub(super) enum Class {
     Stun,
@@ -48,20 +54,22 @@ pub struct Guard {
     begun: bool,
     /// Why there are no keys has been told.
     failed: bool,
+    /// Of a handshake that the other side has begun before its answer came.
+    early: Vec<Box<[u8]>>,
 }
 
 impl Guard {
     /// For a stream that begins.
     pub(super) fn new(session: &Session) -> Guard {
         let agent = session.transport.ice.clone().map(|terms| Box::new(Agent::new(terms)));
-        Guard { agent, begun: false, failed: false }
+        Guard { agent, ..Guard::default() }
     }
 }
 
 /// The latch of a stream that begins.
 pub(super) fn latch(session: &Session) -> Latch {
     let mut latch = Latch::new(Rules::from(session));
-    latch.seal(session.transport.dtls.is_some());
+    latch.seal(session.transport.needs_keys());
     latch
 }
 
@@ -70,7 +78,10 @@ impl Engine {
     pub(super) fn modify_guard(stream: &mut Stream, session: &Session, ms: u64, errands: &mut Vec<Errand>) {
         stream.latch.modify(Rules::from(session), ms);
         match (&mut stream.guard.agent, session.transport.ice.clone()) {
-            (Some(agent), Some(terms)) => agent.restart(terms),
+            (Some(agent), Some(terms)) => {
+                agent.restart(terms);
+                stream.latch.pair(agent.pair(ms));
+            }
             (agent, terms) => *agent = terms.map(|terms| Box::new(Agent::new(terms))),
         }
         let old = stream.session.transport.dtls;
@@ -81,7 +92,7 @@ impl Engine {
             errands.push(Errand::End { stream: stream.id });
             (stream.srtp, stream.guard.begun, stream.guard.failed) = (None, false, false);
         }
-        stream.latch.seal(session.transport.dtls.is_some());
+        stream.latch.seal(session.transport.needs_keys());
         match (stream.srtp.as_mut(), &session.srtp) {
             (Some(srtp), Some(keys)) => srtp.rekey(keys.clone()),
             (_, keys) => stream.srtp = keys.clone().map(|keys| Box::new(Srtp::new(keys))),
@@ -108,6 +119,17 @@ impl Engine {
         self.out.errands.push(Errand::Begin { stream: stream.id, terms, proven });
     }
 
+    /// What came of a handshake before the answer that says with whom it may be.
+    pub(super) fn take_early(&mut self, port: u16) {
+        let Some(early) = self.at(port).map(|stream| std::mem::take(&mut stream.guard.early)) else { return };
+        if early.is_empty() {
+            return;
+        }
+        self.begin_handshake(port);
+        let Some(stream) = self.at(port).filter(|stream| stream.guard.begun).map(|of| of.id) else { return };
+        self.out.errands.extend(early.into_iter().map(|bytes| Errand::Datagram { stream, bytes }));
+    }
+
     /// A check of ICE: answered where it comes from, and followed.
     pub(super) fn stun(&mut self, port: u16, from: SocketAddr, datagram: &[u8], ms: u64) {
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
@@ -130,7 +152,15 @@ impl Engine {
     /// A datagram of a handshake: for the worker, if it comes whence it may.
     pub(super) fn dtls(&mut self, port: u16, from: SocketAddr, datagram: &[u8], ms: u64) {
         let Some(stream) = self.streams[usize::from(port >> 1)].as_deref_mut() else { return };
-        let wanted = stream.session.transport.dtls.is_some() && !stream.guard.failed;
+        let transport = &stream.session.transport;
+        if transport.dtls.is_none() && transport.needs_keys() && !stream.latch.is_foreign(from) {
+            // Their answer is on its way. Its sender waits for ours, at first a second, then two, if this gets lost.
+            if stream.guard.early.len() < EARLY_MAX && datagram.len() <= EARLY_OCTETS_MAX {
+                stream.guard.early.push(datagram.into());
+            }
+            return;
+        }
+        let wanted = transport.dtls.is_some() && !stream.guard.failed;
         if !wanted || stream.latch.receive(from, ms) == Sender::Stranger {
             stream.dropped += 1;
             return;
@@ -143,6 +173,7 @@ impl Engine {
     /// What the worker says to a stream.
     pub fn handshake(&mut self, now: Instant, answer: Answer) {
         self.tick(now);
+        let (ms, first_report) = (self.ms, self.first_report());
         let id = answer.stream();
         let Some(stream) = self.stream(id).filter(|stream| stream.session.transport.dtls.is_some()) else {
             return;
@@ -157,6 +188,8 @@ impl Engine {
                 let suite = keys.send.suite();
                 stream.srtp = Some(Box::new(Srtp::new(keys)));
                 stream.latch.seal(false);
+                // Silence counts from here on; that there were no keys stays told until something is heard.
+                (stream.alive_ms, stream.report_ms) = (ms, first_report);
                 self.out.events.push(Event::Secured { stream: id, suite });
             }
             Answer::Failed { why, .. } => {

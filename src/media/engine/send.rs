@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::media::Codec;
 use crate::media::Event;
+use crate::media::Silence;
 use crate::media::codec::BYTES_PER_MS;
 use crate::media::codec::MAX_PAYLOAD;
 use crate::media::dtmf::Turn;
@@ -49,6 +50,11 @@ impl Engine {
         Some(self.epoch? + Duration::from_millis(self.next_ms()?))
     }
 
+    /// When the next mix has its turn; `None` while there is none. What comes for mixes need not be read sooner.
+    pub fn next_mix(&self) -> Option<Instant> {
+        Some(self.epoch? + Duration::from_millis(self.mix_slots.next(self.ms + 1)?))
+    }
+
     fn next_ms(&self) -> Option<u64> {
         let slot = self.slots.next(self.ms + 1).into_iter().chain(self.mix_slots.next(self.ms + 1)).min();
         let turn = self.ms / CHECK_MS + 1;
@@ -80,10 +86,9 @@ impl Engine {
                 stream.report_ms = self.next_report();
             }
             let silent_ms = self.ms.saturating_sub(stream.alive_ms);
-            if stream.session.receive && !stream.quiet_told && silent_ms >= QUIET_MS {
-                stream.quiet_told = true;
+            if stream.session.receive && silent_ms >= QUIET_MS {
                 let silent = Duration::from_millis(silent_ms);
-                self.out.events.push(Event::Quiet { stream: stream.id, silent });
+                self.out.events.extend(quiet(&mut stream, silent));
             }
             self.give_tape(stream.tape.as_deref_mut());
             if self.ms >= stream.figures_ms {
@@ -101,6 +106,21 @@ impl Engine {
             }
         }
     }
+}
+
+/// Tells of a stream's silence, unless it has been told: what comes and cannot be heard is told after all.
+fn quiet(stream: &mut Stream, silent: Duration) -> Option<Event> {
+    let cause = stream.silence();
+    let better = match stream.quiet_told {
+        None => true,
+        Some(Silence::Nothing) => cause != Silence::Nothing,
+        Some(Silence::NoKeys) => cause != Silence::NoKeys,
+        Some(Silence::Stranger(_) | Silence::Sealed(_) | Silence::Unfit(_)) => false,
+    };
+    better.then(|| {
+        stream.quiet_told = Some(cause);
+        Event::Quiet { stream: stream.id, silent, cause }
+    })
 }
 
 /// One turn of a stream that makes its own packets: a key, else what is played, else its base. A stream that

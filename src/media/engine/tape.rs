@@ -14,8 +14,12 @@ use crate::media::TapeForm;
 use crate::media::engine::Engine;
 use crate::media::engine::record::Chunk;
 
-/// Packets that are kept until they are handed on: two seconds of both directions at 10 ms. More are left out.
-const PACKETS_MAX: usize = 400;
+/// Packets of each direction that are kept until they are handed on: two seconds at 10 ms. More are left out, and cost the
+/// other direction nothing.
+const PACKETS_MAX: u16 = 200;
+
+/// Packets that room is made for.
+const ROOM: usize = 2 * PACKETS_MAX as usize;
 
 /// Bytes of payload that room is made for: a second of both directions of G.711.
 const BYTES_USUAL: usize = 16_384;
@@ -46,22 +50,32 @@ pub struct Tape {
     /// Nothing is taken for now.
     pub paused: bool,
     packets: Vec<Taken>,
+    /// How many of them were received, and sent.
+    counts: [u16; 2],
     bytes: Vec<u8>,
+    /// Packets that there was no room for.
+    left_out: u64,
 }
 
 impl Tape {
     /// Begins to take.
     pub fn new(record: RecordId, flipped: bool, paused: bool) -> Tape {
-        let (packets, bytes) = (Vec::with_capacity(PACKETS_MAX), Vec::with_capacity(BYTES_USUAL));
-        Tape { record, flipped, paused, packets, bytes }
+        let (packets, bytes) = (Vec::with_capacity(ROOM), Vec::with_capacity(BYTES_USUAL));
+        Tape { record, flipped, paused, packets, counts: [0; 2], bytes, left_out: 0 }
     }
 
     /// Takes a payload that came or went at `ms`.
     pub fn take(&mut self, sent: bool, codec: Codec, line: (u32, u32), payload: &[u8], ms: u64) {
         let Ok(length) = u16::try_from(payload.len()) else { return };
-        if self.paused || self.packets.len() == PACKETS_MAX {
+        if self.paused {
             return;
         }
+        let count = &mut self.counts[usize::from(sent)];
+        if *count == PACKETS_MAX {
+            self.left_out += 1;
+            return;
+        }
+        *count += 1;
         let (ssrc, timestamp) = line;
         self.packets.push(Taken { ms, right: sent != self.flipped, codec, ssrc, timestamp, length });
         self.bytes.extend_from_slice(payload);
@@ -73,7 +87,8 @@ impl Tape {
         if self.packets.is_empty() {
             return out.push(Chunk::Packets { record, epoch, ms, packets: Vec::new(), bytes: Vec::new() });
         }
-        let packets = std::mem::replace(&mut self.packets, Vec::with_capacity(PACKETS_MAX));
+        let packets = std::mem::replace(&mut self.packets, Vec::with_capacity(ROOM));
+        self.counts = [0; 2];
         let room = Vec::with_capacity(self.bytes.len().max(BYTES_USUAL));
         let bytes = std::mem::replace(&mut self.bytes, room);
         out.push(Chunk::Packets { record, epoch, ms, packets, bytes });
@@ -136,6 +151,33 @@ impl Engine {
         if let Some(tape) = tape {
             let epoch = self.epoch();
             tape.give(epoch, self.ms, &mut self.out.chunks);
+            self.out.dropped.tape_full += std::mem::take(&mut tape.left_out);
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an `Instant` has no other beginning")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sends_too_much_does_not_silence_the_other_side() {
+        let mut tape = Tape::new(RecordId(1), false, false);
+        for ms in 0..2000 {
+            tape.take(false, Codec::Pcma, (1, 0), &[0; 10], ms);
+            if ms % 20 == 0 {
+                tape.take(true, Codec::Pcma, (2, 0), &[1; 10], ms);
+            }
+            if ms % 1000 == 999 {
+                let mut out = Vec::new();
+                tape.give(Instant::now(), ms, &mut out);
+                let Some(Chunk::Packets { packets, bytes, .. }) = out.pop() else {
+                    unreachable!("just given")
+                };
+                let sent = packets.iter().filter(|packet| packet.right).count();
+                assert_eq!((sent, packets.len() - sent, bytes.len()), (50, 200, 2500));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::media::srtp::RTCP_TAG;
 use crate::media::srtp::counter_key;
 use crate::media::srtp::keystream;
 
@@ -76,6 +77,12 @@ impl Suite {
         matches!(self, Suite::AeadAes128Gcm | Suite::AeadAes256Gcm)
     }
 
+    /// Octets of an RTP packet, and of an RTCP packet, that stand behind the key's identifier: the tag of the counter-mode
+    /// suites (RFC 3711 §3.1, §3.4); nothing in GCM, whose tag goes before it (RFC 7714 §8.2, §9.2).
+    pub(super) fn behind_mki(self) -> (usize, usize) {
+        if self.is_gcm() { (0, 0) } else { (self.tag_bytes(), RTCP_TAG) }
+    }
+
     /// Octets of the tag of an RTP packet in the counter-mode suites.
     pub(super) fn tag_bytes(self) -> usize {
         match self {
@@ -86,11 +93,58 @@ impl Suite {
     }
 }
 
+/// The identifier of a master key that stands in each of its packets (RFC 3711 §3.1), where one was negotiated: at most
+/// four octets, and none in most sessions. It is not encrypted, and not authenticated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mki {
+    octets: [u8; 4],
+    length: u8,
+}
+
+impl Mki {
+    /// The identifier `value` in so many octets, at most four.
+    pub(super) fn new((value, length): (u32, u8)) -> Mki {
+        let length = length.min(4);
+        let mut octets = [0; 4];
+        octets[..usize::from(length)].copy_from_slice(&value.to_be_bytes()[4 - usize::from(length)..]);
+        Mki { octets, length }
+    }
+
+    fn octets(&self) -> &[u8] {
+        &self.octets[..usize::from(self.length)]
+    }
+
+    /// Puts it into the packet that ends the buffer, before the last `behind` octets.
+    pub(super) fn put(&self, buffer: &mut Vec<u8>, behind: usize) {
+        if self.length > 0 {
+            buffer.extend_from_slice(self.octets());
+            let from = buffer.len().saturating_sub(behind + self.octets().len());
+            buffer[from..].rotate_right(self.octets().len());
+        }
+    }
+
+    /// Takes it out of a packet again; `None` when it is not there.
+    pub(super) fn take<'d>(&self, datagram: &'d mut [u8], behind: usize) -> Option<&'d mut [u8]> {
+        if self.length == 0 {
+            return Some(datagram);
+        }
+        let at = datagram.len().checked_sub(behind + self.octets().len())?;
+        let tail = &mut datagram[at..];
+        if !tail.starts_with(self.octets()) {
+            return None;
+        }
+        tail.rotate_left(self.octets().len());
+        let whole = datagram.len() - self.octets().len();
+        Some(&mut datagram[..whole])
+    }
+}
+
 /// A master key and its salt, one after the other; `Debug` never shows them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Master {
     bytes: [u8; MASTER_MAX],
     suite: Suite,
+    mki: Mki,
 }
 
 impl Master {
@@ -99,7 +153,22 @@ impl Master {
         let given = bytes.get(..suite.master_bytes())?;
         let mut bytes = [0; MASTER_MAX];
         bytes[..given.len()].copy_from_slice(given);
-        Some(Master { bytes, suite })
+        Some(Master { bytes, suite, mki: Mki::default() })
+    }
+
+    /// With this identifier in each packet: its value and its octets.
+    pub fn identified(self, mki: Option<(u32, u8)>) -> Master {
+        Master { mki: mki.map(Mki::new).unwrap_or_default(), ..self }
+    }
+
+    /// Its identifier.
+    pub(super) fn mki(&self) -> Mki {
+        self.mki
+    }
+
+    /// Whether it protects as the other one does, whatever identifies it.
+    pub(super) fn is_key_of(&self, other: &Master) -> bool {
+        (self.suite, self.bytes) == (other.suite, other.bytes)
     }
 
     /// What it is for.

@@ -12,7 +12,8 @@ const DROPOUT_MAX: u16 = 3000;
 /// A packet at most so late is told from a duplicate; a later one is dropped.
 const WINDOW: u16 = 64;
 
-/// A step back of more than [`WINDOW`] and at most so many is a straggler; a longer one is a restart.
+/// A step back of more than [`WINDOW`] and at most so many is a straggler, unless the packet behind it comes next; a
+/// longer one is a restart.
 const MISORDER_MAX: u16 = 1000;
 
 /// What has come of one source after the other.
@@ -40,6 +41,8 @@ struct Source {
     received: u64,
     /// Bit `n` is set when the packet `n` below the highest has come.
     window: u64,
+    /// The number behind one that was too old to be used.
+    astray: Option<u16>,
     /// Arrival minus timestamp of the last audio packet, in RTP units.
     transit: Option<u32>,
     /// Sixteen times the jitter.
@@ -62,12 +65,13 @@ pub struct Bursts {
 }
 
 impl Bursts {
-    fn lost(&mut self) {
-        self.all = (self.all.0 + 1, self.all.1 + 1);
+    /// So many in a row, at least one, were lost.
+    fn lost(&mut self, count: u64) {
+        self.all = (self.all.0 + count, self.all.1 + count);
         if self.open.1 > 0 {
-            self.open = (self.open.0 + self.since + 1, self.open.1 + 1);
+            self.open = (self.open.0 + self.since + count, self.open.1 + count);
         } else {
-            self.open = (1, 1);
+            self.open = (count, count);
         }
         self.since = 0;
     }
@@ -144,6 +148,7 @@ impl Incoming {
             highest: first,
             received: 1,
             window: 1,
+            astray: None,
             transit,
             jitter,
             bursts: self.source.as_ref().map_or_else(Bursts::default, |source| source.bursts),
@@ -228,7 +233,9 @@ impl Source {
             return Some(false);
         }
         if ahead <= DROPOUT_MAX {
-            (1..ahead).for_each(|_| self.bursts.lost());
+            if ahead > 1 {
+                self.bursts.lost(u64::from(ahead - 1));
+            }
             self.bursts.came();
             self.highest += u64::from(ahead);
             self.window = self.window.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
@@ -242,10 +249,13 @@ impl Source {
             let number = self.highest.saturating_sub(u64::from(behind));
             self.first = self.first.min(number);
         } else if behind <= MISORDER_MAX {
-            return Some(false);
+            // RFC 3550 appendix A.1: two in order at the same old place are a source that has begun anew there.
+            let again = self.astray.replace(sequence.wrapping_add(1)) == Some(sequence);
+            return if again { None } else { Some(false) };
         } else {
             return None;
         }
+        self.astray = None;
         self.received += 1;
         Some(true)
     }
@@ -305,10 +315,25 @@ mod tests {
         let pattern = "11110111111111111111111011101011110111111111111111111110111111111";
         let mut bursts = Bursts::default();
         for packet in pattern.chars() {
-            if packet == '1' { bursts.came() } else { bursts.lost() }
+            if packet == '1' { bursts.came() } else { bursts.lost(1) }
         }
         assert_eq!(bursts.duration_ms(10).0, 120);
         assert_eq!(bursts.density(), ((4 * 256 / 12) as u8, (2 * 256 / 53) as u8));
+    }
+
+    #[test]
+    fn a_long_hole_is_counted_as_its_packets_one_by_one() {
+        for (before, count) in
+            (0..20).flat_map(|before| (1..=u64::from(DROPOUT_MAX)).map(move |count| (before, count)))
+        {
+            let mut at_once = Bursts::default();
+            at_once.lost(1);
+            (0..before).for_each(|_| at_once.came());
+            let mut singly = at_once;
+            at_once.lost(count);
+            (0..count).for_each(|_| singly.lost(1));
+            assert_eq!(at_once, singly, "{before} packets, {count} lost");
+        }
     }
 
     #[test]
@@ -319,6 +344,21 @@ mod tests {
         }
         assert!(incoming.count(&Header { ssrc: 2, ..header(7) }, 0, true));
         assert_eq!((incoming.received(), incoming.lost()), (5, 0));
+    }
+
+    #[test]
+    fn a_restart_a_little_below_costs_one_packet_and_stragglers_are_none() {
+        let mut incoming = Incoming::default();
+        let used = |incoming: &mut Incoming, numbers: &[u16]| {
+            numbers.iter().map(|number| incoming.count(&header(*number), 0, true)).collect::<Vec<bool>>()
+        };
+        used(&mut incoming, &(0..=2000).collect::<Vec<u16>>());
+        assert_eq!(
+            used(&mut incoming, &[1500, 2001, 1501, 2002, 1700, 1600]),
+            [false, true, false, true, false, false]
+        );
+        assert_eq!(used(&mut incoming, &[1300, 1301, 1302, 1303]), [false, true, true, true]);
+        assert_eq!((incoming.received(), incoming.lost()), (2003 + 3, 0));
     }
 
     #[test]

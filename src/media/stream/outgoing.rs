@@ -8,6 +8,10 @@ use crate::media::rtp::Header;
 /// A peer's timestamp that moves by more milliseconds than this within its line begins another line.
 const JUMP_MAX_MS: u32 = 5000;
 
+/// A peer's sequence number that moves otherwise begins another line, as it does where its packets are counted: a number
+/// that we have sent must not go out again.
+const STEPS: std::ops::RangeInclusive<i16> = -64..=3000;
+
 /// What has gone out, and what comes next.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -160,7 +164,13 @@ impl Outgoing {
         }
     }
 
-    fn goes_on(&self, peer: &Header, line: u64) -> bool {
+    /// Whether a peer's line goes on.
+    pub fn is_passing(&self) -> bool {
+        self.passing.is_some()
+    }
+
+    /// Whether a peer's packet goes on with the line that its last one was on.
+    pub fn goes_on(&self, peer: &Header, line: u64) -> bool {
         self.passing.as_ref().is_some_and(|p| p.goes_on(peer, line, JUMP_MAX_MS * self.units_per_ms))
     }
 
@@ -178,7 +188,7 @@ impl Passing {
         self.ssrc == peer.ssrc
             && self.line == line
             && moved.unsigned_abs() <= jump_max
-            && step.unsigned_abs() <= 3000
+            && STEPS.contains(&step)
     }
 }
 

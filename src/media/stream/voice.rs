@@ -7,10 +7,8 @@ use crate::media::Session;
 use crate::media::codec::BYTES_PER_MS;
 use crate::media::codec::g722;
 use crate::media::codec::opus;
-use crate::media::dtmf;
 use crate::media::ear::Ear;
 use crate::media::mouth::Mouth;
-use crate::media::tone;
 
 /// Longest packet that is made, in milliseconds.
 const PACKET_MAX_MS: usize = 60;
@@ -26,8 +24,6 @@ pub struct Voice {
     ear: Option<Box<Ear>>,
     /// Reads what is played, whose bytes are of G.722.
     played: g722::Decoder,
-    /// Keys of the peer that were said already.
-    keys: dtmf::Receiver,
     payload: Vec<u8>,
 }
 
@@ -44,7 +40,6 @@ impl Voice {
             mouth,
             ear: None,
             played: if narrow { g722::Decoder::narrow() } else { g722::Decoder::wide() },
-            keys: dtmf::Receiver::default(),
             payload: Vec::new(),
         }
     }
@@ -111,11 +106,5 @@ impl Voice {
             self.mouth.encode(pcm, &mut self.payload);
         }
         &self.payload
-    }
-
-    /// The event code of a key that the peer begins to press with this event; `None` for the rest of a press.
-    pub fn key(&mut self, payload: &[u8], timestamp: u32, marker: bool, ms: u64) -> Option<u8> {
-        let event = dtmf::Payload::parse(payload)?;
-        tone::key_code(self.keys.receive(event, timestamp, marker, ms)?)
     }
 }

@@ -225,5 +225,10 @@ fn audio(calls: &[CallView]) -> String {
     let headings = [
         "ID", "SIDE", "PARTY", "CODEC", "PORT", "FROM", "IN", "OUT", "LOST", "JITTER", "RTT", "MOS", "FAULT",
     ];
-    print::table(headings, &rows, "no calls")
+    let faults: String = calls
+        .iter()
+        .flat_map(|call| call.audio.iter().filter_map(move |leg| Some((call, leg.fault_text.as_ref()?))))
+        .map(|(call, text)| format!("{}: {text}\n", call.id))
+        .collect();
+    print::table(headings, &rows, "no calls") + &faults
 }

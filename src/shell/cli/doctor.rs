@@ -1,7 +1,12 @@
-//! `sentral doctor`: whether this machine can carry the calls that are configured, and what to do where it cannot: RTP
-//! ports, addresses and NAT, limits of the process, disk, clock.
+//! `sentral doctor`: whether this machine can carry the calls that are configured, and what to do where it cannot: SIP and
+//! RTP ports, addresses and NAT, names, certificates, limits of the process, disk, clock.
 //!
-//! Looks and touches nothing. Beside a running daemon its ports are in use by it, and it is asked how many it has.
+//! Touches nothing, but for a file in the data folder that it writes and removes, and asks name servers for the trunks.
+//! Beside a running daemon its ports are in use by it, and it is asked how many it has.
+
+mod certificates;
+mod folder;
+mod names;
 
 use std::fmt;
 use std::fs;
@@ -10,9 +15,11 @@ use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command as Program;
+use std::time::SystemTime;
 
 use crate::model::command::Answer;
 use crate::model::command::Command;
@@ -22,6 +29,8 @@ use crate::shell::cli::Context;
 use crate::shell::cli::Failure;
 use crate::shell::cli::Form;
 use crate::shell::cli::print;
+use crate::shell::clock::now;
+use crate::shell::net::udp;
 use crate::shell::store::files;
 
 /// Descriptors beside those of the RTP ports: SIP connections, files, the rest.
@@ -76,9 +85,14 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let data = context.data.as_deref().unwrap_or(&server.data);
     let mut findings = vec![daemon(running.as_deref())];
     findings.extend(ports(server, running.as_deref()));
-    findings.extend(addresses(server, route()));
+    findings.push(listeners(server, running.is_some()));
+    findings.push(external(server.external, route()));
+    findings.push(names::names(&config));
+    findings.extend(certificates::certificates(&config, now().utc));
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    findings.extend([files_limit(server, &limits), priority(&limits), disk(data), clock()]);
+    let kernel = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap_or_default();
+    findings.extend([files_limit(server, &limits), priority(&limits), buffers(&kernel)]);
+    findings.extend([folder::data(data), disk(data), clock(&[&context.config, data])]);
     match context.form {
         Form::Json => print::json(&findings)?,
         Form::Text | Form::Csv => print::text(&text(&findings))?,
@@ -164,33 +178,64 @@ fn route() -> Option<IpAddr> {
     socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_unspecified())
 }
 
-/// Addresses that SIP listens on, the one that is shown, and whether they fit the way out.
-fn addresses(server: &Server, route: Option<IpAddr>) -> Vec<Finding> {
-    let listeners = server.sip_udp.iter().chain(&server.sip_tcp).chain(&server.sip_tls);
-    let listeners: Vec<SocketAddr> =
-        listeners.chain(&server.sip_ws).chain(&server.sip_wss).copied().collect();
-    let mut findings = Vec::new();
-    let foreign = |address: &&SocketAddr| {
-        let ip = address.ip();
-        !ip.is_unspecified() && UdpSocket::bind((ip, 0)).is_err()
-    };
-    if let Some(address) = listeners.iter().find(foreign) {
-        let found = format!("[sip] listens on {address}, which is no address of this machine");
-        let remedy = "write an address of this machine (`ip address` lists them), or 0.0.0.0 for all";
-        findings.push(finding("listen", Verdict::Error, found, remedy));
-    } else if !listeners.is_empty() && listeners.iter().all(|address| address.ip().is_loopback()) {
-        let found = "[sip] listens on this machine only: no phone elsewhere can reach it".into();
-        findings.push(finding(
-            "listen",
-            Verdict::Warning,
-            found,
-            "listen on 0.0.0.0, or on the machine's address",
-        ));
-    } else {
-        findings.push(finding("listen", Verdict::Ok, format!("{} listeners", listeners.len()), ""));
+/// Addresses that are listened on: that they are ours, and free unless the daemon has them.
+fn listeners(server: &Server, running: bool) -> Finding {
+    let say = |verdict, found: String, remedy| finding("listen", verdict, found, remedy);
+    let udp = server.sip_udp.iter().map(|address| ("udp", *address));
+    let streams = [&server.sip_tcp, &server.sip_tls, &server.sip_ws, &server.sip_wss];
+    let tcp = streams.into_iter().flatten().chain(&server.metrics_listen).map(|address| ("tcp", *address));
+    let sip = udp.chain(tcp).collect::<Vec<_>>();
+    for (transport, address) in &sip {
+        // What the daemon has is bound by it; whether the address is ours is seen at another port.
+        let address = if running { SocketAddr::new(address.ip(), 0) } else { *address };
+        let bound = match *transport {
+            "udp" => UdpSocket::bind(address).map(drop),
+            _ => TcpListener::bind(address).map(drop),
+        };
+        let Err(error) = bound else { continue };
+        return match error.kind() {
+            io::ErrorKind::AddrInUse => say(
+                Verdict::Error,
+                format!("{transport} {address} is in use by another program"),
+                "find it with `ss -lnptu` and stop it, or listen on another port",
+            ),
+            io::ErrorKind::AddrNotAvailable => say(
+                Verdict::Error,
+                format!("{transport} {address} is no address of this machine"),
+                "write an address of this machine (`ip address` lists them), or 0.0.0.0 for all",
+            ),
+            io::ErrorKind::PermissionDenied => say(
+                Verdict::Error,
+                format!("{transport} {address} may not be bound by this user"),
+                "choose a port from 1024 on, or start it with CAP_NET_BIND_SERVICE",
+            ),
+            _ => say(
+                Verdict::Error,
+                format!("{transport} {address} cannot be bound: {error}"),
+                "write an address of this machine (`ip address` lists them), or 0.0.0.0 for all",
+            ),
+        };
     }
-    findings.push(external(server.external, route));
-    findings
+    let (first, last) = server.media_ports;
+    if let Some((_, inside)) =
+        sip.iter().find(|(transport, of)| *transport == "udp" && (first..=last).contains(&of.port()))
+    {
+        return say(
+            Verdict::Error,
+            format!("udp {inside} lies within the RTP ports {first}–{last}"),
+            "choose another range in [media] ports, or another port for SIP",
+        );
+    }
+    let all = sip.len();
+    if all > 0 && sip.iter().all(|(_, address)| address.ip().is_loopback()) {
+        return say(
+            Verdict::Warning,
+            "[sip] listens on this machine only: no phone elsewhere can reach it".into(),
+            "listen on 0.0.0.0, or on the machine's address",
+        );
+    }
+    let state = if running { "held by the daemon" } else { "can be bound" };
+    say(Verdict::Ok, format!("{all} addresses, {state}"), "")
 }
 
 fn external(external: Option<IpAddr>, route: Option<IpAddr>) -> Finding {
@@ -235,14 +280,36 @@ fn external(external: Option<IpAddr>, route: Option<IpAddr>) -> Finding {
     }
 }
 
-/// RFC 1918, RFC 6598, RFC 4193, and what never leaves a link or a machine.
+/// RFC 1918, RFC 6598, RFC 4193, what never leaves a link or a machine, and what is nobody's.
 fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
+    let address = address.to_canonical();
+    let of_kind = match address {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || a == 100 && (64..128).contains(&b)
+            v4.is_private() || v4.is_link_local() || a == 100 && (64..128).contains(&b)
         }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local(),
+    };
+    of_kind || address.is_loopback() || address.is_unspecified() || address.is_multicast()
+}
+
+/// The kernel gives a socket at most this much to hold what is not read yet, whatever is asked for.
+fn buffers(kernel: &str) -> Finding {
+    let (asked, remedy) =
+        (udp::BUFFER_BYTES, "`sysctl -w net.core.rmem_max=4194304`, and the same in /etc/sysctl.d");
+    match kernel.trim().parse::<usize>() {
+        Ok(most) if most < asked => finding(
+            "buffers",
+            Verdict::Warning,
+            format!(
+                "a socket may hold {} KiB, and {} are asked for: of a burst of SIP some may be lost",
+                most / 1024,
+                asked / 1024
+            ),
+            remedy,
+        ),
+        Ok(most) => finding("buffers", Verdict::Ok, format!("a socket may hold {} KiB", most / 1024), ""),
+        Err(_) => finding("buffers", Verdict::Ok, "nothing here tells how much a socket may hold".into(), ""),
     }
 }
 
@@ -321,7 +388,11 @@ fn free_megabytes(text: &str) -> Option<u64> {
 }
 
 /// Hours, records and certificates live by the clock.
-fn clock() -> Finding {
+fn clock(folders: &[&Path]) -> Finding {
+    if let Some(file) = folder::from_the_future(folders, SystemTime::from(now().utc)) {
+        let found = format!("is behind: {} was written later than it is here", file.display());
+        return finding("clock", Verdict::Error, found, "set it, and start systemd-timesyncd or chrony");
+    }
     let out = Program::new("timedatectl").args(["show", "-p", "NTPSynchronized", "--value"]).output();
     let said = out.ok().filter(|out| out.status.success()).map(|out| out.stdout);
     let remedy = "start systemd-timesyncd or chrony";
@@ -387,10 +458,49 @@ mod tests {
         let server = Server { media_ports: (port, port + 1), ..Server::default() };
         let found = ports(&server, None);
         assert_eq!(found[0].verdict, Verdict::Error, "{found:?}");
-        let server = Server { sip_udp: vec!["203.0.113.1:5060".parse().unwrap()], ..Server::default() };
-        let found = addresses(&server, None);
-        assert_eq!(found[0].verdict, Verdict::Error, "{found:?}");
-        assert!(found[0].found.contains("203.0.113.1:5060"));
+    }
+
+    #[test]
+    fn listeners_must_be_ours_and_free() {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (udp, tcp) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
+        let none = || Server { sip_udp: Vec::new(), sip_tcp: Vec::new(), ..Server::default() };
+        let foreign: SocketAddr = "203.0.113.1:5060".parse().unwrap();
+        let rows = [
+            (Server { sip_udp: vec![udp], ..none() }, Verdict::Error, "is in use"),
+            (Server { sip_tls: vec![tcp], ..none() }, Verdict::Error, "is in use"),
+            (Server { metrics_listen: Some(tcp), ..none() }, Verdict::Error, "is in use"),
+            (Server { sip_udp: vec![foreign], ..none() }, Verdict::Error, "no address of this machine"),
+            (
+                Server { sip_tcp: vec!["127.0.0.1:0".parse().unwrap()], ..none() },
+                Verdict::Warning,
+                "this machine only",
+            ),
+            (Server { sip_udp: vec!["0.0.0.0:0".parse().unwrap()], ..none() }, Verdict::Ok, "1 addresses"),
+        ];
+        for (server, verdict, words) in rows {
+            let found = listeners(&server, false);
+            assert!(found.verdict == verdict && found.found.contains(words), "{words}: {found:?}");
+            assert_eq!(found.remedy.is_empty(), verdict == Verdict::Ok);
+        }
+        let held = Server { sip_udp: vec![udp], ..none() };
+        assert_eq!(
+            listeners(&held, true).verdict,
+            Verdict::Warning,
+            "the daemon has it: on this machine only"
+        );
+        let inside = Server { media_ports: (udp.port(), udp.port()), ..held };
+        assert!(listeners(&inside, true).found.contains("lies within the RTP ports"));
+    }
+
+    #[test]
+    fn a_small_buffer_is_told() {
+        for (kernel, verdict) in
+            [("212992\n", Verdict::Warning), ("4194304\n", Verdict::Ok), ("", Verdict::Ok)]
+        {
+            assert_eq!(buffers(kernel).verdict, verdict, "{kernel:?}");
+        }
     }
 
     #[test]

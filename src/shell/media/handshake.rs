@@ -11,9 +11,12 @@ use anyhow::anyhow;
 use dimpl::Config;
 use dimpl::Dtls;
 use dimpl::DtlsCertificate;
+use dimpl::Error;
 use dimpl::KeyingMaterial;
 use dimpl::Output;
+use dimpl::SecurityError;
 use dimpl::SrtpProfile;
+use dimpl::UnexpectedMessageError;
 use dimpl::certificate;
 
 use crate::media::StreamId;
@@ -23,6 +26,9 @@ use crate::media::dtls::Fingerprint;
 use crate::media::dtls::Role;
 use crate::media::dtls::Terms;
 use crate::media::srtp::Suite;
+
+/// A handshake that was led astray begins anew at most so often.
+const ANEW_MAX: u8 = 8;
 
 /// Room for a datagram at first; it grows when a record needs more.
 const DATAGRAM_BYTES: usize = 2048;
@@ -63,7 +69,14 @@ impl Identity {
 pub struct Handshake {
     stream: StreamId,
     terms: Terms,
+    identity: Identity,
+    proven: bool,
     dtls: Dtls,
+    /// There are keys: what is taken from here on is authentic.
+    keyed: bool,
+    /// How often it was begun anew, and what was last wrong with what came.
+    anew: u8,
+    wrong: Option<Error>,
     /// The certificate is the one that was named.
     verified: bool,
     over: bool,
@@ -75,13 +88,15 @@ pub struct Handshake {
 impl Handshake {
     /// Begins; in the active part the first datagram is there to be fetched.
     pub fn new(now: Instant, identity: &Identity, stream: StreamId, terms: Terms, proven: bool) -> Handshake {
-        let config = if proven { &identity.proven } else { &identity.unproven };
-        let mut dtls = Dtls::new_auto(Arc::clone(config), identity.certificate.clone(), now);
-        dtls.set_active(terms.role == Role::Active);
         let mut handshake = Handshake {
             stream,
             terms,
-            dtls,
+            identity: identity.clone(),
+            proven,
+            dtls: begun(now, identity, terms.role, proven),
+            keyed: false,
+            anew: 0,
+            wrong: None,
             verified: false,
             over: false,
             due: None,
@@ -94,11 +109,42 @@ impl Handshake {
 
     /// Takes a datagram of the other side.
     pub fn handle_datagram(&mut self, now: Instant, bytes: &[u8]) {
-        if self.over {
+        let hello = self.terms.role == Role::Passive && self.dtls.protocol_version().is_none();
+        if self.over || !self.keyed && !dtls::is_of_handshake(bytes, hello) {
             return;
         }
-        let taken = self.dtls.handle_timeout(now).and_then(|()| self.dtls.handle_packet(bytes));
+        let taken = match self.dtls.handle_timeout(now) {
+            Ok(()) => self.dtls.handle_packet(bytes).or_else(|error| self.pardon(now, error)),
+            Err(error) => Err(error),
+        };
         self.settle(taken);
+    }
+
+    /// Before there are keys anybody may have sent what came, so that it ends no handshake. Time does, and an alert that
+    /// could be opened.
+    fn pardon(&mut self, now: Instant, error: Error) -> Result<(), Error> {
+        if self.keyed {
+            return Err(error);
+        }
+        let anew = match &error {
+            Error::SecurityError(SecurityError::FatalAlert { .. }) => return Err(error),
+            // The handshake is where it was.
+            Error::UnexpectedMessage(UnexpectedMessageError::UnrecognizedAutoServerResponse) => None,
+            // It has not begun yet.
+            Error::TooManyClientHelloFragments => Some(0),
+            _ => Some(1),
+        };
+        if let Some(times) = anew {
+            self.anew += times;
+            if self.anew > ANEW_MAX {
+                return Err(error);
+            }
+            self.dtls = begun(now, &self.identity, self.terms.role, self.proven);
+            self.verified = false;
+            self.dtls.handle_timeout(now)?;
+        }
+        self.wrong = Some(error);
+        Ok(())
     }
 
     /// Repeats what was lost.
@@ -120,9 +166,11 @@ impl Handshake {
         self.answers.pop_front()
     }
 
-    fn settle(&mut self, taken: Result<(), dimpl::Error>) {
+    fn settle(&mut self, taken: Result<(), Error>) {
         if let Err(error) = taken {
-            return self.fail(&format!("the DTLS handshake failed: {error}"));
+            let before =
+                self.wrong.take().map(|wrong| format!(" (before that: {wrong})")).unwrap_or_default();
+            return self.fail(&format!("the DTLS handshake failed: {error}{before}"));
         }
         let stream = self.stream;
         loop {
@@ -145,6 +193,7 @@ impl Handshake {
                     let Some(keys) = self.keys(&exported, profile) else {
                         return self.fail("DTLS has brought no keys that fit");
                     };
+                    self.keyed = true;
                     // The keys first: who gets our last flight sends audio at once.
                     self.answers.push_front(Answer::Keys { stream, keys });
                 }
@@ -174,4 +223,12 @@ impl Handshake {
         self.answers.clear();
         self.answers.push_back(Answer::Failed { stream: self.stream, why: why.into() });
     }
+}
+
+/// The machine of a handshake at its beginning.
+fn begun(now: Instant, identity: &Identity, role: Role, proven: bool) -> Dtls {
+    let config = if proven { &identity.proven } else { &identity.unproven };
+    let mut dtls = Dtls::new_auto(Arc::clone(config), identity.certificate.clone(), now);
+    dtls.set_active(role == Role::Active);
+    dtls
 }

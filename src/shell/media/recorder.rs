@@ -2,10 +2,11 @@
 //!
 //! A file is readable whenever the process dies: the header of a WAV is set right after each second of audio (what was
 //! written behind its length is cut off by every reader), and a page of Ogg is a second. What cannot be written is told
-//! at once and costs no call: its recording ends there, and all that is before it can be read. Files are their owner's
-//! alone.
+//! at once and costs no call: all that is before it can be read, and what comes after is tried again until the disk
+//! takes it. Files are their owner's alone.
 
 mod call;
+mod length;
 mod ogg;
 
 use std::collections::HashMap;
@@ -32,6 +33,8 @@ use crate::media::RecordId;
 use crate::media::StreamId;
 use crate::media::engine::record::Chunk;
 use crate::shell::media::recorder::call::CallRecording;
+
+pub use crate::shell::media::recorder::length::length;
 
 /// Chunks that may wait for the disk: at a chunk a second for each recording, seconds of a slow disk.
 const WAITING_MAX: usize = 4096;
@@ -68,11 +71,13 @@ pub struct Recorder {
 struct Recording {
     stream: StreamId,
     rate: u32,
-    /// The open file, or why there is none.
-    file: Result<File, Arc<str>>,
+    /// The open file, unless it cannot be written.
+    file: Option<File>,
     name: Arc<str>,
     /// Samples that the header tells of.
     length: u64,
+    /// Why some of it could not be written.
+    error: Option<Arc<str>>,
 }
 
 impl Recorder {
@@ -104,33 +109,32 @@ impl Recorder {
     pub fn take(&mut self, chunk: Chunk) -> Option<Event> {
         match chunk {
             Chunk::Begin { stream, record, file: name, rate } => {
-                let file = create(&self.data, &name)
-                    .and_then(|file| file.write_all_at(&header(1, rate, 0), 0).map(|()| file))
-                    .map_err(|error| explain(&name, &error));
-                self.files.insert(record, Recording { stream, rate, file, name, length: 0 });
+                let mut recording = Recording { stream, rate, file: None, name, length: 0, error: None };
+                recording.attempt(&self.data, 0, |_| Ok(()));
+                self.files.insert(record, recording);
                 None
             }
             Chunk::Audio { record, at, samples } => {
                 if let Some(recording) = self.files.get_mut(&record) {
-                    recording.write(at, &samples);
+                    recording.write(&self.data, at, &samples);
                 }
                 None
             }
             Chunk::End { record, length } => self.files.remove(&record).map(|mut recording| {
-                recording.finish(length);
-                let (stream, error) = (recording.stream, recording.file.err());
+                recording.finish(&self.data, length);
+                let (stream, error) = (recording.stream, recording.error);
                 let length = Duration::from_secs_f64(recording.length as f64 / f64::from(recording.rate));
                 Event::Recorded { stream: Some(stream), record, length, error }
             }),
             Chunk::Tape { record, file, form, wide, at } => {
                 let data = &self.data;
                 let call = self.calls.entry(record);
-                call.or_insert_with(|| CallRecording::begin(data, file, form, wide, at)).failed(record)
+                call.or_insert_with(|| CallRecording::begin(data, file, form, wide, at)).news(record)
             }
             Chunk::Packets { record, epoch, ms, packets, bytes } => {
                 let call = self.calls.get_mut(&record)?;
                 call.take(epoch, ms, &packets, &bytes);
-                call.failed(record)
+                call.news(record)
             }
             Chunk::TapeEnd { stream, record, at } => {
                 self.calls.remove(&record).map(|call| call.end(record, Some(stream), at))
@@ -140,27 +144,36 @@ impl Recorder {
 }
 
 impl Recording {
-    fn write(&mut self, at: u64, samples: &[i16]) {
+    fn write(&mut self, data: &Path, at: u64, samples: &[i16]) {
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         let end = at + samples.len() as u64;
-        self.attempt(end, |file| file.write_all_at(&bytes, HEADER_BYTES + 2 * at));
+        self.attempt(data, end, |file| file.write_all_at(&bytes, HEADER_BYTES + 2 * at));
     }
 
-    fn finish(&mut self, length: u64) {
+    fn finish(&mut self, data: &Path, length: u64) {
         // A hole at the end (chunks that were dropped before it) reads as silence.
-        self.attempt(length, |file| {
+        self.attempt(data, length, |file| {
             file.set_len(HEADER_BYTES + 2 * length)?;
             file.sync_data()
         });
     }
 
-    /// First the audio, then the header that tells of it.
-    fn attempt(&mut self, length: u64, write: impl FnOnce(&File) -> io::Result<()>) {
+    /// First the audio, then the header that tells of it. What could not be written is a hole, which reads as silence,
+    /// when the disk takes what comes after it.
+    fn attempt(&mut self, data: &Path, length: u64, write: impl FnOnce(&File) -> io::Result<()>) {
         let length = length.max(self.length);
-        let Ok(file) = &self.file else { return };
-        match write(file).and_then(|()| file.write_all_at(&header(1, self.rate, length), 0)) {
-            Ok(()) => self.length = length,
-            Err(error) => self.file = Err(explain(&self.name, &error)),
+        let opened = match self.file.take() {
+            Some(file) => Ok(file),
+            None => open(data, &self.name, self.length == 0),
+        };
+        let written = opened.and_then(|file| {
+            write(&file)?;
+            file.write_all_at(&header(1, self.rate, length), 0)?;
+            Ok(file)
+        });
+        match written {
+            Ok(file) => (self.file, self.length) = (Some(file), length),
+            Err(error) => self.error = Some(explain(&self.name, &error)),
         }
     }
 }
@@ -176,8 +189,9 @@ fn explain(name: &str, error: &io::Error) -> Arc<str> {
     format!("cannot write the recording {name}: {error}{advice}").into()
 }
 
-/// Creates the file and the folders above it, for its owner alone; a name that leads out of the data folder is refused.
-fn create(data: &Path, name: &str) -> io::Result<File> {
+/// Opens the file, `anew` without what may be in it, and makes the folders above it, for its owner alone; a name that
+/// leads out of the data folder is refused.
+fn open(data: &Path, name: &str, anew: bool) -> io::Result<File> {
     let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
     if !inside || name.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name leads out of the data folder"));
@@ -186,7 +200,7 @@ fn create(data: &Path, name: &str) -> io::Result<File> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+    File::options().write(true).create(true).truncate(anew).mode(0o600).open(path)
 }
 
 /// A WAV header for so many frames of 16-bit samples; lengths beyond its 32 bits are told as the most it can.

@@ -1,5 +1,5 @@
-//! The calls that the standard library does not offer: epoll, eventfd, timers, limits, scheduling, the allocator's
-//! thresholds. Linux only.
+//! The calls that the standard library does not offer: epoll, eventfd, timers, arrival times, limits, scheduling, the
+//! allocator's thresholds. Linux only.
 //!
 //! The only file with unsafe code. What it gains: one thread waits for thousands of sockets and wakes within
 //! 50 µs of its slot, where a runtime's timer wheel is a millisecond wide and a task per socket costs twice
@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io;
 use std::io::Read as _;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd as _;
 use std::os::fd::BorrowedFd;
@@ -19,6 +20,8 @@ use std::os::fd::OwnedFd;
 use std::os::fd::RawFd;
 use std::time::Duration;
 use std::time::Instant;
+
+use socket2::SockAddr;
 
 /// Waits for any of many descriptors to become readable; level-triggered.
 #[derive(Debug)]
@@ -273,6 +276,73 @@ fn set_timer(fd: impl AsFd, left: Option<Duration>) -> io::Result<()> {
     check(unsafe { libc::timerfd_settime(fd, 0, &raw const once, std::ptr::null_mut()) }).map(drop)
 }
 
+/// A datagram that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Octets of it in the buffer.
+    pub length: usize,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// When it came, since 1970 by the system's clock, if [`stamp_arrivals`] was on by then.
+    pub arrived: Option<Duration>,
+}
+
+/// Has the kernel note when each datagram comes to a socket, or not.
+///
+/// # Errors
+/// When the system refuses, which is a fault of ours.
+pub fn stamp_arrivals(socket: impl AsFd, on: bool) -> io::Result<()> {
+    let on = libc::c_int::from(on);
+    let length = size_of_val(&on) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    let value = (&raw const on).cast();
+    // SAFETY: the descriptor is open, and `value` points at `length` octets that outlive the call.
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, value, length) }).map(drop)
+}
+
+/// Reads one datagram, and when it came.
+///
+/// # Errors
+/// When nothing is there, the socket is not one of UDP, or the system refuses.
+pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
+    /// Room for one control message of a `timespec`, and aligned as such.
+    #[repr(C, align(8))]
+    struct Control([u8; 64]);
+    let mut control = Control([0; 64]);
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let fd = socket.as_fd().as_raw_fd();
+    let mut arrived = None;
+    let mut receive = |from: *mut libc::c_void, from_length: *mut libc::socklen_t| {
+        // SAFETY: a header of zeros is a valid one; its pointers are then set to what outlives the call, with their lengths.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        (header.msg_iov, header.msg_iovlen) = (&raw mut part, 1);
+        (header.msg_control, header.msg_controllen) = ((&raw mut control).cast(), size_of::<Control>() as _);
+        header.msg_name = from;
+        // SAFETY: socket2 gives valid pointers to an address and its length; the descriptor is open. What the kernel wrote
+        // into `control` is walked with the macros that are made for it; a `timespec` is read without regard to alignment.
+        unsafe {
+            header.msg_namelen = *from_length;
+            let length = libc::recvmsg(fd, &raw mut header, 0);
+            if length < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            *from_length = header.msg_namelen;
+            let message = libc::CMSG_FIRSTHDR(&raw const header);
+            if let Some(first) = message.as_ref()
+                && (first.cmsg_level, first.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)
+            {
+                let stamp = libc::CMSG_DATA(message).cast::<libc::timespec>().read_unaligned();
+                arrived = Some(Duration::new(stamp.tv_sec.max(0) as u64, stamp.tv_nsec as u32));
+            }
+            Ok(length as usize)
+        }
+    };
+    // SAFETY: `receive` leaves the address of the sender and its true length behind when it succeeds.
+    let (length, from) = unsafe { SockAddr::try_init(|from, length| receive(from.cast(), length)) }?;
+    let from = from.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(Datagram { length, from, arrived })
+}
+
 /// Raises the limit of open descriptors as far as the system allows; tells what it is.
 ///
 /// # Errors
@@ -379,6 +449,34 @@ mod tests {
             beat.wait(Instant::now()).expect("waits");
         }
         assert!(start.elapsed() >= Duration::from_millis(20), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_datagram_tells_who_sent_it_and_when_it_came() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let bind = || std::net::UdpSocket::bind(address).expect("bound");
+            let (ours, theirs) = (bind(), bind());
+            ours.set_nonblocking(true).expect("set");
+            let to = ours.local_addr().expect("an address");
+            let mut buffer = [0; 16];
+            let nothing = receive(&ours, &mut buffer).expect_err("nothing there");
+            assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+            theirs.send_to(b"one", to).expect("sent");
+            let from = theirs.local_addr().expect("an address");
+            let first = receive(&ours, &mut buffer).expect("read");
+            assert_eq!(first, Datagram { length: 3, from, arrived: None });
+            assert_eq!(&buffer[..3], b"one");
+            let since_1970 = || std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+            stamp_arrivals(&ours, true).expect("set");
+            let before = since_1970();
+            theirs.send_to(&[7; 40], to).expect("sent");
+            let second = receive(&ours, &mut buffer).expect("read");
+            // The kernel begins to note arrivals a moment after it was asked, and until then notes when it was read.
+            let after = since_1970();
+            assert_eq!((second.length, second.from), (16, from), "cut to the buffer");
+            let arrived = second.arrived.expect("stamped");
+            assert!(before <= arrived && arrived <= after, "{before:?} {arrived:?} {after:?}");
+        }
     }
 
     #[test]

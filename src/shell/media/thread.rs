@@ -9,9 +9,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
 use std::net::SocketAddr;
-use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,13 +22,9 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
-use anyhow::bail;
-use socket2::Domain;
-use socket2::Protocol;
-use socket2::Socket;
-use socket2::Type;
 use tracing::info;
 use tracing::warn;
 
@@ -43,9 +37,17 @@ use crate::media::engine::Engine;
 use crate::media::engine::output::Link;
 use crate::media::engine::record::Chunk;
 use crate::rand::Rng;
+use crate::shell::media::backlog::Backlog;
 use crate::shell::media::handshake::Identity;
 use crate::shell::media::pace::Pace;
 use crate::shell::media::recorder;
+use crate::shell::media::sockets::Pair;
+use crate::shell::media::sockets::Sockets;
+use crate::shell::media::sockets::Watched;
+use crate::shell::media::sockets::bare;
+use crate::shell::media::sockets::bind_all;
+use crate::shell::media::sockets::drain;
+use crate::shell::media::sockets::port_of;
 use crate::shell::media::strain::Depths;
 use crate::shell::media::strain::Strain;
 use crate::shell::media::sys;
@@ -57,12 +59,6 @@ use crate::shell::media::worker;
 
 /// Batches of orders that may wait for a thread. A thread takes all of them each millisecond.
 const ORDERS_MAX: usize = 8192;
-
-/// Packets that may wait for another thread to take them; more are dropped.
-const CHUNKS_MAX: usize = 1024;
-
-/// Descriptors left for all else when the RTP range is fitted into the process's limit.
-const DESCRIPTORS_KEPT: u64 = 256;
 
 /// Sockets that are served between two looks at the slots.
 const READY_MAX: usize = 256;
@@ -114,15 +110,18 @@ impl Way {
         self.doorbell.ring();
     }
 
-    /// Hands an order over if there is room.
-    fn try_order(&self, order: Order) -> bool {
+    /// Hands a link over if there is room, else gives it back. A thread that is gone takes it as it takes orders.
+    fn try_link(&self, link: Link) -> Option<Link> {
         self.doorbell.waiting.fetch_add(1, Ordering::Relaxed);
-        let taken = self.orders.try_send(order).is_ok();
-        if !taken {
+        let taken = self.orders.try_send(Order::Link(link));
+        if taken.is_err() {
             self.doorbell.waiting.fetch_sub(1, Ordering::Relaxed);
         }
         self.doorbell.ring();
-        taken
+        match taken {
+            Err(TrySendError::Full(Order::Link(link))) => Some(link),
+            Ok(()) | Err(_) => None,
+        }
     }
 }
 
@@ -214,9 +213,10 @@ pub fn start(
             stopping: Arc::clone(&stopping),
             ways: ways.clone(),
             chunks: chunks.clone(),
-            waiting: VecDeque::new(),
+            backlog: Backlog::default(),
             errands: errands.clone(),
             errands_waiting: VecDeque::new(),
+            links_waiting: Vec::new(),
             pace: Pace::default(),
             strain: Strain::new(thread, Instant::now()),
             events: events.clone(),
@@ -260,126 +260,6 @@ impl MediaThreads {
     }
 }
 
-/// The sockets of one RTP port and the RTCP port above it.
-struct Pair {
-    port: u16,
-    rtp: UdpSocket,
-    rtcp: UdpSocket,
-    watched: Watched,
-}
-
-fn bind_all(settings: &MediaSettings) -> anyhow::Result<Vec<Pair>> {
-    let (first, last) = settings.ports;
-    let even = (first.next_multiple_of(2)..last).step_by(2);
-    let limit = sys::raise_file_limit().context("cannot read the limit of open files")?;
-    let room = (limit.saturating_sub(DESCRIPTORS_KEPT) / 2) as usize;
-    if even.len() > room {
-        warn!(
-            ports = even.len(),
-            room,
-            limit,
-            "the RTP ports {first}-{last} do not fit the limit of open files; the rest is not used: raise \
-             LimitNOFILE or make media.ports smaller"
-        );
-    }
-    let mut pairs = Vec::new();
-    let mut taken = 0;
-    for port in even.take(room) {
-        match bind(settings.bind, port).and_then(|rtp| Ok((rtp, bind(settings.bind, port + 1)?))) {
-            Ok((rtp, rtcp)) => pairs.push(Pair { port, rtp, rtcp, watched: Watched::Not }),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                taken += 1;
-                if taken <= 10 {
-                    warn!(port, "an RTP port is taken by another program and is not used");
-                }
-            }
-            Err(error) => {
-                let address = settings.bind;
-                let problem = format!("cannot bind RTP port {port} on {address}; check media.ports");
-                return Err(error).context(problem);
-            }
-        }
-    }
-    if pairs.is_empty() {
-        bail!(
-            "no RTP port of {first}-{last} could be bound on {} ({taken} taken by other programs); choose \
-             another range for media.ports, or raise LimitNOFILE (it is {limit})",
-            settings.bind
-        );
-    }
-    info!(ports = pairs.len(), taken, "RTP ports bound");
-    Ok(pairs)
-}
-
-fn bind(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
-    let address = SocketAddr::new(address, port);
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_nonblocking(true)?;
-    // DSCP EF (RFC 4594 §4.1): voice before other traffic. Not every system lets it through; no harm then.
-    let _ = if address.is_ipv6() { socket.set_tclass_v6(0xB8) } else { socket.set_tos_v4(0xB8) };
-    socket.bind(&address.into())?;
-    Ok(socket.into())
-}
-
-/// How a port's sockets are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Watched {
-    /// No stream is open.
-    Not,
-    /// What comes is read at once.
-    Closely,
-    /// What comes is read every 10 ms.
-    Patiently,
-}
-
-/// A thread's sockets by port.
-struct Sockets {
-    pairs: Vec<Pair>,
-    /// Half the port → place in `pairs`.
-    places: Vec<u16>,
-    /// Whether they are IPv6 sockets, which write IPv4 addresses mapped.
-    v6: bool,
-}
-
-impl Sockets {
-    fn new(pairs: Vec<Pair>, v6: bool) -> Sockets {
-        let mut places = vec![u16::MAX; 1 << 15];
-        for (at, pair) in pairs.iter().enumerate() {
-            places[usize::from(pair.port >> 1)] = at as u16;
-        }
-        Sockets { pairs, places, v6 }
-    }
-
-    fn pair(&mut self, port: u16) -> Option<&mut Pair> {
-        self.pairs.get_mut(usize::from(self.places[usize::from(port >> 1)]))
-    }
-
-    /// Whether the kernel took a datagram; else it is lost, as datagrams may be.
-    fn send(&mut self, (port, rtcp): (u16, bool), to: SocketAddr, bytes: &[u8]) -> bool {
-        let to = match to {
-            SocketAddr::V4(v4) if self.v6 => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
-            SocketAddr::V4(_) | SocketAddr::V6(_) => to,
-        };
-        let Some(pair) = self.pair(port) else { return false };
-        let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
-        socket.send_to(bytes, to).is_ok()
-    }
-}
-
-/// The address without the IPv6 clothing that an IPv4 one wears on a socket for both.
-fn bare(from: SocketAddr) -> SocketAddr {
-    match from {
-        SocketAddr::V6(v6) => match Ipv6Addr::to_ipv4_mapped(v6.ip()) {
-            Some(v4) => SocketAddr::from((v4, v6.port())),
-            None => from,
-        },
-        SocketAddr::V4(_) => from,
-    }
-}
-
 /// One media thread.
 struct Worker<E> {
     engine: Engine,
@@ -387,7 +267,7 @@ struct Worker<E> {
     epoll: Epoll,
     /// Sockets of streams in mixes.
     patient: Epoll,
-    /// How many streams those are, and when they are looked at next.
+    /// How many streams those are, and when they are read next: with the next mix.
     patient_streams: usize,
     patient_due: Option<Instant>,
     alarm: Alarm,
@@ -399,11 +279,12 @@ struct Worker<E> {
     stopping: Arc<AtomicBool>,
     ways: Vec<Way>,
     chunks: SyncSender<Chunk>,
-    /// Chunks that the recorder had no room for.
-    waiting: VecDeque<Chunk>,
+    backlog: Backlog,
     errands: SyncSender<Errand>,
     /// Beginnings and ends that the worker had no room for.
     errands_waiting: VecDeque<Errand>,
+    /// Links that set audio up or end it, for threads that had no room.
+    links_waiting: Vec<Link>,
     pace: Pace,
     strain: Strain,
     events: E,
@@ -412,7 +293,7 @@ struct Worker<E> {
 impl<E: Fn(Vec<Event>)> Worker<E> {
     fn run(mut self) {
         let first = sys::come_first();
-        info!(first, ports = self.sockets.pairs.len(), "media thread started");
+        info!(first, ports = self.sockets.len(), "media thread started");
         let mut buffer = [0u8; DATAGRAM_MAX];
         let mut ready = 0;
         let mut asleep_since = Instant::now();
@@ -442,16 +323,15 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         }
         self.engine.close_all(Instant::now());
         self.flush();
-        // What the recorder had no room for is waited for: the recordings must be complete.
-        for chunk in self.waiting.drain(..) {
-            let _ = self.chunks.send(chunk);
-        }
+        self.backlog.finish(&self.chunks);
     }
 
     /// Waits until the next slot that has something to do, or a packet, or an order.
     fn sleep(&mut self, now: Instant) -> io::Result<usize> {
         self.due = self.engine.next_tick();
-        let owing = !self.waiting.is_empty() || !self.errands_waiting.is_empty();
+        self.patient_due = self.engine.next_mix().filter(|_| self.patient_streams > 0);
+        let owing =
+            !self.backlog.is_empty() || !self.errands_waiting.is_empty() || !self.links_waiting.is_empty();
         let again = owing.then(|| now + AGAIN);
         let until = self.due.into_iter().chain(self.patient_due).chain(again).min();
         let ready = if self.pace.gathers() {
@@ -472,7 +352,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         let depths = Depths {
             streams: self.engine.len(),
             orders: self.doorbell.waiting.load(Ordering::Relaxed),
-            chunks: self.waiting.len(),
+            chunks: self.backlog.len(),
         };
         if let Some(event) = self.strain.tell(now, &mut self.engine.output().dropped, depths) {
             (self.events)(vec![event]);
@@ -495,18 +375,24 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         }
     }
 
-    /// Reads what has come for mixes, when it is time.
+    /// Reads what has come for mixes, right before they have their turn: a look costs as much as several packets, and
+    /// nothing would be done with them sooner.
     fn read_patient(&mut self, now: Instant, buffer: &mut [u8; DATAGRAM_MAX]) {
         if self.patient_due.is_none_or(|due| now < due) {
             return;
         }
-        self.patient_due = (self.patient_streams > 0).then(|| now + PATIENCE);
+        let since_1970 = UNIX_EPOCH.elapsed().unwrap_or_default();
         // Who had more than one packet is ready again at once.
         for _ in 0..PATIENT_ROUNDS {
             let Ok(ready) = self.patient.wait(Some(Duration::ZERO)) else { return };
             for at in 0..ready {
                 let token = self.patient.token(at);
-                self.read_one(now, token, buffer);
+                let Some(socket) = self.sockets.socket(token) else { continue };
+                let Ok(datagram) = sys::receive(socket, buffer) else { continue };
+                let age = datagram.arrived.and_then(|arrived| since_1970.checked_sub(arrived));
+                // The system's clock may have been set meanwhile.
+                let age = age.filter(|age| *age < PATIENCE_MAX).unwrap_or_default();
+                self.heard(now - age, token, datagram.from, &mut buffer[..datagram.length]);
             }
             if ready == 0 {
                 return;
@@ -515,15 +401,17 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
     }
 
     fn read_one(&mut self, now: Instant, token: u64, buffer: &mut [u8; DATAGRAM_MAX]) {
-        let port = (token as u16) & !1;
-        let rtcp = token & 1 == 1;
-        let Some(pair) = self.sockets.pair(port) else { return };
-        let socket = if rtcp { &pair.rtcp } else { &pair.rtp };
+        let Some(socket) = self.sockets.socket(token) else { return };
         // An error is an ICMP answer to something we sent, or nothing to read: both pass.
         let Ok((length, from)) = socket.recv_from(buffer) else { return };
+        self.heard(now, token, from, &mut buffer[..length]);
+    }
+
+    fn heard(&mut self, arrived: Instant, token: u64, from: SocketAddr, datagram: &mut [u8]) {
+        let (port, rtcp) = port_of(token);
         match rtcp {
-            true => self.engine.rtcp(now, port, bare(from), &buffer[..length]),
-            false => self.engine.rtp(now, port, bare(from), &mut buffer[..length]),
+            true => self.engine.rtcp(arrived, port, bare(from), datagram),
+            false => self.engine.rtp(arrived, port, bare(from), datagram),
         }
     }
 
@@ -568,6 +456,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
             Watched::Closely => self.epoll.remove(&pair.rtp).and_then(|()| self.epoll.remove(&pair.rtcp)),
             Watched::Patiently => {
                 self.patient_streams -= 1;
+                pair.stamp_arrivals(false);
                 self.patient.remove(&pair.rtp).and_then(|()| self.patient.remove(&pair.rtcp))
             }
         };
@@ -578,7 +467,7 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
             }
             Watched::Patiently => {
                 self.patient_streams += 1;
-                self.patient_due.get_or_insert(now);
+                pair.stamp_arrivals(true);
                 self.patient.add(&pair.rtp, token).and_then(|()| self.patient.add(&pair.rtcp, token + 1))
             }
         });
@@ -597,26 +486,8 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
         }
         out.dropped.unsent += unsent;
         out.clear_packets();
-        for link in out.links.drain(..) {
-            if let Some(way) = self.ways.get(usize::from(link.thread())) {
-                // A thread that is so far behind loses packets; blocking here would stop every call.
-                out.dropped.thread_behind += u64::from(!way.try_order(Order::Link(link)));
-            }
-        }
-        for chunk in out.chunks.drain(..) {
-            // The audio of a disk that cannot follow is left out; the recorder leaves silence for it.
-            if self.waiting.len() < CHUNKS_MAX || !chunk.is_audio() {
-                self.waiting.push_back(chunk);
-            } else {
-                out.dropped.disk_behind += 1;
-            }
-        }
-        while let Some(chunk) = self.waiting.pop_front() {
-            if let Err(TrySendError::Full(chunk)) = self.chunks.try_send(chunk) {
-                self.waiting.push_front(chunk);
-                break;
-            }
-        }
+        out.dropped.thread_behind += hand_on(&mut self.links_waiting, &mut out.links, &self.ways);
+        self.backlog.carry(out, &self.chunks);
         for errand in out.errands.drain(..) {
             // A datagram is repeated by its sender; beginnings and ends are not.
             if self.errands_waiting.is_empty() || !matches!(errand, Errand::Datagram { .. }) {
@@ -635,9 +506,8 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
     }
 }
 
-/// How often what has come for mixes is read: it waits for their next turn in any case, and a look costs as much as
-/// several packets, so they are let gather.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// A packet for a mix that has waited longer than this has not: the clock was set.
+const PATIENCE_MAX: Duration = Duration::from_secs(1);
 
 /// Packets that one stream of a mix may have sent since the last look; more wait for the next.
 const PATIENT_ROUNDS: usize = 4;
@@ -645,24 +515,55 @@ const PATIENT_ROUNDS: usize = 4;
 /// When to try again after the recorder or the worker had no room.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Reads off what came while nobody used the port.
-fn drain(socket: &UdpSocket) {
-    for _ in 0..1000 {
-        if socket.recv_from(&mut [0; 1]).is_err() {
-            break;
+/// Hands links on to their threads. One that is far behind loses packets, for waiting here would stop every call; what
+/// begins or ends something waits for it, in order. How many packets were lost.
+fn hand_on(waiting: &mut Vec<Link>, links: &mut Vec<Link>, ways: &[Way]) -> u64 {
+    let mut lost = 0;
+    let mut first: Vec<Link> = std::mem::take(waiting);
+    for link in first.drain(..).chain(links.drain(..)) {
+        let thread = link.thread();
+        let Some(way) = ways.get(usize::from(thread)) else { continue };
+        let behind = waiting.iter().any(|other| other.thread() == thread);
+        let left = if behind { Some(link) } else { way.try_link(link) };
+        match left {
+            Some(link) if link.is_packet() => lost += 1,
+            Some(link) => waiting.push(link),
+            None => {}
         }
     }
+    lost
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::MixId;
+    use crate::media::StreamId;
 
     #[test]
-    fn an_ipv4_address_is_bare_again() {
-        let mapped: SocketAddr = "[::ffff:10.0.0.1]:4000".parse().expect("an address");
-        assert_eq!(bare(mapped), SocketAddr::from(([10, 0, 0, 1], 4000)));
-        let v6: SocketAddr = "[2001:db8::1]:4000".parse().expect("an address");
-        assert_eq!(bare(v6), v6);
+    fn what_sets_audio_up_waits_for_a_thread_that_is_behind_and_packets_do_not() {
+        let (sender, orders) = sync_channel(1);
+        let event = EventFd::new().expect("an event");
+        let doorbell =
+            Arc::new(Doorbell { event, rung: AtomicBool::new(false), waiting: AtomicUsize::new(0) });
+        let ways = [Way { orders: sender, doorbell }];
+        let [source, listener] = [2, 4].map(|port| StreamId { thread: 0, port, generation: 1 });
+        let mix = MixId { thread: 0, number: 1 };
+        let packet = || Link::Mixed { listener, mix, payload: Box::new([]) };
+        let mut waiting = Vec::new();
+        let mut come = |links: Vec<Link>| hand_on(&mut waiting, &mut { links }, &ways);
+        let taken = || match orders.try_recv() {
+            Ok(Order::Link(link)) => Some(link),
+            _ => None,
+        };
+        assert_eq!(come(vec![packet(), packet(), Link::Listen { source, listener }, packet()]), 2);
+        assert_eq!(taken(), Some(packet()));
+        assert_eq!(come(vec![Link::Leave { mix, stream: source }, packet()]), 1, "it is still behind");
+        assert_eq!(taken(), Some(Link::Listen { source, listener }));
+        assert_eq!(come(vec![]), 0);
+        assert_eq!(taken(), Some(Link::Leave { mix, stream: source }));
+        assert_eq!(come(vec![packet()]), 0);
+        assert_eq!((taken(), taken()), (Some(packet()), None));
+        assert_eq!(ways[0].doorbell.waiting.load(Ordering::Relaxed), 4, "only what went was counted");
     }
 }

@@ -189,7 +189,7 @@ impl State {
 }
 
 /// The name as rustls wants it; an IPv6 address without brackets.
-pub(super) fn server_name(name: &str) -> Option<ServerName<'static>> {
+pub fn server_name(name: &str) -> Option<ServerName<'static>> {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     ServerName::try_from(bare.to_owned()).ok()
 }

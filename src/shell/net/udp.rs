@@ -29,7 +29,7 @@ use crate::sip::message::ParseError;
 use crate::sip::stun;
 
 /// Asked of the kernel for bursts that come while the switch works.
-const BUFFER_BYTES: usize = 4 << 20;
+pub const BUFFER_BYTES: usize = 4 << 20;
 /// Addresses of neighbours whose route is remembered.
 const ROUTES_MAX: usize = 10_000;
 /// Unreadable requests answered in a second, of all senders together: the guard counts by sender only what can be read.

@@ -81,6 +81,7 @@ impl Store {
         let mut database = Database::open(data).with_context(advice)?;
         let last = writer::replay(data, &mut database).with_context(advice)?;
         database.forget_expired(clock::now().utc).with_context(advice)?;
+        database.measure_recordings(data).with_context(advice)?;
         let mut facts = database.facts().with_context(advice)?;
         let events = database.recent_events(clock::now().utc).with_context(advice)?;
         facts.extend(events.into_iter().map(|event| Change::Decision(Box::new(event))));

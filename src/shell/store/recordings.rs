@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Component;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::model::change::Change;
 use crate::model::id::CallId;
 use crate::model::id::CompanyId;
 use crate::model::recording::RecordingView;
+use crate::shell::media::recorder;
 use crate::shell::store::state::Database;
 
 pub(super) const SCHEMA: &str = "
@@ -24,6 +26,10 @@ pub(super) const SCHEMA: &str = "
     CREATE INDEX recording_company ON recording (company, at);
     CREATE INDEX recording_call ON recording (call);
 ";
+
+/// Tells how long one is.
+const ENDED: &str =
+    "UPDATE recording SET length_ms = ?2, json = json_set(json, '$.length_ms', ?2) WHERE id = ?1";
 
 /// Recordings given at most at a time, and when nothing else is asked for.
 const LISTED_MAX: usize = 100_000;
@@ -68,12 +74,11 @@ pub(super) fn apply(transaction: &Transaction<'_>, data: &Path, change: &Change)
                 ])?;
         }
         Change::RecordingEnded { company, id, length_ms } => {
-            transaction
-                .prepare_cached(
-                    "UPDATE recording SET length_ms = ?3, json = json_set(json, '$.length_ms', ?3) \
-                     WHERE id = ?1 AND company = ?2",
-                )?
-                .execute(params![&**id, company.as_str(), length_ms.cast_signed()])?;
+            transaction.prepare_cached(&format!("{ENDED} AND company = ?3"))?.execute(params![
+                &**id,
+                length_ms.cast_signed(),
+                company.as_str()
+            ])?;
         }
         Change::RecordingDeleted { company, id } => {
             let of = "SELECT id, file FROM recording WHERE company = ?1 AND id = ?2";
@@ -125,6 +130,22 @@ fn remove(data: &Path, file: &str) {
 }
 
 impl Database {
+    /// Recordings that an earlier process did not end are as long as their files are; one without a file is none.
+    pub(super) fn measure_recordings(&self, data: &Path) -> anyhow::Result<()> {
+        let mut open = self.connection.prepare("SELECT id, file FROM recording WHERE length_ms IS NULL")?;
+        let rows = open.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        for (id, file) in rows.collect::<rusqlite::Result<Vec<_>>>()? {
+            let length = recorder::length(&data.join(&file)).unwrap_or_else(|error| {
+                tracing::warn!(%error, file, "a recording that was interrupted cannot be read");
+                Duration::ZERO
+            });
+            let length_ms = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+            tracing::info!(file, length_ms, "a recording was interrupted");
+            self.connection.prepare_cached(ENDED)?.execute(params![id, length_ms])?;
+        }
+        Ok(())
+    }
+
     /// Recordings, newest first.
     pub(super) fn recordings(&self, filter: &RecordingFilter) -> anyhow::Result<Vec<RecordingView>> {
         let limit = filter.limit.unwrap_or(LISTED_USUAL).min(LISTED_MAX);

@@ -396,6 +396,7 @@ fn effect(change: &Change) -> Effect<'_> {
                 PinOf::Service(user) => ("service", &user.company, user.user.as_str()),
                 PinOf::Desk(user) => ("desk", &user.company, user.user.as_str()),
                 PinOf::Mailbox(mailbox) => ("mailbox", &mailbox.company, mailbox.mailbox.as_str()),
+                PinOf::Room(room) => ("room", &room.company, room.room.as_str()),
             };
             let place = place("pin_tries", &[kind, company.as_str(), name]);
             if *times > 0 { Effect::Put(place) } else { Effect::Delete(place) }

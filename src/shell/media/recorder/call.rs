@@ -1,9 +1,14 @@
 //! The recording of one call: both sides from the reel into a file.
+//!
+//! What cannot be written is tried again with every second that comes. What was to be written first is kept and put
+//! into its place; the seconds behind it are left out and become silence, so that what is said after it stands where
+//! it was said.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -15,10 +20,13 @@ use crate::media::TapeForm;
 use crate::media::engine::tape::Taken;
 use crate::media::reel::Reel;
 use crate::shell::media::recorder::HEADER_BYTES;
-use crate::shell::media::recorder::create;
 use crate::shell::media::recorder::explain;
 use crate::shell::media::recorder::header;
 use crate::shell::media::recorder::ogg::OggOpus;
+use crate::shell::media::recorder::open;
+
+/// Seconds of silence that are made up for at a time where they have to be encoded: the others wait for the recorder.
+const CATCH_UP_S: u64 = 30;
 
 /// A running recording.
 #[derive(Debug)]
@@ -26,22 +34,31 @@ pub(super) struct CallRecording {
     reel: Reel,
     /// The Opus encoder; none writes WAV.
     opus: Option<Box<OggOpus>>,
-    /// The open file, or why there is none.
-    file: Result<File, Arc<str>>,
+    data: PathBuf,
     name: Arc<str>,
+    /// Open, unless it cannot be.
+    file: Option<File>,
+    /// Why it cannot be written.
+    failing: Option<Arc<str>>,
+    /// That has been told.
+    told: bool,
+    /// Made, and not in the file yet; so many frames of it.
+    pending: (Vec<u8>, u64),
+    /// Frames behind those that were left out and are to become silence.
+    missing: u64,
+    /// Frames that have been left out since it failed.
+    lost: u64,
     /// Frames that are in the file.
     frames: u64,
     /// Bytes that are in the file.
     bytes: u64,
-    /// That it cannot be written has been told.
-    told: bool,
     newest: Instant,
     /// Stereo, used again.
     space: Vec<i16>,
 }
 
 impl CallRecording {
-    /// Creates the file of a recording that begins at `at`; failing is told by [`CallRecording::failed`].
+    /// Creates the file of a recording that begins at `at`; failing is told by [`CallRecording::news`].
     pub(super) fn begin(
         data: &Path,
         name: Arc<str>,
@@ -50,36 +67,33 @@ impl CallRecording {
         at: Instant,
     ) -> CallRecording {
         let rate = if wide { 16_000 } else { 8000 };
-        let opus = (form == TapeForm::Opus).then(|| OggOpus::new(rate, serial(&name)).map(Box::new));
-        let file = create(data, &name).map_err(|error| explain(&name, &error));
-        let (opus, file) = match opus.transpose() {
-            Ok(opus) => (opus, file),
-            Err(why) => (None, Err(format!("cannot write the recording {name}: {why}").into())),
-        };
-        let reel = Reel::new(rate, at);
+        let mut opus = (form == TapeForm::Opus).then(|| {
+            let encoder = OggOpus::new(rate, serial(&name));
+            Box::new(encoder.expect("both rates are rates of Opus"))
+        });
+        let head = opus.as_mut().map(|opus| opus.head()).unwrap_or_default();
         let mut call = CallRecording {
-            reel,
+            reel: Reel::new(rate, at),
+            bytes: if opus.is_none() { HEADER_BYTES } else { 0 },
             opus,
-            file,
+            data: data.to_owned(),
             name,
-            frames: 0,
-            bytes: 0,
+            file: None,
+            failing: None,
             told: false,
+            pending: (head, 0),
+            missing: 0,
+            lost: 0,
+            frames: 0,
             newest: at,
             space: Vec::new(),
         };
-        match call.opus.as_mut().map(|opus| opus.head()) {
-            Some(head) => call.append(&head),
-            None => call.write_header(),
-        }
+        call.flush();
         call
     }
 
     /// Takes packets, and writes what is complete by them.
     pub(super) fn take(&mut self, epoch: Instant, ms: u64, packets: &[Taken], bytes: &[u8]) {
-        if self.file.is_err() {
-            return;
-        }
         self.reel.take(epoch, packets, bytes);
         self.newest = self.newest.max(epoch + Duration::from_millis(ms));
         let mut space = std::mem::take(&mut self.space);
@@ -100,60 +114,114 @@ impl CallRecording {
         self.reel.finish(at, &mut space);
         self.write(&space);
         if let Some(last) = self.opus.as_mut().map(|opus| opus.finish()) {
-            self.append(&last);
+            self.pending.0.extend(last);
         }
-        self.attempt(|file| file.sync_data());
-        let length = Duration::from_secs_f64(self.frames as f64 / f64::from(self.reel.rate()));
-        Event::Recorded { stream, record, length, error: self.file.err() }
+        self.flush();
+        if let Some(Err(error)) = self.file.as_ref().map(|file| file.sync_data()) {
+            self.failing = Some(explain(&self.name, &error));
+        }
+        let length = self.long(self.frames);
+        Event::Recorded { stream, record, length, error: self.failing }
     }
 
-    /// That it cannot be written, once.
-    pub(super) fn failed(&mut self, record: RecordId) -> Option<Event> {
-        let error = self.file.as_ref().err()?;
-        (!std::mem::replace(&mut self.told, true))
-            .then(|| Event::NotRecorded { record, error: Arc::clone(error) })
+    /// What is to be told: once that it cannot be written, and once that it is again.
+    pub(super) fn news(&mut self, record: RecordId) -> Option<Event> {
+        match &self.failing {
+            Some(error) if !self.told => {
+                self.told = true;
+                Some(Event::NotRecorded { record, error: Arc::clone(error) })
+            }
+            None if self.told && self.missing == 0 => {
+                self.told = false;
+                let lost = std::mem::take(&mut self.lost);
+                let missing = self.long(lost);
+                Some(Event::RecordedAgain { record, missing })
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    fn long(&self, frames: u64) -> Duration {
+        Duration::from_secs_f64(frames as f64 / f64::from(self.reel.rate()))
     }
 
     fn write(&mut self, stereo: &[i16]) {
         if stereo.is_empty() {
             return;
         }
+        if self.failing.is_some() {
+            self.flush();
+        }
+        self.catch_up();
+        let frames = stereo.len() as u64 / 2;
+        if self.failing.is_some() || self.missing > 0 {
+            self.missing += frames;
+            self.lost += frames;
+            return;
+        }
+        self.add(stereo, frames);
+    }
+
+    /// Puts silence where frames were left out.
+    fn catch_up(&mut self) {
+        if self.failing.is_some() || self.missing == 0 {
+            return;
+        }
+        if self.opus.is_none() {
+            // A hole in the file reads as silence.
+            let missing = std::mem::take(&mut self.missing);
+            (self.bytes, self.frames) = (self.bytes + 4 * missing, self.frames + missing);
+            if let Some(Err(error)) = self.file.as_ref().map(|file| file.set_len(self.bytes)) {
+                self.failing = Some(explain(&self.name, &error));
+            }
+            return;
+        }
+        let second = u64::from(self.reel.rate());
+        for _ in 0..CATCH_UP_S {
+            let frames = self.missing.min(second);
+            if frames == 0 || self.failing.is_some() {
+                return;
+            }
+            self.missing -= frames;
+            self.add(&vec![0; 2 * frames as usize], frames);
+        }
+    }
+
+    fn add(&mut self, stereo: &[i16], frames: u64) {
         match &mut self.opus {
-            Some(opus) => {
-                let page = opus.encode(stereo);
-                self.append(&page);
-            }
-            None => {
-                let bytes: Vec<u8> = stereo.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-                self.append(&bytes);
-            }
+            Some(opus) => self.pending.0.extend(opus.encode(stereo)),
+            None => self.pending.0.extend(stereo.iter().flat_map(|sample| sample.to_le_bytes())),
         }
-        if self.file.is_ok() {
-            self.frames += stereo.len() as u64 / 2;
-            if self.opus.is_none() {
-                self.write_header();
+        self.pending.1 += frames;
+        self.flush();
+    }
+
+    /// Writes what is pending: first the audio, then the header that tells of it. What fails stays pending.
+    fn flush(&mut self) {
+        match self.try_flush() {
+            Ok(()) => self.failing = None,
+            Err(error) => {
+                // Opened anew: it may be another disk by then.
+                self.file = None;
+                self.failing = Some(explain(&self.name, &error));
             }
         }
     }
 
-    fn append(&mut self, bytes: &[u8]) {
-        let at = self.bytes.max(if self.opus.is_none() { HEADER_BYTES } else { 0 });
-        self.attempt(|file| file.write_all_at(bytes, at));
-        if self.file.is_ok() {
-            self.bytes = at + bytes.len() as u64;
+    fn try_flush(&mut self) -> io::Result<()> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(open(&self.data, &self.name, self.frames == 0)?),
+        };
+        let (pending, frames) = (&self.pending.0, self.frames + self.pending.1);
+        file.write_all_at(pending, self.bytes)?;
+        if self.opus.is_none() {
+            file.write_all_at(&header(2, self.reel.rate(), frames), 0)?;
         }
-    }
-
-    fn write_header(&mut self) {
-        let header = header(2, self.reel.rate(), self.frames);
-        self.attempt(|file| file.write_all_at(&header, 0));
-    }
-
-    fn attempt(&mut self, write: impl FnOnce(&File) -> io::Result<()>) {
-        let Ok(file) = &self.file else { return };
-        if let Err(error) = write(file) {
-            self.file = Err(explain(&self.name, &error));
-        }
+        (self.bytes, self.frames) = (self.bytes + pending.len() as u64, frames);
+        self.pending.0.clear();
+        self.pending.1 = 0;
+        Ok(())
     }
 }
 
@@ -173,6 +241,7 @@ mod tests {
     use crate::media::codec::Encoder;
     use crate::media::engine::record::Chunk;
     use crate::shell::media::recorder::Recorder;
+    use crate::shell::media::recorder::length as length_of;
 
     const STREAM: StreamId = StreamId { thread: 0, port: 2, generation: 1 };
     const RECORD: RecordId = RecordId(3);
@@ -282,6 +351,8 @@ mod tests {
                 }
             };
             let rate = if form == TapeForm::Wav { 8000.0 } else { 48_000.0 };
+            let known = length_of(&path).expect("of its file alone").as_secs_f64();
+            assert!((known - left.len() as f64 / rate).abs() < 0.021, "{known} s, {} frames", left.len());
             assert!(left.len() as f64 >= 3.0 * rate, "{} frames", left.len());
             assert_sides(
                 &left[rate as usize..2 * rate as usize],
@@ -292,7 +363,10 @@ mod tests {
             let whole = fs::read(&path).expect("there");
             fs::write(&path, &whole[..whole.len() - 50]).expect("written");
             if form == TapeForm::Opus {
-                assert!(read_opus(&path).0.len() > 96_000);
+                let left = read_opus(&path).0.len() as f64 / rate;
+                assert!(left > 2.0);
+                let known = length_of(&path).expect("of what is left").as_secs_f64();
+                assert!((known - left).abs() < 0.021, "{known} s, {left} can be read");
             }
             fs::write(&path, &whole).expect("written");
 
@@ -309,6 +383,7 @@ mod tests {
                 }
             };
             assert_eq!(left.len() as f64, 6.5 * rate);
+            assert_eq!(length_of(&path).expect("of its file alone"), Duration::from_millis(6500));
             let (from, to) = (4.0 * rate, 5.0 * rate);
             assert_sides(&left[from as usize..to as usize], &right[from as usize..to as usize], rate);
             let mode = fs::metadata(&path).expect("there").permissions().mode() & 0o777;
@@ -332,6 +407,48 @@ mod tests {
             assert_eq!(recorder.take(second(epoch, 0)), None);
             let told = end(&mut recorder, epoch + Duration::from_secs(1));
             assert!(matches!(told, Some(Event::Recorded { length: Duration::ZERO, error: Some(_), .. })));
+        }
+    }
+
+    #[test]
+    fn what_is_said_after_a_disk_error_that_has_passed_is_where_it_was_said() {
+        for form in [TapeForm::Wav, TapeForm::Opus] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("a");
+            std::os::unix::fs::symlink("/dev/full", &path).expect("a link");
+            let mut recorder = Recorder::new(folder.path());
+            let epoch = Instant::now();
+            let told = begin(&mut recorder, "a", form, epoch);
+            assert!(matches!(told, Some(Event::NotRecorded { .. })), "{told:?}");
+            for at in 0..8 {
+                assert_eq!(recorder.take(second(epoch, at)), None, "told once");
+            }
+            fs::remove_file(&path).expect("there is room again");
+            let told: Vec<Event> = (8..12).filter_map(|at| recorder.take(second(epoch, at))).collect();
+            let [Event::RecordedAgain { record: RECORD, missing }] = &told[..] else { panic!("{told:?}") };
+            // A place is held open for 2.5 s: when the eighth second came, 5.5 had been given up.
+            assert_eq!(*missing, Duration::from_millis(5500), "{form:?}");
+            let length = Duration::from_secs(12);
+            let told = end(&mut recorder, epoch + length);
+            let stream = Some(STREAM);
+            assert_eq!(told, Some(Event::Recorded { stream, record: RECORD, length, error: None }));
+            let (left, right, rate) = match form {
+                TapeForm::Wav => {
+                    let (left, right) = read_wav(&path);
+                    (left, right, 8000)
+                }
+                TapeForm::Opus => {
+                    let (left, right, frames, ended) = read_opus(&path);
+                    assert_eq!((frames, ended), (12 * 48_000, true));
+                    (left, right, 48_000)
+                }
+            };
+            assert_eq!(left.len(), 12 * rate);
+            let loud =
+                |side: &[f32], at: usize| side[at * rate..(at + 1) * rate].iter().any(|s| s.abs() > 0.1);
+            let heard: Vec<usize> = (0..12).filter(|at| loud(&left, *at) && loud(&right, *at)).collect();
+            assert_eq!(heard, [5, 6, 7, 8, 9, 10, 11], "{form:?}");
+            assert_sides(&left[8 * rate..9 * rate], &right[8 * rate..9 * rate], rate as f64);
         }
     }
 

@@ -123,21 +123,24 @@ impl Visit {
         stage.leave();
         let pin = std::mem::take(&mut self.digits);
         let role = role(stage.ctx.company, &self.room, &pin);
-        let tried = Action::Room(Deed::PinTried { room: self.room.clone(), right: role.is_some() });
+        // Who keys in nothing has tried none.
+        let tried = Deed::PinTried { room: self.room.clone(), role };
+        let tried = (!pin.is_empty()).then_some(Action::Room(tried));
+        let tell = |stage: &mut Stage<'_>| tried.into_iter().for_each(|tried| stage.add(tried));
         if let Some(moderator) = role {
-            stage.add(tried);
+            tell(stage);
             self.come_in(stage, moderator);
             return Turn::Stay;
         }
         self.tried += 1;
         if self.tried >= TRIES {
-            stage.add(tried);
+            tell(stage);
             stage.tell("wrong_pin: three times, hangs up");
             return Turn::Say(vec![stage.system("conf/wrong-pin-end")], HangupCause::Normal);
         }
         stage.tell("wrong_pin: asks again");
         stage.play(vec![stage.system("conf/wrong-pin"), stage.system("conf/enter-pin")], 1);
-        stage.add(tried);
+        tell(stage);
         Turn::Stay
     }
 
