@@ -23,8 +23,6 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::media::Command;
-use crate::media::PlayId;
-use crate::media::PlayItem;
 use crate::media::RecordId;
 use crate::media::StreamId;
 use crate::media::TapeForm;
@@ -41,23 +39,15 @@ use crate::model::id::Number;
 use crate::model::id::UserId;
 use crate::model::id::UserKey;
 use crate::model::number;
-use crate::model::prompt::PromptKey;
 use crate::model::recording::FileForm;
 use crate::model::recording::Recording;
 use crate::model::recording::RecordingView;
 use crate::switch::Output;
 use crate::switch::Switch;
 use crate::switch::Timer;
-use crate::switch::clip_name;
 use crate::switch::leg::LegState;
-use crate::switch::system_prompt;
+use crate::switch::record_announce::Announcing;
 use crate::time::Now;
-
-/// An announcement that has not come to its end after this long was cut off, and is played again.
-const ANNOUNCED_WITHIN: Duration = Duration::from_secs(30);
-
-/// How often it is played in vain before the call goes unrecorded.
-const ANNOUNCED_MAX: u8 = 3;
 
 /// Who wants a call recorded, paused or no longer recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,11 +119,11 @@ impl Unwilling {
 #[derive(Debug, Default)]
 pub(crate) struct Taping {
     running: Option<Running>,
-    announcing: Option<Announcing>,
+    pub(super) announcing: Option<Announcing>,
     /// What the caller has said to being recorded.
     pub(crate) consent: Option<bool>,
     /// Somebody has ended it, or it cannot be: it does not begin again by itself.
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 /// A running recording.
@@ -151,16 +141,6 @@ struct Running {
     other: Option<LegId>,
     /// The tapped leg's voice is the right side.
     flipped: bool,
-    paused: bool,
-}
-
-/// Both parties are being told.
-#[derive(Debug)]
-struct Announcing {
-    play: PlayId,
-    by: By,
-    times: u8,
-    /// It is to begin paused.
     paused: bool,
 }
 
@@ -241,7 +221,7 @@ impl Switch {
         self.calls.get(&call).map(|of| of.company.clone())
     }
 
-    fn talks(&self, call: CallId) -> bool {
+    pub(super) fn talks(&self, call: CallId) -> bool {
         let Some(of) = self.calls.get(&call) else { return false };
         let up = |leg| self.legs.get(&leg).is_some_and(|leg| leg.state == LegState::Up);
         up(of.caller) && of.callee.is_some_and(up)
@@ -386,67 +366,8 @@ impl Switch {
         Ok(())
     }
 
-    /// Tells both parties, if they must be told; then it begins.
-    fn begin_recording(&mut self, now: Now, call: CallId, by: By) {
-        self.announce_recording(now, call, by, 1, false);
-    }
-
-    fn announce_recording(&mut self, now: Now, call: CallId, by: By, times: u8, paused: bool) {
-        let Some(of) = self.calls.get(&call) else { return };
-        let Some(company) = self.config.companies.get(&of.company) else { return };
-        let emergency = number::is_emergency(of.facts.dialled.as_str());
-        if !company.recordings.announce || of.tape.consent == Some(true) || emergency {
-            return self.start_taping(now, call, &by, paused);
-        }
-        let (caller, callee) = (of.caller, of.callee);
-        let own = company.recordings.announcement.clone();
-        let own = own.map(|media| clip_name(&PromptKey::Media(company.id.clone(), media)));
-        let said = |switch: &mut Switch, leg| {
-            let language = switch.language_of_leg(leg);
-            let clip = own.clone().unwrap_or_else(|| system_prompt(language, "recording/announce"));
-            switch.play(leg, vec![PlayItem::Clip(clip)], 1)
-        };
-        if let Some(callee) = callee {
-            said(self, callee);
-        }
-        let Some(play) = said(self, caller) else { return };
-        if let Some(of) = self.calls.get_mut(&call) {
-            of.tape.announcing = Some(Announcing { play, by, times, paused });
-        }
-        self.timers.set(Timer::Announced(call), now.mono + ANNOUNCED_WITHIN);
-    }
-
-    /// A playing has come to its end. `true`: it was the announcement of a recording, which begins.
-    pub(crate) fn recording_announced(&mut self, now: Now, call: CallId, play: PlayId) -> bool {
-        let Some(of) = self.calls.get_mut(&call) else { return false };
-        let Some(told) = of.tape.announcing.take_if(|told| told.play == play) else { return false };
-        self.timers.clear(&Timer::Announced(call));
-        if self.talks(call) {
-            self.start_taping(now, call, &told.by, told.paused);
-        }
-        true
-    }
-
-    /// The announcement has not come to its end: the parties have changed, or something else was played.
-    pub(crate) fn announcement_cut(&mut self, now: Now, call: CallId) {
-        let talks = self.talks(call);
-        let Some(of) = self.calls.get_mut(&call) else { return };
-        let Some(told) = of.tape.announcing.take() else { return };
-        if !talks {
-            // With the next party it begins anew.
-            return;
-        }
-        if told.times < ANNOUNCED_MAX {
-            return self.announce_recording(now, call, told.by, told.times + 1, told.paused);
-        }
-        of.tape.ended = true;
-        let company = of.company.clone();
-        let why = "not_announced: the announcement was cut off each time";
-        self.decide(now, &company, Some(call), "recording.refused", why);
-    }
-
     /// The recording begins.
-    fn start_taping(&mut self, now: Now, call: CallId, by: &By, paused: bool) {
+    pub(super) fn start_taping(&mut self, now: Now, call: CallId, by: &By, paused: bool) {
         let Some(of) = self.calls.get(&call) else { return };
         let Some(company) = self.config.companies.get(&of.company) else { return };
         let (leg, other, flipped) = self.unwhispered(call, of.caller, of.callee, false);
