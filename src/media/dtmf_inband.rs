@@ -11,8 +11,8 @@
 use std::sync::LazyLock;
 
 use crate::media::Codec;
-use crate::media::codec::Decoder;
 use crate::media::codec::MAX_PAYLOAD;
+use crate::media::reading::Reading;
 use crate::media::tone::KEYS;
 
 /// Samples at 8 kHz in a window: the eight frequencies fall near the middle of its bins.
@@ -65,39 +65,20 @@ const STEADY: f32 = 1.41;
 /// 3.5 % refused.
 const OFF: f32 = 0.025;
 
-/// Hears keys in audio of one party.
+/// Hears keys in audio of one party, whose codec may change.
+#[derive(Default)]
 pub struct Listener {
-    codec: Codec,
-    decoder: Decoder,
+    reading: Reading,
     detector: Detector,
 }
 
-impl std::fmt::Debug for Listener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listener").field("codec", &self.codec).finish_non_exhaustive()
-    }
-}
-
 impl Listener {
-    /// Hears audio of this codec first.
-    pub fn new(codec: Codec) -> Listener {
-        Listener { codec, decoder: narrow(codec), detector: Detector::default() }
-    }
-
     /// Takes a payload; `told` gets each key, once per press, when it is sure.
     pub fn hear(&mut self, codec: Codec, payload: &[u8], mut told: impl FnMut(char)) {
-        if codec != self.codec {
-            *self = Listener::new(codec);
-        }
         let mut space = [0i16; 2 * MAX_PAYLOAD];
-        let count = self.decoder.decode(payload, &mut space);
-        self.detector.hear(&space[..count], |code| told(KEYS[usize::from(code)]));
+        let samples = self.reading.read(codec, payload, 8000, &mut space);
+        self.detector.hear(samples, |code| told(KEYS[usize::from(code)]));
     }
-}
-
-/// A decoder to 8 kHz.
-fn narrow(codec: Codec) -> Decoder {
-    Decoder::at(codec, 8000)
 }
 
 /// Finds presses in mono samples at 8 kHz.
@@ -479,15 +460,15 @@ mod tests {
 
     #[test]
     fn keys_are_heard_through_codecs() {
-        for codec in Codec::BYTEWISE {
+        for codec in Codec::BYTEWISE.into_iter().chain([Codec::L16]) {
             let rate = codec.sample_rate();
             let mut encoder = crate::media::codec::Encoder::new(codec);
             let mut payload = Vec::new();
             for code in [5, 5, 11] {
                 encoder.encode(&key_samples(code, rate), &mut payload);
             }
-            let (mut listener, mut keys) = (Listener::new(codec), String::new());
-            for packet in payload.chunks(160) {
+            let (mut listener, mut keys) = (Listener::default(), String::new());
+            for packet in payload.chunks(if codec == Codec::L16 { 640 } else { 160 }) {
                 listener.hear(codec, packet, |key| keys.push(key));
             }
             assert_eq!(keys, "55#", "{codec:?}");

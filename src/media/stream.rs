@@ -118,7 +118,7 @@ impl Stream {
     pub fn settle_tones(&mut self) {
         let wanted = self.session.tones && self.session.dtmf.is_none();
         match (wanted, &self.tones_in) {
-            (true, None) => self.tones_in = Some(Box::new(Listener::new(self.session.codec))),
+            (true, None) => self.tones_in = Some(Box::default()),
             (false, Some(_)) => self.tones_in = None,
             (true, Some(_)) | (false, None) => {}
         }
