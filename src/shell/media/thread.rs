@@ -389,10 +389,8 @@ impl<E: Fn(Vec<Event>)> Worker<E> {
                 let token = self.patient.token(at);
                 let Some(socket) = self.sockets.socket(token) else { continue };
                 let Ok(datagram) = sys::receive(socket, buffer) else { continue };
-                let age = datagram.arrived.and_then(|arrived| since_1970.checked_sub(arrived));
-                // The system's clock may have been set meanwhile.
-                let age = age.filter(|age| *age < PATIENCE_MAX).unwrap_or_default();
-                self.heard(now - age, token, datagram.from, &mut buffer[..datagram.length]);
+                let arrived = arrival(now, since_1970, datagram.arrived);
+                self.heard(arrived, token, datagram.from, &mut buffer[..datagram.length]);
             }
             if ready == 0 {
                 return;
@@ -534,11 +532,28 @@ fn hand_on(waiting: &mut Vec<Link>, links: &mut Vec<Link>, ways: &[Way]) -> u64 
     lost
 }
 
+/// When something came of which the kernel says when that was by the system's clock, which says `since_1970` now and may
+/// have been set meanwhile.
+fn arrival(now: Instant, since_1970: Duration, stamp: Option<Duration>) -> Instant {
+    let age = stamp.and_then(|stamp| since_1970.checked_sub(stamp)).filter(|age| *age < PATIENCE_MAX);
+    now.checked_sub(age.unwrap_or_default()).unwrap_or(now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::media::MixId;
     use crate::media::StreamId;
+
+    #[test]
+    fn what_was_read_late_came_when_the_kernel_says_unless_its_clock_was_set() {
+        let (now, ms) = (Instant::now() + Duration::from_secs(10), Duration::from_millis);
+        for (stamp, age) in
+            [(Some(9993), 7), (None, 0), (Some(10_003), 0), (Some(8000), 0), (Some(9001), 999)]
+        {
+            assert_eq!(arrival(now, ms(10_000), stamp.map(ms)), now - ms(age), "{stamp:?}");
+        }
+    }
 
     #[test]
     fn what_sets_audio_up_waits_for_a_thread_that_is_behind_and_packets_do_not() {
