@@ -215,6 +215,12 @@ fn what_is_broken_is_named_with_what_to_do() {
     let (found, well) = doctor(&site, &["prlimit", "--nofile=256:256"]);
     let of = &found.iter().find(|(name, _)| name == "files").expect("looked at").1;
     assert!(!well && of.verdict == "error" && of.found.contains("at most 256"), "{}", of.found);
+    // Of a daemon that runs, its own limits count, not those of the shell that asks.
+    let daemon = site.start();
+    let (found, well) = doctor(&site, &["prlimit", "--nofile=256:256"]);
+    let of = &found.iter().find(|(name, _)| name == "files").expect("looked at").1;
+    assert!(well && of.verdict == "ok", "{}", of.found);
+    daemon.end();
     // The clock has gone back: a file of tomorrow is there.
     let file = site.folder().join("config/server.toml");
     let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);

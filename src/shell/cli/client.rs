@@ -95,6 +95,13 @@ impl Client {
         Err(Failure::Error(anyhow::anyhow!("the daemon answers {status}: {}", problems.join("; "))))
     }
 
+    /// The daemon's process, while it listens.
+    pub(super) fn daemon(&self) -> Option<i32> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        let stream = runtime.block_on(UnixStream::connect(&self.socket)).ok()?;
+        stream.peer_cred().ok()?.pid()
+    }
+
     async fn exchange(
         &self,
         method: &str,

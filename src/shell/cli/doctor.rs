@@ -89,7 +89,10 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     findings.push(external(server.external, route()));
     findings.push(names::names(&config));
     findings.extend(certificates::certificates(&config, now().utc));
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    // What a daemon that runs may do was settled when it was started, perhaps by a unit.
+    let whose = running.is_some().then(|| context.client.daemon()).flatten();
+    let of_daemon = whose.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/limits")).ok());
+    let limits = of_daemon.or_else(|| fs::read_to_string("/proc/self/limits").ok()).unwrap_or_default();
     let kernel = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap_or_default();
     findings.extend([files_limit(server, &limits), priority(&limits), buffers(&kernel)]);
     findings.extend([folder::data(data), disk(data), clock(&[&context.config, data])]);
@@ -173,9 +176,15 @@ fn bind(port: u16) -> io::Result<UdpSocket> {
 
 /// Our address on the way to the world; no packet is sent.
 fn route() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_unspecified())
+    let ways: [(IpAddr, IpAddr); 2] = [
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into()),
+        (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()),
+    ];
+    ways.into_iter().find_map(|(any, far)| {
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((far, 9)).ok()?;
+        socket.local_addr().ok().map(|address| address.ip()).filter(|address| !address.is_unspecified())
+    })
 }
 
 /// Addresses that are listened on: that they are ours, and free unless the daemon has them.
@@ -313,7 +322,7 @@ fn buffers(kernel: &str) -> Finding {
     }
 }
 
-/// The soft and hard value of a limit, from `/proc/self/limits`; `None` is unlimited.
+/// The soft and hard value of a limit, from a process's `limits` in `/proc`; `None` is unlimited.
 fn limit(limits: &str, name: &str) -> Option<(Option<u64>, Option<u64>)> {
     let line = limits.lines().find(|line| line.starts_with(name))?;
     let mut values = line[name.len()..].split_whitespace().map(|value| value.parse().ok());
