@@ -269,10 +269,7 @@ fn keys_are_left_out_without_a_gap_where_the_other_side_has_no_telephone_event()
 
 #[test]
 fn kept_keys_are_told_but_not_passed_on_and_sent_again_by_order() {
-    let mut rig = Rig::new();
-    rig.open(A, Session { dtmf: Some(101), ..session(ANN, Codec::Pcma) });
-    rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
-    rig.bridge();
+    let mut rig = Rig::bridged_with_keys();
     rig.take_packets();
     for (from, keep) in [(0u16, true), (10, false)] {
         rig.command(Command::KeepKeys { stream: A, keep });

@@ -235,10 +235,7 @@ fn keys_pressed_quicker_than_they_are_sent_are_all_sent_where_audio_is_said_anew
 #[test]
 fn a_key_is_sent_once_whatever_begins_or_ends_to_play_over_it() {
     for (plays_from, plays_to) in [(0, 1000), (1, 1000), (0, 2), (1, 2)] {
-        let mut rig = Rig::new();
-        rig.open(A, Session { dtmf: Some(101), ..session(ANN, Codec::Pcma) });
-        rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
-        rig.bridge();
+        let mut rig = Rig::bridged_with_keys();
         let mut sent = Vec::new();
         for at in 0..30u16 {
             if at == plays_from {
@@ -264,10 +261,7 @@ fn a_key_is_sent_once_whatever_begins_or_ends_to_play_over_it() {
 
 #[test]
 fn keys_of_a_gateway_that_sends_them_as_another_source_are_passed_on_once_each() {
-    let mut rig = Rig::new();
-    rig.open(A, Session { dtmf: Some(101), ..session(ANN, Codec::Pcma) });
-    rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
-    rig.bridge();
+    let mut rig = Rig::bridged_with_keys();
     let mut sent = Vec::new();
     for at in 0..60u16 {
         rig.receive(A, ANN, header(8, at, u32::from(at) * 160), &[7; 160]);
@@ -286,10 +280,7 @@ fn keys_of_a_gateway_that_sends_them_as_another_source_are_passed_on_once_each()
 
 #[test]
 fn a_flood_of_keys_reaches_neither_the_core_nor_the_peer() {
-    let mut rig = Rig::new();
-    rig.open(A, Session { dtmf: Some(101), ..session(ANN, Codec::Pcma) });
-    rig.open(B, Session { dtmf: Some(101), ..session(BOB, Codec::Pcma) });
-    rig.bridge();
+    let mut rig = Rig::bridged_with_keys();
     for at in 0..5000u16 {
         let payload = key((at % 16) as u8, 160, false);
         rig.receive(A, ANN, header(101, at, u32::from(at) * 2), &payload);

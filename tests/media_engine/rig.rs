@@ -126,6 +126,16 @@ impl Rig {
         rig
     }
 
+    /// Both with A-law, and with keys as events of payload type 101.
+    pub(crate) fn bridged_with_keys() -> Rig {
+        let mut rig = Rig::new();
+        for (stream, at) in [(A, ANN), (B, BOB)] {
+            rig.open(stream, Session { dtmf: Some(101), ..session(at, Codec::Pcma) });
+        }
+        rig.bridge();
+        rig
+    }
+
     pub(crate) fn bridge(&mut self) {
         self.command(Command::Base { stream: A, base: Base::Peer(B) });
         self.command(Command::Base { stream: B, base: Base::Peer(A) });
