@@ -1,7 +1,7 @@
 //! What a packet costs in user space: played, relayed, transcoded, mixed, encrypted; what encoding and a handshake cost. The kernel's part
 //! is not here: it is the larger by far, and `thread.rs` is built around it.
 
-#![allow(clippy::disallowed_methods)] // a bench begins its engine's time from the clock
+#![expect(clippy::disallowed_methods, reason = "a benchmark has a clock")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //!
 //! Prints p50, p99 and the longest of each. The same through sockets: `tests/network/figures.rs`.
 
-#![allow(clippy::disallowed_methods)] // a bench reads the clock
+#![expect(clippy::disallowed_methods, reason = "a benchmark has a clock")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -120,7 +120,6 @@ struct Office {
 
 impl Office {
     fn new() -> Office {
-        #[expect(clippy::disallowed_methods, reason = "a benchmark has a clock")]
         let now = Now { mono: Instant::now(), utc: sentral::time::Timestamp::UNIX_EPOCH };
         let switch = Switch::new(now, config("Bench"), Rng::from_seed(1));
         let mut office = Office { switch, now, orders: 0, answers: Vec::new(), inputs: Vec::new() };

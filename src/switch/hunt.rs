@@ -27,6 +27,7 @@ use crate::switch::diversion::Diversion;
 use crate::switch::diversion::Why;
 use crate::switch::health::ADDRESSES_MAX;
 use crate::switch::identity;
+use crate::switch::leg::Leg;
 use crate::switch::leg::LegState;
 use crate::switch::outgoing::Outbound;
 use crate::time::Now;
@@ -303,7 +304,7 @@ impl Switch {
 
     /// Ends the youngest call that we sent through a trunk and that is no emergency call.
     fn preempt(&mut self, now: Now, for_call: CallId, id: &TrunkId) {
-        let other = |leg: &crate::switch::leg::Leg| {
+        let other = |leg: &Leg| {
             leg.call != for_call
                 && leg.channel.as_ref().is_some_and(|channel| channel.trunk == *id)
                 && leg.way.as_ref().is_some_and(|way| !way.emergency)

@@ -12,6 +12,7 @@ use crate::model::id::LegId;
 use crate::model::room::Supervise;
 use crate::switch::Switch;
 use crate::switch::flow::action::Event;
+use crate::switch::leg::LegState;
 use crate::switch::people::Said;
 use crate::time::Now;
 
@@ -239,11 +240,7 @@ impl Switch {
                 debug_assert!(of.is_some_and(|of| of.call == *main), "call {supervisor} supervises {main}");
             }
         }
-        let up = |leg| {
-            self.legs
-                .get(&leg)
-                .is_some_and(|leg: &crate::switch::leg::Leg| leg.state == crate::switch::leg::LegState::Up)
-        };
+        let up = |leg: LegId| self.legs.get(&leg).is_some_and(|leg| leg.state == LegState::Up);
         for call in self.calls.values().filter(|call| call.supervises.is_some() && !call.ending) {
             debug_assert!(up(call.caller), "call {} supervises without a leg", call.id);
         }
